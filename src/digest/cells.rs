@@ -1,0 +1,110 @@
+//! The sums of one (unit, slot, segment values, item) of the log.
+
+use super::bins::BinLists;
+use crate::domain::version::PerVersion;
+
+/// Cells, column by column.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Cells {
+    /// Slot index of each cell, not decreasing.
+    pub slot: Vec<u32>,
+    /// Index into the digest's units.
+    pub unit: Vec<u32>,
+    /// Per segment column: index into its values.
+    pub segment: Vec<Vec<u16>>,
+    /// Index into the digest's items; empty without an item column.
+    pub item: Vec<u32>,
+    /// Requests.
+    pub rows: Vec<f64>,
+    /// Requests with a shadow output: any candidate column is not null. The others count as traffic only.
+    pub covered: Vec<f64>,
+    /// Per metric of the scenario.
+    pub metrics: Vec<MetricCells>,
+}
+
+impl Cells {
+    /// Number of cells.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slot.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slot.is_empty()
+    }
+}
+
+/// What a cell holds of one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MetricCells {
+    /// Mean, proportion, ratio.
+    Sums(SumCells),
+    /// Quantile.
+    Bins(PerVersion<BinLists>),
+}
+
+/// Sums over covered requests.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SumCells {
+    /// Over the requests where this version's value is not null.
+    pub version: PerVersion<Sums>,
+    /// Over the requests where both versions' values are not null.
+    pub paired: PairedSums,
+}
+
+/// Sums of one version, one element per cell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sums {
+    /// Requests with a value.
+    pub n: Vec<f64>,
+    /// Sum of the numerator.
+    pub num: Vec<f64>,
+    /// Sum over requests of the squared numerator.
+    pub num2: Vec<f64>,
+    /// Only ratios over a column have a denominator of their own; otherwise it is 1 for each request.
+    pub denominator: Option<DenominatorSums>,
+}
+
+/// Sums of a denominator that is a column.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DenominatorSums {
+    /// Sum of the denominator.
+    pub den: Vec<f64>,
+    /// Sum over requests of the squared denominator.
+    pub den2: Vec<f64>,
+    /// Sum over requests of numerator times denominator.
+    pub numden: Vec<f64>,
+}
+
+impl Sums {
+    /// Sum of the denominator of a cell.
+    #[must_use]
+    pub fn den(&self, cell: usize) -> f64 {
+        self.denominator.as_ref().map_or(self.n[cell], |d| d.den[cell])
+    }
+
+    /// Sum over requests of the squared denominator of a cell.
+    #[must_use]
+    pub fn den2(&self, cell: usize) -> f64 {
+        self.denominator.as_ref().map_or(self.n[cell], |d| d.den2[cell])
+    }
+
+    /// Sum over requests of numerator times denominator of a cell.
+    #[must_use]
+    pub fn numden(&self, cell: usize) -> f64 {
+        self.denominator.as_ref().map_or(self.num[cell], |d| d.numden[cell])
+    }
+}
+
+/// Sums over the requests where both versions have a value.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PairedSums {
+    /// Requests.
+    pub n: Vec<f64>,
+    /// Sum of each version's numerator.
+    pub num: PerVersion<Vec<f64>>,
+    /// Sum of each version's denominator, where it is a column.
+    pub den: Option<PerVersion<Vec<f64>>>,
+}

@@ -1,0 +1,117 @@
+//! Rules from evidence to verdict, and what is done with a verdict.
+
+use super::metric::Margin;
+use super::quantity::{Probability, Seconds};
+
+/// How a gate weighs the evidence at a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    /// The bare estimate against the threshold.
+    Point,
+    /// One-sided normal interval at every look, by the delta method on per-unit sums.
+    Fixed,
+    /// Asymptotic confidence sequence: valid at all looks together.
+    ConfidenceSequence,
+}
+
+impl Test {
+    /// As written in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Point => "point",
+            Self::Fixed => "fixed",
+            Self::ConfidenceSequence => "confidence-sequence",
+        }
+    }
+}
+
+/// Which evidence a look sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// Everything since the stage began.
+    Stage,
+    /// The last so many seconds of the stage.
+    Trailing(Seconds),
+}
+
+/// At which looks a gate speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    /// At every look.
+    All,
+    /// At the stage's end only.
+    End,
+}
+
+/// How the error of one gate is shared by its slices (overall and segments).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// Holm (1979).
+    Holm,
+    /// Every slice at the full alpha.
+    None,
+}
+
+/// What is done about a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Decision {
+    /// Goes on.
+    Promote,
+    /// Stops where it is and waits for a person.
+    Hold,
+    /// Everyone back to stable.
+    RollBack,
+}
+
+/// What the evidence shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// No worse than allowed.
+    Pass,
+    /// Worse than allowed.
+    Fail,
+    /// Neither is shown.
+    Inconclusive,
+    /// Too little data to ask.
+    NoData,
+}
+
+/// A gate of the scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    /// Printed and referred to by name.
+    pub name: String,
+    /// Index into the scenario's metrics.
+    pub metric: usize,
+    /// Accepted regression against stable.
+    pub allow: Option<Margin>,
+    /// Where the failing side begins, if not at `allow`.
+    pub harm: Option<Margin>,
+    /// Bound on the candidate itself.
+    pub limit: Option<f64>,
+    /// How the evidence is weighed.
+    pub test: Test,
+    /// One-sided error rate of `pass` at the margin, and of `fail` at the margin.
+    pub alpha: Probability,
+    /// Target of planning.
+    pub power: Probability,
+    /// Indices into the scenario's segment columns: asked in each of their values too.
+    pub by: Vec<usize>,
+    /// How alpha is shared by the slices.
+    pub correction: Correction,
+    /// Which evidence a look sees.
+    pub window: Window,
+    /// At which looks the gate speaks.
+    pub looks: Looks,
+    /// Units with data per arm before the gate may speak.
+    pub min_units: f64,
+    /// Requests with data per arm before the gate may speak.
+    pub min_requests: f64,
+    /// What a failure does: `RollBack` or `Hold`.
+    pub on_fail: Decision,
+    /// What an inconclusive end of stage does.
+    pub on_inconclusive: Decision,
+    /// What a look without data does: `Hold` waits.
+    pub on_no_data: Decision,
+}

@@ -1,0 +1,10 @@
+//! Types that cross stages. No I/O, no polars, no serde.
+
+pub mod quantity;
+pub mod version;
+
+pub mod metric;
+pub mod rollout;
+
+pub mod gate;
+pub mod world;

@@ -1,0 +1,456 @@
+//! `Report` → files. Nothing is computed here: every number of a table, a page or a figure is a field of `Report`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Name and version of the form of `report.json`.
+pub const SCHEMA: &str = "replay.report/1";
+
+/// Everything a run found out.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Report {
+    /// `replay.report/1`.
+    pub schema: String,
+    /// Version of the program.
+    pub version: String,
+    /// The command as typed, without the program's path.
+    pub command: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Number of replicates.
+    pub replicates: usize,
+    /// The scenario.
+    pub scenario: ScenarioFacts,
+    /// The log.
+    pub log: LogFacts,
+    /// Metrics in the scenario's order.
+    pub metrics: Vec<MetricFacts>,
+    /// Stages in the order they run.
+    pub stages: Vec<StageFacts>,
+    /// Paired differences on the shadow log, overall first, then segments.
+    pub shadow: Vec<ShadowRow>,
+    /// What the schedule does in each world.
+    pub worlds: Vec<WorldRow>,
+    /// One row per stage, gate and slice.
+    pub gates: Vec<GateRow>,
+    /// Error rates of each gate where they should be at most alpha.
+    pub self_check: Vec<SelfCheckRow>,
+    /// Power against effect.
+    pub power_curves: Vec<PowerCurve>,
+    /// One replay with the production salt and exactly the logged units.
+    pub exact: Option<ExactReplay>,
+    /// What a reader should know before trusting a number.
+    pub warnings: Vec<Warning>,
+    /// What this replay cannot show.
+    pub limits: Vec<String>,
+}
+
+/// The scenario of a run.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ScenarioFacts {
+    /// File name as given.
+    pub path: String,
+    /// xxh3 of its bytes.
+    pub fingerprint: String,
+    /// The user's own words.
+    pub about: String,
+    /// Column of the unit of assignment.
+    pub unit: String,
+    /// Hash of production assignment.
+    pub hash: String,
+    /// `poisson` or `none`.
+    pub resample: String,
+    /// Number of start times that fit in the log.
+    pub starts: usize,
+    /// `all-pass` or `no-fail`.
+    pub promote: String,
+    /// Whether whole weeks of the log were repeated to fit the schedule.
+    pub tiled: bool,
+}
+
+/// The log of a run.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LogFacts {
+    /// File, glob or directory as given.
+    pub path: String,
+    /// Requests used.
+    pub rows: u64,
+    /// Distinct units.
+    pub units: usize,
+    /// Cells of the digest.
+    pub cells: usize,
+    /// First time stamp, RFC 3339.
+    pub start: String,
+    /// Last time stamp, RFC 3339.
+    pub end: String,
+    /// xxh3 of the bytes read.
+    pub fingerprint: String,
+    /// Rows left out, by reason.
+    pub excluded: Excluded,
+    /// Share of requests with a shadow output, overall (segment null) and by segment value.
+    pub coverage: Vec<Coverage>,
+}
+
+/// Rows left out, by reason.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Excluded {
+    /// Unit is null.
+    pub null_unit: u64,
+    /// Time stamp is null or cannot be parsed.
+    pub timestamp: u64,
+    /// Request id seen before.
+    pub duplicate: u64,
+}
+
+/// Shadow coverage of a slice.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Coverage {
+    /// Null: all requests.
+    pub segment: Option<Segment>,
+    /// Requests.
+    pub requests: u64,
+    /// Requests with a shadow output.
+    pub covered: u64,
+}
+
+/// A value of a segment column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Segment {
+    /// Name of the column.
+    pub column: String,
+    /// Value.
+    pub value: String,
+}
+
+/// A metric, for labels.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct MetricFacts {
+    /// Name.
+    pub name: String,
+    /// `mean`, `proportion`, `ratio`, `quantile`.
+    pub kind: String,
+    /// `higher` or `lower`.
+    pub better: String,
+    /// Unit, if stated.
+    pub unit: Option<String>,
+}
+
+/// A stage, for labels.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct StageFacts {
+    /// Name.
+    pub name: String,
+    /// Fraction of units on the candidate.
+    pub exposure: f64,
+    /// Seconds.
+    pub duration_s: i64,
+    /// Number of looks.
+    pub looks: usize,
+    /// Mean number of units on the candidate with data at the stage's end, over replicates.
+    pub units_candidate: f64,
+    /// Mean number of requests on the candidate in this stage, over replicates.
+    pub requests_candidate: f64,
+}
+
+/// A share with its Monte Carlo 95 % interval (Wilson).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Share {
+    /// In [0, 1].
+    pub share: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// Quantiles and mean over replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Spread {
+    /// 10 % of replicates lie below.
+    pub p10: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90 % of replicates lie below.
+    pub p90: f64,
+    /// Mean.
+    pub mean: f64,
+}
+
+/// A paired difference on the shadow log.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ShadowRow {
+    /// Name of the metric.
+    pub metric: String,
+    /// Null: all requests.
+    pub segment: Option<Segment>,
+    /// Stable's value on the pairs.
+    pub stable: f64,
+    /// Candidate's value on the pairs.
+    pub candidate: f64,
+    /// Candidate minus stable.
+    pub difference: f64,
+    /// Standard error, clustered by unit; null where it cannot be estimated.
+    pub se_unit: Option<f64>,
+    /// Standard error, clustered by unit and item both; null without an item column.
+    pub se_item: Option<f64>,
+    /// 95 % interval of the difference, from the larger of both standard errors.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// Units with a pair.
+    pub units: u64,
+    /// Items with a pair; null without an item column.
+    pub items: Option<u64>,
+    /// Requests with a pair.
+    pub requests: u64,
+    /// Requests of stable without a value (null), among the covered.
+    pub nulls_stable: u64,
+    /// Requests of the candidate without a value (null), among the covered.
+    pub nulls_candidate: u64,
+    /// Cluster-robust variance over the variance of independent requests; null where it cannot be estimated.
+    pub design_effect: Option<f64>,
+    /// The accepted regression of the first gate on this metric, as written; null without one.
+    pub allow: Option<String>,
+    /// What the interval shows against `allow`: `pass`, `fail`, `inconclusive`; null without a gate.
+    pub shown: Option<String>,
+}
+
+/// What the schedule does in one world.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct WorldRow {
+    /// `recorded`, `null`, `margin: GATE`, or an effect's name.
+    pub world: String,
+    /// Reached the end of the schedule.
+    pub promoted: Share,
+    /// Rolled back by a gate.
+    pub rolled_back: Share,
+    /// Stopped and waiting for a person.
+    pub stalled: Share,
+    /// Rollbacks by cause, as shares of all replicates.
+    pub causes: Causes,
+    /// What happened at each stage, as shares of all replicates.
+    pub stages: Vec<WorldStage>,
+    /// Rollbacks by gate and slice, most frequent first, as shares of all replicates.
+    pub rolled_back_by: Vec<RolledBackBy>,
+    /// Rolled back for harm.
+    pub detected: Share,
+    /// Seconds from the effect's onset to the rollback for harm, among those that detect; null if none does.
+    pub time_to_detect_s: Option<Spread>,
+    /// Share detected by a time, over all replicates (censored runs stay in the denominator).
+    pub detection_curve: Vec<CurvePoint>,
+    /// Requests served by the candidate.
+    pub exposed_requests: Spread,
+    /// Units served by the candidate.
+    pub exposed_units: Spread,
+    /// Requests served by the candidate against time since the start.
+    pub exposure_fan: Vec<FanPoint>,
+    /// Bad outcomes served beyond what stable would have served, per proportion metric.
+    pub excess_bad: Vec<ExcessBad>,
+    /// Cost of the requests served by the candidate, for metrics in `usd`; null without one.
+    pub cost_usd: Option<Spread>,
+    /// The same beyond what stable would have cost.
+    pub excess_cost_usd: Option<Spread>,
+    /// Seconds from the start to the end, however it ended.
+    pub duration_s: Spread,
+}
+
+/// Rollbacks by cause.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Causes {
+    /// The world's effect is past the gate's margin in the failing slice.
+    pub harm: Share,
+    /// It is not.
+    pub noise: Share,
+    /// A look had too little data and the gate treats that as a failure.
+    pub no_data: Share,
+}
+
+/// One stage in one world.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct WorldStage {
+    /// Name.
+    pub stage: String,
+    /// Entered.
+    pub entered: Share,
+    /// Rolled back in it.
+    pub rolled_back: Share,
+    /// Left it for the next stage, or ended the schedule.
+    pub promoted: Share,
+    /// Stopped in it.
+    pub stalled: Share,
+}
+
+/// Rollbacks of one gate and slice.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RolledBackBy {
+    /// Name of the gate.
+    pub gate: String,
+    /// Null: overall.
+    pub segment: Option<Segment>,
+    /// `harm`, `noise` or `no data`.
+    pub cause: String,
+    /// Share of all replicates.
+    pub share: Share,
+}
+
+/// A point of a cumulative curve.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct CurvePoint {
+    /// Seconds.
+    pub time_s: f64,
+    /// Share by then.
+    pub share: f64,
+}
+
+/// A point of a fan.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct FanPoint {
+    /// Seconds since the start.
+    pub time_s: f64,
+    /// 10 % quantile over replicates.
+    pub p10: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90 % quantile.
+    pub p90: f64,
+}
+
+/// Bad outcomes beyond stable's.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ExcessBad {
+    /// Name of the proportion metric.
+    pub metric: String,
+    /// Over replicates; negative where the candidate serves fewer.
+    pub excess: Spread,
+}
+
+/// One gate at one stage in one slice.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct GateRow {
+    /// Name of the stage.
+    pub stage: String,
+    /// Name of the gate.
+    pub gate: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// Null: overall.
+    pub segment: Option<Segment>,
+    /// `point`, `fixed`, `confidence-sequence`.
+    pub test: String,
+    /// One-sided.
+    pub alpha: f64,
+    /// As written: `1%`, `0.5pp`, or `limit 0.001`.
+    pub allow: String,
+    /// Verdicts of this slice as if every replicate reached the stage, per world.
+    pub rates: Vec<WorldRates>,
+    /// Mean over replicates of the regression minus `allow` at the stage's end, in the `recorded` world; larger is worse.
+    pub difference: Option<f64>,
+    /// Mean over replicates of its standard error, in the `recorded` world.
+    pub se: Option<f64>,
+    /// Share of replicates with enough data at the stage's end.
+    pub with_data: Share,
+    /// Chance to pass at the stage's end if the candidate is as good as stable, in closed form.
+    pub power_closed_form: Option<f64>,
+    /// Smallest regression, in the metric's unit, that fails at the stage's end with the gate's power.
+    pub mde: Option<f64>,
+    /// The same as a share of stable's value.
+    pub mde_relative: Option<f64>,
+    /// Units on the candidate needed to pass with the gate's power at no regression.
+    pub units_needed: Option<f64>,
+    /// Requests on the candidate needed for the same.
+    pub requests_needed: Option<f64>,
+    /// Seconds at this exposure needed for the same; null: never within the log.
+    pub duration_needed_s: Option<i64>,
+    /// Smallest exposure that does it within the stage's duration; null: none does.
+    pub exposure_needed: Option<f64>,
+}
+
+/// Verdicts of one gate, stage and slice in one world.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct WorldRates {
+    /// `recorded`, `null`, `margin` (this gate's own) or an effect's name.
+    pub world: String,
+    /// Passes at the stage's end.
+    pub pass: Share,
+    /// Fails at any look of the stage.
+    pub fail: Share,
+    /// Mean over replicates of the regression minus `allow` at the stage's end.
+    pub difference: Option<f64>,
+    /// Mean over replicates of its standard error.
+    pub se: Option<f64>,
+}
+
+/// An error rate that should be at most alpha.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SelfCheckRow {
+    /// Name of the stage.
+    pub stage: String,
+    /// Name of the gate.
+    pub gate: String,
+    /// Null: the whole gate with its correction over slices.
+    pub segment: Option<Segment>,
+    /// `false alarm` (fails in `null`), `wrong pass` or `wrong failure` (in `margin`).
+    pub error: String,
+    /// Nominal.
+    pub alpha: f64,
+    /// As replayed on this traffic.
+    pub rate: Share,
+    /// The interval lies above alpha.
+    pub flagged: bool,
+}
+
+/// Power against effect of one gate at one stage, overall slice.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PowerCurve {
+    /// Name of the gate.
+    pub gate: String,
+    /// Name of the stage.
+    pub stage: String,
+    /// Unit of `regression`: `relative` (to stable) or `absolute`.
+    pub scale: String,
+    /// The accepted regression on that scale.
+    pub allow: f64,
+    /// From no regression upwards.
+    pub points: Vec<PowerPoint>,
+}
+
+/// A point of a power curve.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PowerPoint {
+    /// True regression; larger is worse.
+    pub regression: f64,
+    /// Fails at any look.
+    pub fail: Share,
+    /// Passes at the stage's end.
+    pub pass: Share,
+}
+
+/// One replay with the production salt and exactly the logged units, in the `recorded` world.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ExactReplay {
+    /// The production salt.
+    pub salt: String,
+    /// When it starts, as shown to people: `Mon 2025-03-03 09:00`.
+    pub start: String,
+    /// What happens, in one sentence.
+    pub says: String,
+    /// `promoted`, `rolled back` or `stalled`.
+    pub outcome: String,
+    /// Seconds from start to end.
+    pub duration_s: i64,
+    /// Requests served by the candidate.
+    pub exposed_requests: u64,
+    /// Units served by the candidate.
+    pub exposed_units: u64,
+}
+
+/// Something a reader should know before trusting a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Warning {
+    /// Stable name for programs: `few-units`, `false-alarms`, ...
+    pub code: String,
+    /// What was seen, why it matters, what to try.
+    pub text: String,
+    /// Stage, gate, segment or column.
+    pub r#where: String,
+}

@@ -1,0 +1,146 @@
+//! What the user asks for: checked, with every default resolved.
+
+use crate::domain::gate::Gate;
+use crate::domain::metric::Metric;
+use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::rollout::{Rollout, Stage};
+use crate::domain::world::{Effect, World};
+
+/// What to do with a row that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBadRow {
+    /// Stop with its place.
+    Refuse,
+    /// Leave it out and count it.
+    Exclude,
+}
+
+/// Whether a log shorter than the schedule may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tile {
+    /// Never.
+    None,
+    /// Whole weeks are repeated, and every result says so.
+    Week,
+}
+
+/// Which columns of the log mean what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogMapping {
+    /// Column of the request's time.
+    pub timestamp: String,
+    /// Time zone of display and of weekly starts; calculation is in UTC.
+    pub timezone: String,
+    /// Column of the request's id, if duplicates are to be found.
+    pub request: Option<String>,
+    /// Column of what recorded outputs belong to besides the unit.
+    pub item: Option<String>,
+    /// Segment columns.
+    pub segments: Vec<String>,
+    /// Width of a slot.
+    pub slot: Seconds,
+    /// Rows with a null unit or a null or unparsable time stamp.
+    pub missing: OnBadRow,
+    /// Rows with a request id seen before; `Exclude` keeps the first.
+    pub duplicates: OnBadRow,
+    /// Whether a short log may be repeated.
+    pub tile: Tile,
+}
+
+/// Hash of the flag platform that will run the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashName {
+    /// MD5 of salt and unit as a 128-bit number, modulo 100.
+    Md5Mod100,
+}
+
+/// Who is assigned, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Column of the sticky unit.
+    pub unit: String,
+    /// The platform's hash.
+    pub hash: HashName,
+    /// The production salt; may be empty.
+    pub salt: String,
+}
+
+/// How often a logged unit appears in a replicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resample {
+    /// Poisson(1) copies, each assigned on its own.
+    Poisson,
+    /// Exactly once.
+    None,
+}
+
+/// How the simulation runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Simulation {
+    /// Number of replicates.
+    pub replicates: usize,
+    /// Drives everything random.
+    pub seed: u64,
+    /// How often a logged unit appears.
+    pub resample: Resample,
+}
+
+/// A scenario that the program trusts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Where it was read from, for messages and reports.
+    pub path: String,
+    /// xxh3 of the file's bytes, in hexadecimal.
+    pub fingerprint: String,
+    /// The user's own words.
+    pub about: String,
+    /// Columns.
+    pub log: LogMapping,
+    /// Who is assigned.
+    pub assignment: Assignment,
+    /// In the order written.
+    pub metrics: Vec<Metric>,
+    /// In the order they run; exposure never shrinks.
+    pub stages: Vec<Stage>,
+    /// In the order written.
+    pub gates: Vec<Gate>,
+    /// Promotion and start.
+    pub rollout: Rollout,
+    /// In the order written.
+    pub effects: Vec<Effect>,
+    /// Replicates and seed.
+    pub simulation: Simulation,
+}
+
+impl Scenario {
+    /// How long the whole schedule runs.
+    #[must_use]
+    pub fn duration(&self) -> Seconds {
+        Seconds(self.stages.iter().map(|stage| stage.duration.0).sum())
+    }
+
+    /// Every world of a run: recorded, null, each gate's margin, each effect.
+    #[must_use]
+    pub fn worlds(&self) -> Vec<World> {
+        let margins = (0..self.gates.len()).map(World::Margin);
+        let effects = (0..self.effects.len()).map(World::Effect);
+        [World::Recorded, World::Null].into_iter().chain(margins).chain(effects).collect()
+    }
+
+    /// The printed name of a world.
+    #[must_use]
+    pub fn world_name(&self, world: World) -> String {
+        match world {
+            World::Recorded => "recorded".into(),
+            World::Null => "null".into(),
+            World::Margin(gate) => format!("margin: {}", self.gates[gate].name),
+            World::Effect(effect) => self.effects[effect].name.clone(),
+        }
+    }
+
+    /// Moments at which a rollout may start, in order: the listed ones or any whole hour, whose schedule fits between `first` and `end`.
+    #[must_use]
+    pub fn starts(&self, _first: Moment, _end: Moment) -> Vec<Moment> {
+        unimplemented!("skeleton")
+    }
+}
