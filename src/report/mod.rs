@@ -1,5 +1,7 @@
 //! `Report` → files. Nothing is computed here: every number of a table, a page or a figure is a field of `Report`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -244,8 +246,8 @@ pub struct WorldRow {
     pub exposed_units: Spread,
     /// Requests served by the candidate against time since the start.
     pub exposure_fan: Vec<FanPoint>,
-    /// Bad outcomes served beyond what stable would have served, per proportion metric.
-    pub excess_bad: Vec<ExcessBad>,
+    /// Bad outcomes served beyond what stable would have served, per proportion metric; negative where the candidate serves fewer.
+    pub excess_bad: BTreeMap<String, Spread>,
     /// Cost of the requests served by the candidate, for metrics in `usd`; null without one.
     pub cost_usd: Option<Spread>,
     /// The same beyond what stable would have cost.
@@ -315,15 +317,6 @@ pub struct FanPoint {
     pub p90: f64,
 }
 
-/// Bad outcomes beyond stable's.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct ExcessBad {
-    /// Name of the proportion metric.
-    pub metric: String,
-    /// Over replicates; negative where the candidate serves fewer.
-    pub excess: Spread,
-}
-
 /// One gate at one stage in one slice.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct GateRow {
@@ -341,8 +334,8 @@ pub struct GateRow {
     pub alpha: f64,
     /// As written: `1%`, `0.5pp`, or `limit 0.001`.
     pub allow: String,
-    /// Verdicts of this slice as if every replicate reached the stage, per world.
-    pub rates: Vec<WorldRates>,
+    /// Verdicts of this slice as if every replicate reached the stage, per world: `recorded`, `null`, `margin` (this gate's own), effects.
+    pub rates: BTreeMap<String, Rates>,
     /// Mean over replicates of the regression minus `allow` at the stage's end, in the `recorded` world; larger is worse.
     pub difference: Option<f64>,
     /// Mean over replicates of its standard error, in the `recorded` world.
@@ -367,9 +360,7 @@ pub struct GateRow {
 
 /// Verdicts of one gate, stage and slice in one world.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct WorldRates {
-    /// `recorded`, `null`, `margin` (this gate's own) or an effect's name.
-    pub world: String,
+pub struct Rates {
     /// Passes at the stage's end.
     pub pass: Share,
     /// Fails at any look of the stage.
