@@ -16,6 +16,10 @@ pub mod simulate;
 
 pub mod gate;
 
+pub mod outcome;
+
+pub mod shadow;
+
 pub mod power;
 
 pub mod stats;

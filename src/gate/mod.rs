@@ -1,1 +1,8 @@
-//! gate
+//! Trajectory at a look → verdict → decision → outcome. Gates never read the injected effect; too little data is no verdict.
+
+pub mod lens;
+pub mod question;
+
+pub mod stage;
+
+pub mod schedule;

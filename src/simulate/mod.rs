@@ -1,1 +1,142 @@
-//! simulate
+//! Digest + schedule + seed → trajectories. Same seed, same bytes, for any thread count; knows no gate.
+
+pub mod grid;
+pub mod layout;
+
+mod cells;
+mod effects;
+
+pub mod lanes;
+mod rollout;
+pub mod trajectory;
+
+use cells::FlatCells;
+use effects::EffectCells;
+use layout::Layout;
+
+use crate::assign::unit_key;
+use crate::digest::Digest;
+use crate::domain::quantity::{Moment, Seconds};
+use crate::scenario::{Scenario, Tile};
+use lanes::Lane;
+use trajectory::Trajectory;
+
+/// One stage as the simulation sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StagePlan {
+    /// Fraction of the assignment space on the candidate.
+    pub exposure: f64,
+    /// Length in slots.
+    pub slots: usize,
+    /// Slots between looks; divides the length.
+    pub slots_per_look: usize,
+}
+
+impl StagePlan {
+    /// Number of looks.
+    #[must_use]
+    pub fn looks(&self) -> usize {
+        self.slots / self.slots_per_look
+    }
+}
+
+/// A log ready to be replayed: cells in slot order, and which sums to keep.
+pub struct Simulator {
+    /// Which sums a trajectory holds, and where.
+    pub layout: Layout,
+    /// The schedule.
+    pub plan: Vec<StagePlan>,
+    cells: FlatCells,
+    effects: Vec<EffectCells>,
+    unit_keys: Vec<u64>,
+    first: Moment,
+    slot: Seconds,
+    period: Option<usize>,
+}
+
+impl Simulator {
+    /// Prepares a digest for a scenario.
+    #[must_use]
+    pub fn new(digest: &Digest, scenario: &Scenario) -> Self {
+        let layout = Layout::new(digest, scenario);
+        let cells = FlatCells::new(digest);
+        let effects = layout
+            .streams
+            .iter()
+            .map(|&effect| EffectCells::new(effect, &cells, &layout.shapes, digest, scenario))
+            .collect();
+        let slots_of =
+            |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
+        let plan = scenario.stages.iter().map(|stage| StagePlan {
+            exposure: stage.exposure.get(),
+            slots: slots_of(stage.duration),
+            slots_per_look: slots_of(stage.look_every).max(1),
+        });
+        Self {
+            plan: plan.collect(),
+            unit_keys: digest.units.iter().map(|unit| unit_key(unit)).collect(),
+            first: digest.first,
+            slot: digest.slot,
+            period: (scenario.log.tile == Tile::Week).then(|| whole_weeks(digest)).filter(|&slots| slots > 0),
+            layout,
+            cells,
+            effects,
+        }
+    }
+
+    /// Slot index of a moment on the slot grid.
+    #[must_use]
+    pub fn slot_at(&self, moment: Moment) -> usize {
+        usize::try_from((moment.0 - self.first.0) / self.slot.0).expect("starts lie in the log")
+    }
+
+    /// Number of units of the log.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.unit_keys.len()
+    }
+
+    /// A lane with the assignment and copies of one replicate.
+    #[must_use]
+    pub fn replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
+        Lane::replicate(&self.unit_keys, &self.plan, &scenario.simulation, replicate)
+    }
+
+    /// Replays the schedule from a slot for several lanes at once: what the cells add is computed once for all of them.
+    #[must_use]
+    pub fn trajectories(&self, start_slot: usize, lanes: &[Lane]) -> Vec<Trajectory> {
+        rollout::play(self, &self.plan, start_slot, 0, lanes)
+    }
+
+    /// Everybody's sums under every answer, from a slot on, at looks this many slots apart: what an arm expects is a share of them.
+    ///
+    /// Effects are taken as having set in.
+    #[must_use]
+    pub fn census(&self, start_slot: usize, slots: usize, slots_per_look: usize) -> Trajectory {
+        let plan = [StagePlan { exposure: 1.0, slots, slots_per_look }];
+        let lanes = [Lane::everybody(self.units(), &plan)];
+        let long_after_onset = usize::MAX / 2;
+        rollout::play(self, &plan, start_slot, long_after_onset, &lanes).pop().expect("one lane gives one trajectory")
+    }
+
+    /// The same over the schedule from a slot on, stage by stage.
+    #[must_use]
+    pub fn census_of_schedule(&self, start_slot: usize) -> Trajectory {
+        let plan: Vec<_> = self.plan.iter().map(|stage| StagePlan { exposure: 1.0, ..*stage }).collect();
+        let lanes = [Lane::everybody(self.units(), &plan)];
+        rollout::play(self, &plan, start_slot, 0, &lanes).pop().expect("one lane gives one trajectory")
+    }
+
+    /// Number of slots of the log.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.cells.slots()
+    }
+}
+
+/// Slots in the whole weeks of a log.
+#[must_use]
+pub fn whole_weeks(digest: &Digest) -> usize {
+    let per_week = Seconds::WEEK.0 / digest.slot.0;
+    usize::try_from(i64::from(digest.slots) / per_week * per_week).expect("slot counts are not negative")
+}

@@ -1,0 +1,72 @@
+//! How a world shows a metric: whose answers the candidate's arm got, and what became of their values.
+
+use crate::domain::metric::Margin;
+use crate::domain::world::{Change, World};
+use crate::scenario::Scenario;
+use crate::simulate::layout::{Answers, Layout};
+
+/// Values of the candidate's arm are `scale * value + shift` of these answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lens {
+    /// Whose answers.
+    pub answers: Answers,
+    /// Added to each request.
+    pub shift: f64,
+    /// Multiplies each request.
+    pub scale: f64,
+}
+
+impl Lens {
+    /// Stable's own answers.
+    pub const NULL: Self = Self { answers: Answers::Stable, shift: 0.0, scale: 1.0 };
+
+    /// The candidate's answers as logged.
+    pub const RECORDED: Self = Self { answers: Answers::Candidate, shift: 0.0, scale: 1.0 };
+
+    /// How a world shows a metric. `levels` are stable's values of each metric over the whole log, for gates with a limit alone.
+    #[must_use]
+    pub fn of(world: World, metric: usize, scenario: &Scenario, layout: &Layout, levels: &[f64]) -> Self {
+        match world {
+            World::Recorded => Self::RECORDED,
+            World::Margin(gate) if scenario.gates[gate].metric == metric => Self::margin(gate, scenario, levels),
+            World::Effect(effect) if scenario.effects[effect].metric == metric => {
+                match layout.streams.iter().position(|&stream| stream == effect) {
+                    Some(stream) => Self { answers: Answers::Effect(stream), ..Self::NULL },
+                    None => Self::changed(scenario.effects[effect].change),
+                }
+            }
+            World::Null | World::Margin(_) | World::Effect(_) => Self::NULL,
+        }
+    }
+
+    fn margin(gate: usize, scenario: &Scenario, levels: &[f64]) -> Self {
+        let gate = &scenario.gates[gate];
+        let better = scenario.metrics[gate.metric].better;
+        match (gate.allow, gate.limit) {
+            (Some(margin), _) => Self::worse_by(margin, better.worse_sign()),
+            (None, Some(limit)) if levels[gate.metric] > 0.0 => {
+                Self { scale: limit / levels[gate.metric], ..Self::NULL }
+            }
+            (None, Some(limit)) => Self { shift: limit, ..Self::NULL },
+            (None, None) => Self::NULL,
+        }
+    }
+
+    /// Stable made worse by a margin, by scaling or by shifting every request.
+    #[must_use]
+    pub fn worse_by(margin: Margin, worse_sign: f64) -> Self {
+        match margin {
+            // Nothing can be worse by all of itself: multiples of a large margin stop short of that.
+            Margin::Relative(share) => Self { scale: (1.0 + worse_sign * share).max(0.01), ..Self::NULL },
+            Margin::Absolute(amount) => Self { shift: worse_sign * amount, ..Self::NULL },
+        }
+    }
+
+    fn changed(change: Change) -> Self {
+        match change {
+            Change::Shift(shift) => Self { shift, ..Self::NULL },
+            Change::Scale(scale) => Self { scale, ..Self::NULL },
+            Change::Flip(_) => unreachable!("flips have sums of their own"),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One question of a gate: is the candidate worse than allowed, in one slice, against stable or against a limit?
+
+use super::lens::Lens;
+use crate::domain::gate::Gate;
+use crate::domain::metric::{Direction, Margin};
+use crate::scenario::Scenario;
+use crate::simulate::grid::GridPlace;
+use crate::simulate::layout::{Answers, Layout, Shape};
+use crate::simulate::trajectory::{Arm, Reader, Span};
+use crate::stats::cluster::UnitSums;
+use crate::stats::normal;
+
+/// What the candidate is held against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Against {
+    /// Stable in the same window: the margin that may not be exceeded to pass, and the one that must be exceeded to fail.
+    Stable {
+        /// Passes below this regression.
+        allow: Margin,
+        /// Fails above this regression.
+        harm: Margin,
+    },
+    /// A bound on the candidate itself.
+    Limit(f64),
+}
+
+/// One question of a gate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Question {
+    /// Slice of the layout.
+    pub slice: usize,
+    /// What the candidate is held against.
+    pub against: Against,
+}
+
+/// A regression beyond a margin, oriented so that larger is worse, with its variance over units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Contrast {
+    /// `sign * (candidate - factor * stable) - offset`.
+    pub difference: f64,
+    /// `None` with fewer than two units in an arm.
+    pub variance: Option<f64>,
+}
+
+/// What a window shows about a question.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// Beyond the margin that may not be exceeded to pass.
+    pub pass: Contrast,
+    /// Beyond the margin that must be exceeded to fail.
+    pub fail: Contrast,
+}
+
+/// The questions of a gate: overall first, then every segment value; a gate with `allow` and `limit` asks both.
+#[must_use]
+pub fn questions(gate: &Gate, layout: &Layout) -> Vec<Question> {
+    let against_stable = gate.allow.map(|allow| Against::Stable { allow, harm: gate.harm.unwrap_or(allow) });
+    let against_limit = gate.limit.map(Against::Limit);
+    let slices = layout.slices_of(&gate.by);
+    let ask = |against: Against| slices.iter().map(move |&slice| Question { slice, against });
+    against_stable.into_iter().chain(against_limit).flat_map(ask).collect()
+}
+
+/// Where evidence about a question comes from.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// The gate.
+    pub gate: &'a Gate,
+    /// Which way its metric improves.
+    pub better: Direction,
+    /// Where sums are.
+    pub layout: &'a Layout,
+    /// Normal quantile of the gate's alpha.
+    pub z_alpha: f64,
+}
+
+/// Both arms' sums about a question; `tail` is what a quantile's exceedance is held against.
+pub trait Arms {
+    /// Sums of an arm at a place of a quantile's grid.
+    fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums;
+}
+
+/// Arms of a replicate at a look.
+pub struct LookArms<'a> {
+    /// The replicate.
+    pub reader: Reader<'a>,
+    /// The window.
+    pub span: Span,
+}
+
+impl Arms for LookArms<'_> {
+    fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums {
+        self.reader.sums(self.span, arm, answers, slice, metric, place)
+    }
+}
+
+/// Arms that a census expects at an exposure.
+pub struct ExpectedArms<'a> {
+    /// Everybody's sums.
+    pub reader: Reader<'a>,
+    /// The window.
+    pub span: Span,
+    /// Share of units on the candidate.
+    pub exposure: f64,
+}
+
+impl Arms for ExpectedArms<'_> {
+    fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums {
+        let everybody = self.reader.sums(self.span, Arm::Candidate, answers, slice, metric, place);
+        everybody.thinned(if arm == Arm::Candidate { self.exposure } else { 1.0 - self.exposure })
+    }
+}
+
+/// Arms in which everybody is counted twice, once under each version: what is true of the whole log.
+pub struct WholeArms<'a> {
+    /// Everybody's sums.
+    pub reader: Reader<'a>,
+    /// The window.
+    pub span: Span,
+}
+
+impl Arms for WholeArms<'_> {
+    fn sums(&self, _: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums {
+        self.reader.sums(self.span, Arm::Candidate, answers, slice, metric, place)
+    }
+}
+
+impl<'a> Asker<'a> {
+    /// The asker of a gate.
+    #[must_use]
+    pub fn new(gate: &'a Gate, scenario: &Scenario, layout: &'a Layout) -> Self {
+        let z_alpha = normal::upper_quantile(gate.alpha.get());
+        Self { gate, better: scenario.metrics[gate.metric].better, layout, z_alpha }
+    }
+
+    /// What the arms show about a question; `None` where an arm has no value at all.
+    #[must_use]
+    pub fn evidence(&self, question: Question, lens: Lens, arms: &impl Arms) -> Option<Evidence> {
+        match question.against {
+            Against::Stable { allow, harm } => {
+                let pass = self.against_stable(question.slice, lens, allow, arms)?;
+                let fail = if harm == allow { pass } else { self.against_stable(question.slice, lens, harm, arms)? };
+                Some(Evidence { pass, fail })
+            }
+            Against::Limit(limit) => {
+                let contrast = self.against_limit(question.slice, lens, limit, arms)?;
+                Some(Evidence { pass: contrast, fail: contrast })
+            }
+        }
+    }
+
+    fn against_stable(&self, slice: usize, lens: Lens, margin: Margin, arms: &impl Arms) -> Option<Contrast> {
+        let metric = self.gate.metric;
+        let sign = self.better.worse_sign();
+        let (factor, offset) = margin.contrast(self.better);
+        match &self.layout.shapes[metric] {
+            Shape::Moments => {
+                let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, None);
+                let candidate =
+                    arms.sums(Arm::Candidate, lens.answers, slice, metric, None).affine(lens.shift, lens.scale);
+                contrast(&candidate, &stable, sign, factor, offset)
+            }
+            Shape::Grid(grid) => {
+                // Any threshold t gives a valid question: is the candidate's share above the moved t larger than stable's above t? The
+                // one nearest to stable's quantile in this window makes it the question about that quantile.
+                let at = self.quantile_threshold(slice, arms)?;
+                let place = GridPlace { index: at, part: 0.0 };
+                let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, Some(place));
+                let moved = factor * grid.value(at) + sign * offset;
+                let asked = grid.place((moved - lens.shift) / lens.scale);
+                let candidate = arms.sums(Arm::Candidate, lens.answers, slice, metric, Some(asked));
+                contrast(&candidate, &stable, sign, 1.0, 0.0)
+            }
+        }
+    }
+
+    fn against_limit(&self, slice: usize, lens: Lens, limit: f64, arms: &impl Arms) -> Option<Contrast> {
+        let metric = self.gate.metric;
+        let sign = self.better.worse_sign();
+        let (candidate, bound) = match &self.layout.shapes[metric] {
+            Shape::Moments => {
+                (arms.sums(Arm::Candidate, lens.answers, slice, metric, None).affine(lens.shift, lens.scale), limit)
+            }
+            Shape::Grid(grid) => {
+                let asked = grid.place((limit - lens.shift) / lens.scale);
+                (arms.sums(Arm::Candidate, lens.answers, slice, metric, Some(asked)), grid.tail)
+            }
+        };
+        Some(Contrast { difference: sign * (candidate.ratio()? - bound), variance: candidate.ratio_variance() })
+    }
+
+    /// The threshold at which stable's share above is nearest to `1 - p`.
+    #[must_use]
+    pub fn quantile_threshold(&self, slice: usize, arms: &impl Arms) -> Option<usize> {
+        let Shape::Grid(grid) = &self.layout.shapes[self.gate.metric] else { return None };
+        let share = |index: usize| {
+            let place = GridPlace { index, part: 0.0 };
+            arms.sums(Arm::Stable, Answers::Stable, slice, self.gate.metric, Some(place)).ratio()
+        };
+        let (mut low, mut high) = grid.quantile_range;
+        // The share falls with the threshold: bisect for the last one at or above the tail.
+        if share(low)? < grid.tail {
+            return Some(low);
+        }
+        while high - low > 1 {
+            let middle = usize::midpoint(low, high);
+            if share(middle)? >= grid.tail { low = middle } else { high = middle }
+        }
+        let nearer_low = share(low)? - grid.tail <= grid.tail - share(high)?;
+        Some(if nearer_low && share(high)? < grid.tail { low } else { high })
+    }
+}
+
+/// `sign * (candidate - factor * stable) - offset`; the arms are independent, so variances add.
+fn contrast(candidate: &UnitSums, stable: &UnitSums, sign: f64, factor: f64, offset: f64) -> Option<Contrast> {
+    let difference = sign * (candidate.ratio()? - factor * stable.ratio()?) - offset;
+    let variance = candidate.ratio_variance().zip(stable.ratio_variance()).map(|(c, s)| c + factor * factor * s);
+    Some(Contrast { difference, variance })
+}

@@ -1,0 +1,229 @@
+//! A gate through the looks of one stage of one replicate, in one world.
+
+use super::lens::Lens;
+use super::question::{Against, Asker, LookArms, Question};
+use crate::domain::gate::{Correction, Gate, Looks, Test, Verdict, Window};
+use crate::domain::rollout::Stage;
+use crate::simulate::StagePlan;
+use crate::simulate::trajectory::{Arm, Reader, Span};
+use crate::stats::{holm, mixture, normal};
+
+/// What a gate said during a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageVerdicts {
+    /// First failing look (from 0 within the stage) and the question with the strongest evidence there.
+    pub first_fail: Option<(usize, usize)>,
+    /// First look without enough data.
+    pub first_no_data: Option<usize>,
+    /// Verdict of the gate at the stage's end.
+    pub end: Verdict,
+    /// Per question.
+    pub questions: Vec<QuestionRecord>,
+}
+
+/// What became of one question during a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct QuestionRecord {
+    /// Failed at some look.
+    pub failed: bool,
+    /// Passed at the stage's end.
+    pub passed: bool,
+    /// Difference beyond `allow` at the stage's end, with enough data.
+    pub difference: Option<f64>,
+    /// Its standard error.
+    pub se: Option<f64>,
+}
+
+/// A gate ready to be asked in one stage of one replicate.
+pub struct StageGate<'a> {
+    /// The gate and its metric.
+    pub asker: Asker<'a>,
+    /// Its questions that make sense in this stage.
+    pub questions: &'a [Question],
+    /// Variance of the passing contrast that the census expects at the stage's end, per question: the tuning of sequences.
+    pub planned: &'a [Option<f64>],
+}
+
+/// Which stage, and where its looks are in a trajectory.
+#[derive(Debug, Clone, Copy)]
+pub struct StagePlace {
+    /// Index of the stage's first look over all stages.
+    pub first_look: usize,
+    /// Length and looks.
+    pub plan: StagePlan,
+    /// Width of a slot in seconds.
+    pub slot_s: i64,
+}
+
+impl StagePlace {
+    fn span(&self, look: usize, window: Window) -> Span {
+        let back = match window {
+            Window::Stage => None,
+            Window::Trailing(seconds) => {
+                let looks = (seconds.0 / self.slot_s) as usize / self.plan.slots_per_look;
+                look.checked_sub(looks.max(1))
+            }
+        };
+        Span { look: self.first_look + look, since: back.map(|look| self.first_look + look) }
+    }
+}
+
+/// Whether a gate has anything to ask in a stage: nobody is left to compare with at 100 %.
+#[must_use]
+pub fn asked(gate: &Gate, stage: &Stage) -> bool {
+    stage.looks() > 0 && (stage.has_control() || gate.limit.is_some())
+}
+
+impl StageGate<'_> {
+    /// Asks at every look of the stage; `None` where the stage leaves nothing to ask.
+    #[must_use]
+    pub fn play(&self, reader: Reader<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
+        let looks = place.plan.looks();
+        let has_control = place.plan.exposure < 1.0;
+        let open: Vec<bool> =
+            self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
+        if looks == 0 || !open.contains(&true) {
+            return None;
+        }
+        let gate = self.asker.gate;
+        let mut state = LookState::new(self.questions.len());
+        let mut result = StageVerdicts {
+            first_fail: None,
+            first_no_data: None,
+            end: Verdict::NoData,
+            questions: vec![QuestionRecord::default(); self.questions.len()],
+        };
+        let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
+        for look in first..looks {
+            let arms = LookArms { reader, span: place.span(look, gate.window) };
+            self.ask(&open, lens, &arms, &mut state);
+            result.end = self.judge(&open, &mut state, &mut result.questions);
+            match result.end {
+                Verdict::Fail if result.first_fail.is_none() => {
+                    result.first_fail = state.strongest().map(|question| (look, question));
+                }
+                Verdict::NoData if result.first_no_data.is_none() => result.first_no_data = Some(look),
+                _ => {}
+            }
+        }
+        for (record, last) in result.questions.iter_mut().zip(&state.last) {
+            record.passed = last.is_some_and(|seen| seen.passes);
+            record.difference = last.map(|seen| seen.difference);
+            record.se = last.and_then(|seen| seen.se);
+        }
+        Some(result)
+    }
+
+    fn ask(&self, open: &[bool], lens: Lens, arms: &LookArms<'_>, state: &mut LookState) {
+        for (index, question) in self.questions.iter().enumerate() {
+            state.last[index] = if open[index] && self.enough(*question, arms) {
+                self.see(index, lens, arms, state.p_fail[index])
+            } else {
+                None
+            };
+            if let Some(seen) = state.last[index] {
+                // A confidence sequence holds at all looks together, so what it once excluded stays excluded.
+                state.p_fail[index] = if self.asker.gate.test == Test::ConfidenceSequence { seen.p_fail } else { 1.0 };
+            }
+        }
+    }
+
+    fn enough(&self, question: Question, arms: &LookArms<'_>) -> bool {
+        let gate = self.asker.gate;
+        let enough = |arm: Arm| {
+            let counts = arms.reader.counts(arms.span, arm, question.slice);
+            counts.units >= gate.min_units && counts.covered >= gate.min_requests
+        };
+        enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
+    }
+
+    fn see(&self, index: usize, lens: Lens, arms: &LookArms<'_>, p_before: f64) -> Option<Seen> {
+        let gate = self.asker.gate;
+        let alpha = gate.alpha.get();
+        let evidence = self.asker.evidence(self.questions[index], lens, arms)?;
+        let se = evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt);
+        let difference = evidence.pass.difference;
+        let undecided = Seen { difference, se, p_fail: p_before, passes: false };
+        if gate.test == Test::Point {
+            let p_fail = if evidence.fail.difference > 0.0 { 0.0 } else { 1.0 };
+            return Some(Seen { p_fail, passes: difference <= 0.0, ..undecided });
+        }
+        let Some((se_pass, se_fail)) = se.zip(evidence.fail.variance.filter(|&v| v > 0.0).map(f64::sqrt)) else {
+            return Some(undecided);
+        };
+        let (z_pass, z_fail) = (-difference / se_pass, evidence.fail.difference / se_fail);
+        Some(match gate.test {
+            Test::Fixed => {
+                Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
+            }
+            Test::ConfidenceSequence => {
+                let Some(planned) = self.planned[index] else { return Some(undecided) };
+                let ratio = |se: f64| mixture::tuning(alpha) * planned / (se * se);
+                Seen {
+                    p_fail: mixture::p_value(z_fail, ratio(se_fail)).min(p_before),
+                    passes: mixture::p_value(z_pass, ratio(se_pass)) <= alpha,
+                    ..undecided
+                }
+            }
+            Test::Point => undecided,
+        })
+    }
+
+    fn judge(&self, open: &[bool], state: &mut LookState, records: &mut [QuestionRecord]) -> Verdict {
+        let gate = self.asker.gate;
+        let alpha = gate.alpha.get();
+        state.p_values.clear();
+        state.p_values.extend(state.last.iter().map(|seen| seen.map_or(1.0, |seen| seen.p_fail)));
+        match gate.correction {
+            // Questions without data stay in the family: dropping them would let the data choose its size.
+            Correction::Holm => holm::reject(&state.p_values, alpha, &mut state.rejected),
+            Correction::None => {
+                state.rejected.clear();
+                state.rejected.extend(state.p_values.iter().map(|&p| p <= alpha));
+            }
+        }
+        for (record, &rejected) in records.iter_mut().zip(&state.rejected) {
+            record.failed |= rejected;
+        }
+        let overall = open.iter().position(|&open| open).expect("something is asked");
+        if state.rejected.contains(&true) {
+            Verdict::Fail
+        } else if state.last[overall].is_none() {
+            Verdict::NoData
+        } else if state.last.iter().zip(open).all(|(seen, &open)| !open || seen.is_some_and(|seen| seen.passes)) {
+            Verdict::Pass
+        } else {
+            Verdict::Inconclusive
+        }
+    }
+}
+
+/// What one question showed at one look.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    difference: f64,
+    se: Option<f64>,
+    p_fail: f64,
+    passes: bool,
+}
+
+/// What is carried from look to look.
+struct LookState {
+    p_fail: Vec<f64>,
+    last: Vec<Option<Seen>>,
+    p_values: Vec<f64>,
+    rejected: Vec<bool>,
+}
+
+impl LookState {
+    fn new(questions: usize) -> Self {
+        Self { p_fail: vec![1.0; questions], last: vec![None; questions], p_values: Vec::new(), rejected: Vec::new() }
+    }
+
+    /// The rejected question with the smallest p-value.
+    fn strongest(&self) -> Option<usize> {
+        (0..self.rejected.len())
+            .filter(|&index| self.rejected[index])
+            .min_by(|&a, &b| self.p_values[a].total_cmp(&self.p_values[b]))
+    }
+}

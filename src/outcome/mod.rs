@@ -1,0 +1,5 @@
+//! Replicates → what happened, counted per world, gate and stage.
+
+pub mod player;
+pub mod rows;
+pub mod tally;

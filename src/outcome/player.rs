@@ -1,0 +1,393 @@
+//! Plays replicates: every gate under every lens a world needs, then every world's schedule.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use crate::domain::metric::{Margin, MetricKind};
+use crate::domain::quantity::Moment;
+use crate::domain::world::World;
+use crate::gate::lens::Lens;
+use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
+use crate::gate::schedule::{self, End, Outcome, Reason};
+use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
+use crate::scenario::Scenario;
+use crate::simulate::Simulator;
+use crate::simulate::lanes::Lane;
+use crate::simulate::layout::{Answers, Shape};
+use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+
+/// Multiples of `allow` at which power curves are drawn.
+pub const CURVE_MULTIPLES: [f64; 7] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
+
+/// What is asked of one gate.
+pub struct GatePlan {
+    /// Its questions.
+    pub questions: Vec<Question>,
+    /// The distinct ways the worlds, then the points of its power curve, show its metric.
+    pub lenses: Vec<Lens>,
+    /// Per world: index of its lens.
+    pub lens_of_world: Vec<usize>,
+    /// Per multiple of `allow`: index of its lens; empty for gates with a limit alone.
+    pub lens_of_curve: Vec<usize>,
+    /// Per lens and question: whether the regression over the whole log is past the failing margin.
+    pub harmful: Vec<Vec<bool>>,
+}
+
+/// Everything about a run that does not change from replicate to replicate.
+pub struct Player<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// The log.
+    pub simulator: &'a Simulator,
+    /// Worlds of the run.
+    pub worlds: Vec<World>,
+    /// Per gate.
+    pub gates: Vec<GatePlan>,
+    /// Moments at which a rollout may start.
+    pub starts: Vec<Moment>,
+    /// Stable's value of each metric over the whole log.
+    pub levels: Vec<f64>,
+}
+
+/// One replicate.
+pub struct Played {
+    /// Per gate, lens, stage.
+    pub verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
+    /// Per world.
+    pub worlds: Vec<WorldOutcome>,
+    /// Per stage: units and requests on the candidate at its end.
+    pub stages: Vec<(f64, f64)>,
+    /// Requests the candidate has served by each look.
+    pub exposed_requests: Vec<f64>,
+}
+
+/// How a replicate ended in one world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorldOutcome {
+    /// How and when.
+    pub outcome: Outcome,
+    /// Why it was rolled back, if it was.
+    pub cause: Option<Cause>,
+    /// Seconds from the start.
+    pub duration_s: i64,
+    /// Requests served by the candidate.
+    pub exposed_requests: f64,
+    /// Units served by the candidate.
+    pub exposed_units: f64,
+    /// Per metric: what was served beyond stable, larger is worse; meaningful for proportions.
+    pub excess: Vec<f64>,
+    /// Cost of the candidate's requests, and the same had stable served them.
+    pub cost: Option<(f64, f64)>,
+}
+
+/// Why a rollout was rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The world's regression is past the failing margin.
+    Harm,
+    /// It is not.
+    Noise,
+    /// Too little data.
+    NoData,
+}
+
+/// What a start's census expects of each gate at each stage's end.
+pub type Planned = Vec<Vec<Vec<Option<f64>>>>;
+
+impl<'a> Player<'a> {
+    /// Prepares a run.
+    #[must_use]
+    pub fn new(scenario: &'a Scenario, simulator: &'a Simulator, starts: Vec<Moment>) -> Self {
+        let whole_log = simulator.census(0, simulator.slots(), simulator.slots());
+        let reader = Reader { layout: &simulator.layout, trajectory: &whole_log };
+        let arms = WholeArms { reader, span: Span { look: 0, since: None } };
+        let levels: Vec<f64> = (0..scenario.metrics.len()).map(|metric| level(metric, simulator, &arms)).collect();
+        let worlds = scenario.worlds();
+        let gates =
+            (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, &levels, &arms));
+        Self { gates: gates.collect(), scenario, simulator, worlds, starts, levels }
+    }
+
+    /// Plays replicates in chunks, each in parallel, and hands them over in a fixed order. Stops when `stop` is set.
+    pub fn play(&self, stop: &AtomicBool, mut receive: impl FnMut(Vec<Played>)) {
+        let groups = self.groups();
+        for chunk in groups.chunks(32) {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let played: Vec<Vec<Played>> =
+                chunk.par_iter().map(|(start, group)| self.play_group(*start, group)).collect();
+            played.into_iter().for_each(&mut receive);
+        }
+    }
+
+    /// Replicates that share a start are played together, a few at a time so that memory stays bounded.
+    fn groups(&self) -> Vec<(usize, Vec<usize>)> {
+        let replicates = self.scenario.simulation.replicates;
+        let starts = self.start_order();
+        (0..starts.len().min(replicates))
+            .flat_map(|turn| {
+                let mine: Vec<usize> = (turn..replicates).step_by(starts.len()).collect();
+                let start = self.simulator.slot_at(self.starts[starts[turn]]);
+                mine.chunks(16).map(|chunk| (start, chunk.to_vec())).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Starts are taken in turn; with fewer replicates than starts, evenly spread over them.
+    fn start_order(&self) -> Vec<usize> {
+        let (starts, replicates) = (self.starts.len(), self.scenario.simulation.replicates);
+        if replicates >= starts {
+            return (0..starts).collect();
+        }
+        (0..replicates).map(|turn| turn * starts / replicates).collect()
+    }
+
+    fn play_group(&self, start_slot: usize, replicates: &[usize]) -> Vec<Played> {
+        let lanes: Vec<Lane> = replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect();
+        let planned = self.planned(start_slot);
+        let trajectories = self.simulator.trajectories(start_slot, &lanes);
+        trajectories.iter().map(|trajectory| self.judge(trajectory, &planned)).collect()
+    }
+
+    /// One replay of a given lane.
+    #[must_use]
+    pub fn play_lane(&self, start_slot: usize, lane: Lane) -> Played {
+        let planned = self.planned(start_slot);
+        let trajectories = self.simulator.trajectories(start_slot, &[lane]);
+        self.judge(&trajectories[0], &planned)
+    }
+
+    /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
+    fn planned(&self, start_slot: usize) -> Planned {
+        let census = self.simulator.census_of_schedule(start_slot);
+        let reader = Reader { layout: &self.simulator.layout, trajectory: &census };
+        self.places()
+            .iter()
+            .map(|place| {
+                let expected = |gate: usize, question: &Question| {
+                    let span = Span { look: place.first_look + place.plan.looks().checked_sub(1)?, since: None };
+                    let arms = ExpectedArms { reader, span, exposure: place.plan.exposure };
+                    let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
+                    asker.evidence(*question, Lens::NULL, &arms)?.pass.variance.filter(|&variance| variance > 0.0)
+                };
+                let of_gate = |(gate, plan): (usize, &GatePlan)| {
+                    plan.questions.iter().map(|question| expected(gate, question)).collect()
+                };
+                self.gates.iter().enumerate().map(of_gate).collect()
+            })
+            .collect()
+    }
+
+    /// Where each stage's looks are.
+    #[must_use]
+    pub fn places(&self) -> Vec<StagePlace> {
+        let mut first_look = 0;
+        let slot_s = self.scenario.log.slot.0;
+        let place = |plan: &crate::simulate::StagePlan| {
+            let place = StagePlace { first_look, plan: *plan, slot_s };
+            first_look += plan.looks();
+            place
+        };
+        self.simulator.plan.iter().map(place).collect()
+    }
+
+    fn judge(&self, trajectory: &Trajectory, planned: &Planned) -> Played {
+        let reader = Reader { layout: &self.simulator.layout, trajectory };
+        let places = self.places();
+        let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self
+            .gates
+            .iter()
+            .enumerate()
+            .map(|(gate, plan)| {
+                let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
+                let ask = |lens: &Lens| {
+                    let stages = places.iter().zip(planned).map(|(place, planned)| {
+                        let stage_gate = StageGate { asker, questions: &plan.questions, planned: &planned[gate] };
+                        stage_gate.play(reader, *place, *lens)
+                    });
+                    stages.collect()
+                };
+                plan.lenses.iter().map(ask).collect()
+            })
+            .collect();
+        let exposed_requests = exposed_requests(reader, &places);
+        let ends = |place: &StagePlace| {
+            let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
+            let counts =
+                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default();
+            (counts.units, counts.requests)
+        };
+        let worlds =
+            (0..self.worlds.len()).map(|world| self.outcome(world, &verdicts, reader, &places, &exposed_requests));
+        Played { worlds: worlds.collect(), stages: places.iter().map(ends).collect(), verdicts, exposed_requests }
+    }
+
+    fn outcome(
+        &self,
+        world: usize,
+        verdicts: &[Vec<Vec<Option<StageVerdicts>>>],
+        reader: Reader<'_>,
+        places: &[StagePlace],
+        exposed_requests: &[f64],
+    ) -> WorldOutcome {
+        let outcome = schedule::walk(self.scenario, |gate, stage| {
+            verdicts[gate][self.gates[gate].lens_of_world[world]][stage].as_ref()
+        });
+        let duration_s = self.time_of(outcome.looks, places);
+        let spans = spans_until(outcome.looks, places);
+        let lens = |metric| Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels);
+        let served = |metric: usize| served(reader, &spans, metric, lens(metric));
+        let excess = |(metric, facts): (usize, &crate::domain::metric::Metric)| match facts.kind {
+            MetricKind::Proportion { .. } => {
+                let (candidate, stable) = served(metric);
+                facts.better.worse_sign() * (candidate - stable)
+            }
+            _ => 0.0,
+        };
+        WorldOutcome {
+            cause: self.cause(world, outcome, duration_s),
+            outcome,
+            duration_s,
+            exposed_requests: outcome.looks.checked_sub(1).map_or(0.0, |look| exposed_requests[look]),
+            exposed_units: outcome.looks.checked_sub(1).map_or(0.0, |look| reader.trajectory.exposed_units[look]),
+            excess: self.scenario.metrics.iter().enumerate().map(excess).collect(),
+            cost: self.cost_metric().map(served),
+        }
+    }
+
+    /// The first metric in US dollars that has one value per request.
+    #[must_use]
+    pub fn cost_metric(&self) -> Option<usize> {
+        self.scenario.metrics.iter().position(|metric| {
+            metric.unit.as_deref() == Some("usd")
+                && matches!(metric.kind, MetricKind::Mean { .. } | MetricKind::Ratio { .. })
+        })
+    }
+
+    /// Seconds from the start until so many looks have passed; the rest of the schedule when all have.
+    fn time_of(&self, looks: usize, places: &[StagePlace]) -> i64 {
+        let mut left = looks;
+        let mut seconds = 0;
+        for place in places {
+            let here = place.plan.looks().min(left);
+            seconds += (here * place.plan.slots_per_look) as i64 * place.slot_s;
+            left -= here;
+        }
+        seconds
+    }
+
+    fn cause(&self, world: usize, outcome: Outcome, duration_s: i64) -> Option<Cause> {
+        let End::RolledBack { gate, reason, .. } = outcome.end else { return None };
+        let question = match reason {
+            Reason::NoData => return Some(Cause::NoData),
+            Reason::Failed(question) => question,
+            Reason::Inconclusive => 0,
+        };
+        let set_in = match self.worlds[world] {
+            World::Effect(effect) => duration_s > self.scenario.effects[effect].onset.0,
+            _ => true,
+        };
+        let plan = &self.gates[gate];
+        let harmful = set_in && plan.harmful[plan.lens_of_world[world]][question];
+        Some(if harmful { Cause::Harm } else { Cause::Noise })
+    }
+}
+
+impl GatePlan {
+    fn new(
+        gate: usize,
+        scenario: &Scenario,
+        simulator: &Simulator,
+        worlds: &[World],
+        levels: &[f64],
+        whole_log: &WholeArms<'_>,
+    ) -> Self {
+        let rule = &scenario.gates[gate];
+        let questions = questions(rule, &simulator.layout);
+        let mut lenses: Vec<Lens> = Vec::new();
+        let mut index_of = |lens: Lens| {
+            lenses.iter().position(|&other| other == lens).unwrap_or_else(|| {
+                lenses.push(lens);
+                lenses.len() - 1
+            })
+        };
+        let of_world = |world: &World| Lens::of(*world, rule.metric, scenario, &simulator.layout, levels);
+        let lens_of_world: Vec<usize> = worlds.iter().map(|world| index_of(of_world(world))).collect();
+        let sign = scenario.metrics[rule.metric].better.worse_sign();
+        let lens_of_curve = rule.allow.map_or_else(Vec::new, |allow| {
+            CURVE_MULTIPLES.iter().map(|&multiple| index_of(Lens::worse_by(times(allow, multiple), sign))).collect()
+        });
+        let asker = Asker::new(rule, scenario, &simulator.layout);
+        let scale = match simulator.layout.shapes[rule.metric] {
+            Shape::Moments => levels[rule.metric].abs(),
+            Shape::Grid(_) => 1.0,
+        };
+        let harmful = |lens: &Lens| {
+            questions.iter().map(|&question| is_harmful(&asker, question, *lens, whole_log, scale)).collect()
+        };
+        let harmful = lenses.iter().map(harmful).collect();
+        Self { questions, lenses, lens_of_world, lens_of_curve, harmful }
+    }
+}
+
+/// A multiple of a margin; relative worsening of a metric cannot exceed all of it.
+fn times(margin: Margin, multiple: f64) -> Margin {
+    match margin {
+        Margin::Relative(share) => Margin::Relative(share * multiple),
+        Margin::Absolute(amount) => Margin::Absolute(amount * multiple),
+    }
+}
+
+fn is_harmful(asker: &Asker<'_>, question: Question, lens: Lens, whole_log: &WholeArms<'_>, scale: f64) -> bool {
+    // The margin itself is not past the margin, whatever rounding says.
+    asker.evidence(question, lens, whole_log).is_some_and(|evidence| evidence.fail.difference > 1e-9 * scale)
+}
+
+/// Stable's value of a metric over the whole log; a quantile's grid threshold.
+fn level(metric: usize, simulator: &Simulator, arms: &WholeArms<'_>) -> f64 {
+    match &simulator.layout.shapes[metric] {
+        Shape::Moments => arms.sums(Arm::Stable, Answers::Stable, 0, metric, None).ratio().unwrap_or(0.0),
+        Shape::Grid(grid) => {
+            let (low, high) = grid.quantile_range;
+            let share = |index: usize| {
+                let place = crate::simulate::grid::GridPlace { index, part: 0.0 };
+                arms.sums(Arm::Stable, Answers::Stable, 0, metric, Some(place)).ratio().unwrap_or(0.0)
+            };
+            let nearest =
+                (low..=high).min_by(|&a, &b| (share(a) - grid.tail).abs().total_cmp(&(share(b) - grid.tail).abs()));
+            grid.value(nearest.unwrap_or(low))
+        }
+    }
+}
+
+/// Requests the candidate has served by each look, over all stages so far.
+fn exposed_requests(reader: Reader<'_>, places: &[StagePlace]) -> Vec<f64> {
+    let mut before = 0.0;
+    let mut by_look = Vec::new();
+    for place in places {
+        for look in 0..place.plan.looks() {
+            let span = Span { look: place.first_look + look, since: None };
+            by_look.push(before + reader.counts(span, Arm::Candidate, 0).requests);
+        }
+        before = by_look.last().copied().unwrap_or(before);
+    }
+    by_look
+}
+
+/// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.
+fn spans_until(looks: usize, places: &[StagePlace]) -> Vec<Span> {
+    let entered = places.iter().filter(|place| place.first_look < looks && place.plan.looks() > 0);
+    entered.map(|place| Span { look: (place.first_look + place.plan.looks()).min(looks) - 1, since: None }).collect()
+}
+
+/// Sums over the candidate's requests of what they got, and of what stable would have given them.
+fn served(reader: Reader<'_>, spans: &[Span], metric: usize, lens: Lens) -> (f64, f64) {
+    let sum = |answers: Answers| {
+        let sums = spans.iter().map(|&span| reader.sums(span, Arm::Candidate, answers, 0, metric, None));
+        sums.fold((0.0, 0.0), |(y, x), sums| (y + sums.y, x + sums.x))
+    };
+    let (y, x) = sum(lens.answers);
+    (lens.scale * y + lens.shift * x, sum(Answers::Stable).0)
+}

@@ -1,0 +1,371 @@
+//! Tallies → the rows of the report.
+
+use std::collections::BTreeMap;
+
+use super::player::{CURVE_MULTIPLES, Cause, Player, WorldOutcome};
+use super::tally::{GateTally, QuestionTally, Tally};
+use crate::digest::Digest;
+use crate::domain::gate::Test;
+use crate::domain::metric::{Margin, MetricKind};
+use crate::domain::world::World;
+use crate::gate::question::Question;
+use crate::gate::schedule::{End, Reason};
+use crate::gate::stage;
+use crate::power::closed_form::Plan;
+use crate::report::{
+    Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment, SelfCheckRow, Share,
+    Spread, StageFacts, WorldRow, WorldStage,
+};
+use crate::simulate::layout::Slice;
+use crate::stats::interval::wilson;
+use crate::stats::spread::quantile;
+
+/// A share of replicates with its Monte Carlo interval.
+#[must_use]
+pub fn share(events: f64, trials: f64) -> Share {
+    let (low, high) = wilson(events, trials, 0.95);
+    Share { share: if trials > 0.0 { events / trials } else { 0.0 }, low, high }
+}
+
+/// Quantiles and mean of a sample; `None` of an empty one.
+#[must_use]
+pub fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let values: Vec<f64> = values.collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let mut sorted = values;
+    sorted.sort_unstable_by(f64::total_cmp);
+    (!sorted.is_empty()).then(|| Spread {
+        p10: quantile(&sorted, 0.1),
+        p50: quantile(&sorted, 0.5),
+        p90: quantile(&sorted, 0.9),
+        mean,
+    })
+}
+
+/// The name of a slice; `None` for all requests.
+#[must_use]
+pub fn segment(slice: Slice, digest: &Digest) -> Option<Segment> {
+    match slice {
+        Slice::Overall => None,
+        Slice::Segment { column, value } => {
+            let column = &digest.segments[column];
+            Some(Segment { column: column.name.clone(), value: column.values[value].clone() })
+        }
+    }
+}
+
+/// Stages with what the candidate serves in them.
+#[must_use]
+pub fn stages(player: &Player<'_>, tally: &Tally) -> Vec<StageFacts> {
+    let n = tally.replicates as f64;
+    let row = |(stage, (units, requests)): (&crate::domain::rollout::Stage, &(f64, f64))| StageFacts {
+        name: stage.name.clone(),
+        exposure: stage.exposure.get(),
+        duration_s: stage.duration.0,
+        looks: stage.looks(),
+        units_candidate: units / n,
+        requests_candidate: requests / n,
+    };
+    player.scenario.stages.iter().zip(&tally.stages).map(row).collect()
+}
+
+/// What the schedule does in each world.
+#[must_use]
+pub fn worlds(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<WorldRow> {
+    (0..player.worlds.len()).map(|world| WorldRows { player, tally, digest, world }.row()).collect()
+}
+
+/// One world's row in the making.
+struct WorldRows<'a> {
+    player: &'a Player<'a>,
+    tally: &'a Tally,
+    digest: &'a Digest,
+    world: usize,
+}
+
+impl WorldRows<'_> {
+    fn outcomes(&self) -> &[WorldOutcome] {
+        &self.tally.worlds[self.world]
+    }
+
+    fn share_of(&self, event: impl Fn(&WorldOutcome) -> bool) -> Share {
+        let events = self.outcomes().iter().filter(|outcome| event(outcome)).count();
+        share(events as f64, self.tally.replicates as f64)
+    }
+
+    fn spread_of(&self, value: impl Fn(&WorldOutcome) -> f64) -> Spread {
+        spread(self.outcomes().iter().map(value)).expect("a run has replicates")
+    }
+
+    fn row(&self) -> WorldRow {
+        let caused_by = |cause: Cause| self.share_of(|o| o.cause == Some(cause));
+        let cost = |part: fn((f64, f64)) -> f64| {
+            self.player.cost_metric().map(|_| self.spread_of(|o| o.cost.map_or(0.0, part)))
+        };
+        WorldRow {
+            world: self.player.scenario.world_name(self.player.worlds[self.world]),
+            promoted: self.share_of(|o| o.outcome.end == End::Promoted),
+            rolled_back: self.share_of(|o| matches!(o.outcome.end, End::RolledBack { .. })),
+            stalled: self.share_of(|o| matches!(o.outcome.end, End::Stalled { .. })),
+            causes: Causes {
+                harm: caused_by(Cause::Harm),
+                noise: caused_by(Cause::Noise),
+                no_data: caused_by(Cause::NoData),
+            },
+            stages: (0..self.player.scenario.stages.len()).map(|stage| self.stage(stage)).collect(),
+            rolled_back_by: self.rolled_back_by(),
+            detected: caused_by(Cause::Harm),
+            time_to_detect_s: spread(self.detection_times().into_iter()),
+            detection_curve: self.detection_curve(),
+            exposed_requests: self.spread_of(|o| o.exposed_requests),
+            exposed_units: self.spread_of(|o| o.exposed_units),
+            exposure_fan: self.exposure_fan(),
+            excess_bad: self.excess_bad(),
+            cost_usd: cost(|(candidate, _)| candidate),
+            excess_cost_usd: cost(|(candidate, stable)| candidate - stable),
+            duration_s: self.spread_of(|o| o.duration_s as f64),
+        }
+    }
+
+    fn stage(&self, stage: usize) -> WorldStage {
+        // The stage in which a replicate stopped; none for the promoted.
+        let stopped = |o: &WorldOutcome| match o.outcome.end {
+            End::Promoted => usize::MAX,
+            End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,
+        };
+        WorldStage {
+            stage: self.player.scenario.stages[stage].name.clone(),
+            entered: self.share_of(|o| stopped(o) >= stage),
+            rolled_back: self.share_of(|o| stopped(o) == stage && matches!(o.outcome.end, End::RolledBack { .. })),
+            promoted: self.share_of(|o| stopped(o) > stage),
+            stalled: self.share_of(|o| stopped(o) == stage && matches!(o.outcome.end, End::Stalled { .. })),
+        }
+    }
+
+    fn rolled_back_by(&self) -> Vec<RolledBackBy> {
+        let mut counts: BTreeMap<(usize, usize, Cause), usize> = BTreeMap::new();
+        for outcome in self.outcomes() {
+            if let (End::RolledBack { gate, reason, .. }, Some(cause)) = (outcome.outcome.end, outcome.cause) {
+                let question = if let Reason::Failed(question) = reason { question } else { 0 };
+                let slice = self.player.gates[gate].questions[question].slice;
+                *counts.entry((gate, slice, cause)).or_default() += 1;
+            }
+        }
+        let mut rows: Vec<_> = counts.into_iter().collect();
+        rows.sort_by_key(|&(key, count)| (std::cmp::Reverse(count), key));
+        let row = |((gate, slice, cause), count): ((usize, usize, Cause), usize)| RolledBackBy {
+            gate: self.player.scenario.gates[gate].name.clone(),
+            segment: segment(self.player.simulator.layout.slices[slice], self.digest),
+            cause: match cause {
+                Cause::Harm => "harm".into(),
+                Cause::Noise => "noise".into(),
+                Cause::NoData => "no data".into(),
+            },
+            share: share(count as f64, self.tally.replicates as f64),
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    fn onset_s(&self) -> i64 {
+        match self.player.worlds[self.world] {
+            World::Effect(effect) => self.player.scenario.effects[effect].onset.0,
+            _ => 0,
+        }
+    }
+
+    fn detection_times(&self) -> Vec<f64> {
+        let detected = self.outcomes().iter().filter(|o| o.cause == Some(Cause::Harm));
+        let mut times: Vec<f64> = detected.map(|o| (o.duration_s - self.onset_s()) as f64).collect();
+        times.sort_unstable_by(f64::total_cmp);
+        times
+    }
+
+    /// Runs that never detect stay in the denominator.
+    fn detection_curve(&self) -> Vec<CurvePoint> {
+        let times = self.detection_times();
+        let n = self.tally.replicates as f64;
+        let mut curve: Vec<CurvePoint> = vec![CurvePoint { time_s: 0.0, share: 0.0 }];
+        for (index, &time_s) in times.iter().enumerate() {
+            let share = (index + 1) as f64 / n;
+            match curve.last_mut() {
+                Some(last) if last.time_s.total_cmp(&time_s).is_eq() => last.share = share,
+                _ => curve.push(CurvePoint { time_s, share }),
+            }
+        }
+        curve
+    }
+
+    fn exposure_fan(&self) -> Vec<FanPoint> {
+        let places = self.player.places();
+        let ends = self.outcomes().iter().map(|o| (o.outcome.looks, o.exposed_requests));
+        let ends: Vec<(usize, f64)> = ends.collect();
+        let point = |(point, &look): (usize, &usize)| {
+            let requests = self.tally.fan.iter().zip(&ends).map(
+                |(by_point, &(looks, at_end))| {
+                    if look < looks { by_point[point] } else { at_end }
+                },
+            );
+            let spread = spread(requests).expect("a run has replicates");
+            FanPoint { time_s: time_after(look, &places) as f64, p10: spread.p10, p50: spread.p50, p90: spread.p90 }
+        };
+        self.tally.fan_looks.iter().enumerate().map(point).collect()
+    }
+
+    fn excess_bad(&self) -> BTreeMap<String, Spread> {
+        let metrics = self.player.scenario.metrics.iter().enumerate();
+        let proportions = metrics.filter(|(_, metric)| matches!(metric.kind, MetricKind::Proportion { .. }));
+        proportions.map(|(index, metric)| (metric.name.clone(), self.spread_of(|o| o.excess[index]))).collect()
+    }
+}
+
+/// Seconds from the start to a look, by index over all stages.
+fn time_after(look: usize, places: &[stage::StagePlace]) -> i64 {
+    let mut seconds = 0;
+    for place in places {
+        let here = place.plan.looks().min((look + 1).saturating_sub(place.first_look));
+        seconds += (here * place.plan.slots_per_look) as i64 * place.slot_s;
+    }
+    seconds
+}
+
+/// One row per stage, gate and slice.
+#[must_use]
+pub fn gates(player: &Player<'_>, tally: &Tally, plans: &[Plan], digest: &Digest) -> Vec<GateRow> {
+    let mut rows = Vec::new();
+    for plan in plans {
+        let tallies: Vec<&GateTally> = tally.gates[plan.gate].iter().map(|by_stage| &by_stage[plan.stage]).collect();
+        rows.push(gate_row(player, plan, &tallies, digest));
+    }
+    rows
+}
+
+fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &Digest) -> GateRow {
+    let scenario = player.scenario;
+    let gate = &scenario.gates[plan.gate];
+    let gate_plan = &player.gates[plan.gate];
+    let question: &Question = &gate_plan.questions[plan.question];
+    let mut by_world = BTreeMap::new();
+    for (world, &lens) in player.worlds.iter().zip(&gate_plan.lens_of_world) {
+        let name = match world {
+            World::Margin(of) if *of == plan.gate => "margin".into(),
+            World::Margin(_) => continue,
+            other => scenario.world_name(*other),
+        };
+        by_world.insert(name, rates(&tallies[lens].questions[plan.question], tallies[lens].asked));
+    }
+    let recorded = by_world.get("recorded");
+    let null = &tallies[gate_plan.lens_of_world[1]];
+    GateRow {
+        stage: scenario.stages[plan.stage].name.clone(),
+        gate: gate.name.clone(),
+        metric: scenario.metrics[gate.metric].name.clone(),
+        segment: segment(player.simulator.layout.slices[question.slice], digest),
+        test: gate.test.name().into(),
+        alpha: gate.alpha.get(),
+        allow: gate.allow_text.clone(),
+        difference: recorded.and_then(|rates| rates.difference),
+        se: recorded.and_then(|rates| rates.se),
+        with_data: share(null.questions[plan.question].with_data, null.asked),
+        rates: by_world,
+        power_closed_form: plan.power,
+        mde: plan.mde,
+        mde_relative: plan.mde_relative,
+        units_needed: plan.units_needed,
+        requests_needed: plan.requests_needed,
+        duration_needed_s: plan.duration_needed_s,
+        exposure_needed: plan.exposure_needed,
+    }
+}
+
+fn rates(tally: &QuestionTally, asked: f64) -> Rates {
+    let mean = |sum: f64| (tally.with_se > 0.0).then(|| sum / tally.with_se);
+    Rates {
+        pass: share(tally.passed, asked),
+        fail: share(tally.failed, asked),
+        difference: mean(tally.difference),
+        se: mean(tally.se),
+    }
+}
+
+/// Error rates that should be at most alpha: of each gate as a whole, and of each of its slices where there are several.
+#[must_use]
+pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<SelfCheckRow> {
+    let mut rows = Vec::new();
+    for (gate, plan) in player.gates.iter().enumerate() {
+        let rule = &player.scenario.gates[gate];
+        for stage in
+            (0..player.scenario.stages.len()).filter(|&stage| stage::asked(rule, &player.scenario.stages[stage]))
+        {
+            let of_world = |world: World| {
+                let index =
+                    player.worlds.iter().position(|&other| other == world).expect("every run plays these worlds");
+                &tally.gates[gate][plan.lens_of_world[index]][stage]
+            };
+            let (null, margin) = (of_world(World::Null), of_world(World::Margin(gate)));
+            let mut check = |question: Option<usize>, error: &str, events: f64, trials: f64| {
+                let rate = share(events, trials);
+                let slice = question.map(|question| plan.questions[question].slice);
+                rows.push(SelfCheckRow {
+                    stage: player.scenario.stages[stage].name.clone(),
+                    gate: rule.name.clone(),
+                    segment: slice.and_then(|slice| segment(player.simulator.layout.slices[slice], digest)),
+                    error: error.into(),
+                    alpha: rule.alpha.get(),
+                    flagged: rate.low > rule.alpha.get(),
+                    rate,
+                });
+            };
+            check(None, "false alarm", null.failed, null.asked);
+            check(None, "wrong pass", margin.passed, margin.asked);
+            check(None, "wrong failure", margin.failed, margin.asked);
+            // The overall slice of a gate with segments passes or fails on its own, too, but only its segments have a name.
+            for question in (0..plan.questions.len()).filter(|&q| plan.questions[q].slice > 0) {
+                check(Some(question), "false alarm", null.questions[question].failed, null.asked);
+                check(Some(question), "wrong pass", margin.questions[question].passed, margin.asked);
+                check(Some(question), "wrong failure", margin.questions[question].failed, margin.asked);
+            }
+        }
+    }
+    rows
+}
+
+/// Power against effect of each gate with `allow`, at each stage.
+#[must_use]
+pub fn power_curves(player: &Player<'_>, tally: &Tally) -> Vec<PowerCurve> {
+    let mut curves = Vec::new();
+    for (gate, plan) in player.gates.iter().enumerate() {
+        let rule = &player.scenario.gates[gate];
+        let Some(allow) = rule.allow else { continue };
+        let (scale, allow) = match allow {
+            Margin::Relative(share) => ("relative", share),
+            Margin::Absolute(amount) => ("absolute", amount),
+        };
+        for (stage, facts) in player.scenario.stages.iter().enumerate() {
+            if !facts.has_control() || facts.looks() == 0 {
+                continue;
+            }
+            let points = CURVE_MULTIPLES.iter().zip(&plan.lens_of_curve).map(|(multiple, &lens)| {
+                let tally = &tally.gates[gate][lens][stage];
+                PowerPoint {
+                    regression: multiple * allow,
+                    fail: share(tally.failed, tally.asked),
+                    pass: share(tally.passed, tally.asked),
+                }
+            });
+            curves.push(PowerCurve {
+                gate: rule.name.clone(),
+                stage: facts.name.clone(),
+                scale: scale.into(),
+                allow,
+                points: points.collect(),
+            });
+        }
+    }
+    curves
+}
+
+/// Whether a test has an error rate to hold.
+#[must_use]
+pub fn has_alpha(test: Test) -> bool {
+    test != Test::Point
+}

@@ -1,0 +1,116 @@
+//! Counts over replicates, added in a fixed order.
+
+use super::player::{Played, Player, WorldOutcome};
+use crate::domain::gate::Verdict;
+use crate::gate::stage::StageVerdicts;
+
+/// At how many moments the fan of exposed requests is kept.
+const FAN_POINTS: usize = 60;
+
+/// Counts of one gate, lens and stage.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GateTally {
+    /// Replicates in which the stage asked.
+    pub asked: f64,
+    /// The gate failed at some look.
+    pub failed: f64,
+    /// The gate passed at the stage's end.
+    pub passed: f64,
+    /// Per question.
+    pub questions: Vec<QuestionTally>,
+}
+
+/// Counts of one question.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct QuestionTally {
+    /// Failed at some look.
+    pub failed: f64,
+    /// Passed at the stage's end.
+    pub passed: f64,
+    /// Enough data at the stage's end.
+    pub with_data: f64,
+    /// With a standard error at the stage's end.
+    pub with_se: f64,
+    /// Sum of differences at the stage's end, with a standard error.
+    pub difference: f64,
+    /// Sum of standard errors.
+    pub se: f64,
+}
+
+/// Everything counted.
+pub struct Tally {
+    /// Replicates so far.
+    pub replicates: usize,
+    /// Per gate, lens, stage.
+    pub gates: Vec<Vec<Vec<GateTally>>>,
+    /// Per world: every replicate.
+    pub worlds: Vec<Vec<WorldOutcome>>,
+    /// Per stage: sums of units and requests on the candidate.
+    pub stages: Vec<(f64, f64)>,
+    /// Looks at which the fan is kept.
+    pub fan_looks: Vec<usize>,
+    /// Per replicate: requests the candidate has served by those looks, had nothing stopped the rollout.
+    pub fan: Vec<Vec<f64>>,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new(player: &Player<'_>) -> Self {
+        let stages = player.scenario.stages.len();
+        let looks: usize = player.simulator.plan.iter().map(crate::simulate::StagePlan::looks).sum();
+        let points = FAN_POINTS.min(looks);
+        let gates = player.gates.iter().map(|plan| {
+            let empty =
+                GateTally { questions: vec![QuestionTally::default(); plan.questions.len()], ..GateTally::default() };
+            vec![vec![empty; stages]; plan.lenses.len()]
+        });
+        Self {
+            replicates: 0,
+            gates: gates.collect(),
+            worlds: vec![Vec::new(); player.worlds.len()],
+            stages: vec![(0.0, 0.0); stages],
+            fan_looks: (1..=points).map(|point| point * looks / points - 1).collect(),
+            fan: Vec::new(),
+        }
+    }
+
+    /// Counts one replicate.
+    pub fn add(&mut self, played: Played) {
+        self.replicates += 1;
+        for (tallies, verdicts) in self.gates.iter_mut().flatten().zip(played.verdicts.iter().flatten()) {
+            for (tally, verdicts) in tallies.iter_mut().zip(verdicts) {
+                if let Some(verdicts) = verdicts {
+                    tally.add(verdicts);
+                }
+            }
+        }
+        for (outcomes, outcome) in self.worlds.iter_mut().zip(played.worlds) {
+            outcomes.push(outcome);
+        }
+        for (sums, (units, requests)) in self.stages.iter_mut().zip(played.stages) {
+            sums.0 += units;
+            sums.1 += requests;
+        }
+        self.fan.push(self.fan_looks.iter().map(|&look| played.exposed_requests[look]).collect());
+    }
+}
+
+impl GateTally {
+    fn add(&mut self, verdicts: &StageVerdicts) {
+        let one = |flag: bool| f64::from(u8::from(flag));
+        self.asked += 1.0;
+        self.failed += one(verdicts.first_fail.is_some());
+        self.passed += one(verdicts.end == Verdict::Pass);
+        for (tally, record) in self.questions.iter_mut().zip(&verdicts.questions) {
+            tally.failed += one(record.failed);
+            tally.passed += one(record.passed);
+            tally.with_data += one(record.difference.is_some());
+            if let (Some(difference), Some(se)) = (record.difference, record.se) {
+                tally.with_se += 1.0;
+                tally.difference += difference;
+                tally.se += se;
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Power, smallest detectable regression, and what is needed, per stage, gate and slice.
+//!
+//! The variance of a contrast comes from the sums that a census of the log expects in each arm: everybody's sums since the stage
+//! began, thinned to the exposure. It knows that users return: a longer stage adds requests of the same units, and only as much
+//! information as those carry.
+
+use rayon::prelude::*;
+
+use crate::domain::gate::{Correction, Gate, Test};
+use crate::domain::metric::Margin;
+use crate::gate::lens::Lens;
+use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
+use crate::gate::stage;
+use crate::outcome::player::Player;
+use crate::simulate::grid::GridPlace;
+use crate::simulate::layout::{Answers, Shape};
+use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+use crate::stats::{mixture, normal};
+
+/// How many start times the variances are averaged over.
+const STARTS: usize = 8;
+
+/// What closed forms say of one question at one stage. `None` where no answer exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Index of the stage.
+    pub stage: usize,
+    /// Index of the gate.
+    pub gate: usize,
+    /// Index of the question of the gate.
+    pub question: usize,
+    /// Chance to pass at the stage's end if the candidate is as good as stable.
+    pub power: Option<f64>,
+    /// Smallest regression that fails at the stage's end with the gate's power, in the metric's unit.
+    pub mde: Option<f64>,
+    /// The same as a share of stable's value.
+    pub mde_relative: Option<f64>,
+    /// Units on the candidate needed to pass with the gate's power at no regression.
+    pub units_needed: Option<f64>,
+    /// Requests on the candidate needed for the same.
+    pub requests_needed: Option<f64>,
+    /// Seconds at this exposure needed for the same.
+    pub duration_needed_s: Option<i64>,
+    /// Smallest exposure that does it within the stage's duration.
+    pub exposure_needed: Option<f64>,
+}
+
+/// What a census expects of a question at a stage's end, in the null world.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    /// Distance from no regression to the margin that must not be exceeded to pass.
+    to_pass: f64,
+    /// Distance from no regression to the margin that must be exceeded to fail.
+    to_fail: f64,
+    variance_pass: f64,
+    variance_fail: f64,
+    /// Stable's value.
+    level: f64,
+    units: f64,
+    requests: f64,
+}
+
+/// The closed forms of every question of every gate at every stage that asks it.
+#[must_use]
+pub fn plans(player: &Player<'_>) -> Vec<Plan> {
+    let starts = sampled_starts(player);
+    let censuses: Vec<Trajectory> =
+        starts.par_iter().map(|&start| player.simulator.census_of_schedule(start)).collect();
+    let places = player.places();
+    let stages = 0..player.scenario.stages.len();
+    let of_stage = |stage: usize| {
+        let place = &places[stage];
+        let from = starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.slots).sum::<usize>();
+        let per_look = (3600 / place.slot_s).max(1) as usize;
+        let left = player.simulator.slots().saturating_sub(from) / per_look * per_look;
+        let rest = player.simulator.census(from, left, per_look);
+        let mut plans = Vec::new();
+        for (gate, gate_plan) in player.gates.iter().enumerate() {
+            let rule = &player.scenario.gates[gate];
+            if !stage::asked(rule, &player.scenario.stages[stage]) {
+                continue;
+            }
+            for (index, question) in gate_plan.questions.iter().enumerate() {
+                if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
+                    continue;
+                }
+                let planner = Planner::new(player, gate, *question, gate_plan.questions.len(), place.plan.exposure);
+                let look = place.first_look + place.plan.looks() - 1;
+                let end = |census: &'_ Trajectory| planner.expected(census, look);
+                let expected: Vec<Expected> = censuses.iter().filter_map(end).collect();
+                let middle = &censuses[censuses.len() / 2];
+                let seconds_per_look = per_look as i64 * place.slot_s;
+                plans.push(Plan {
+                    stage,
+                    gate,
+                    question: index,
+                    ..planner.plan(&expected, middle, look, &rest, left / per_look, seconds_per_look)
+                });
+            }
+        }
+        plans
+    };
+    stages.into_par_iter().flat_map_iter(of_stage).collect()
+}
+
+fn sampled_starts(player: &Player<'_>) -> Vec<usize> {
+    let count = STARTS.min(player.starts.len());
+    (0..count).map(|index| player.simulator.slot_at(player.starts[index * player.starts.len() / count])).collect()
+}
+
+/// Closed forms of one question at one exposure.
+struct Planner<'a> {
+    player: &'a Player<'a>,
+    asker: Asker<'a>,
+    gate: &'a Gate,
+    question: Question,
+    exposure: f64,
+    /// Standard errors that the estimate must lie inside the margin to pass.
+    critical_pass: f64,
+    /// Standard errors that it must lie beyond the margin to fail.
+    critical_fail: f64,
+    z_power: f64,
+}
+
+impl<'a> Planner<'a> {
+    fn new(player: &'a Player<'a>, gate: usize, question: Question, family: usize, exposure: f64) -> Self {
+        let rule = &player.scenario.gates[gate];
+        let alpha = rule.alpha.get();
+        // Holm's first step is the one a single bad slice must take.
+        let alpha_fail = if rule.correction == Correction::Holm { alpha / family as f64 } else { alpha };
+        let critical = |level: f64| match rule.test {
+            Test::Point => 0.0,
+            Test::Fixed => normal::upper_quantile(level),
+            Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
+        };
+        Self {
+            player,
+            asker: Asker::new(rule, player.scenario, &player.simulator.layout),
+            gate: rule,
+            question,
+            exposure,
+            critical_pass: critical(alpha),
+            critical_fail: critical(alpha_fail),
+            z_power: -normal::upper_quantile(rule.power.get()),
+        }
+    }
+
+    fn reader<'t>(&'t self, census: &'t Trajectory) -> Reader<'t> {
+        Reader { layout: &self.player.simulator.layout, trajectory: census }
+    }
+
+    fn expected(&self, census: &Trajectory, look: usize) -> Option<Expected> {
+        self.expected_at(census, look, self.exposure)
+    }
+
+    fn expected_at(&self, census: &Trajectory, look: usize, exposure: f64) -> Option<Expected> {
+        let reader = self.reader(census);
+        let span = Span { look, since: None };
+        let arms = ExpectedArms { reader, span, exposure };
+        let evidence = self.asker.evidence(self.question, Lens::NULL, &arms)?;
+        let counts = reader.counts(span, Arm::Candidate, self.question.slice);
+        Some(Expected {
+            to_pass: -evidence.pass.difference,
+            to_fail: -evidence.fail.difference,
+            variance_pass: evidence.pass.variance.filter(|&variance| variance > 0.0)?,
+            variance_fail: evidence.fail.variance.filter(|&variance| variance > 0.0)?,
+            level: self.level(&arms)?,
+            units: counts.units * exposure,
+            requests: counts.requests * exposure,
+        })
+    }
+
+    fn level(&self, arms: &ExpectedArms<'_>) -> Option<f64> {
+        let slice = self.question.slice;
+        match &self.player.simulator.layout.shapes[self.gate.metric] {
+            Shape::Moments => arms.sums(Arm::Candidate, Answers::Stable, slice, self.gate.metric, None).ratio(),
+            Shape::Grid(grid) => self.asker.quantile_threshold(slice, arms).map(|index| grid.value(index)),
+        }
+    }
+
+    fn plan(
+        &self,
+        expected: &[Expected],
+        middle: &Trajectory,
+        look: usize,
+        rest: &Trajectory,
+        rest_looks: usize,
+        look_s: i64,
+    ) -> Plan {
+        let nothing = Plan {
+            stage: 0,
+            gate: 0,
+            question: 0,
+            power: None,
+            mde: None,
+            mde_relative: None,
+            units_needed: None,
+            requests_needed: None,
+            duration_needed_s: None,
+            exposure_needed: None,
+        };
+        if expected.is_empty() {
+            return Plan { duration_needed_s: self.duration_needed(rest, rest_looks, look_s), ..nothing };
+        }
+        let mean = |value: &dyn Fn(&Expected) -> f64| expected.iter().map(value).sum::<f64>() / expected.len() as f64;
+        let power = mean(&|e| normal::cdf(e.to_pass / e.variance_pass.sqrt() - self.critical_pass));
+        let level = mean(&|e| e.level);
+        let detectable = mean(&|e| e.to_fail) + (self.critical_fail + self.z_power) * mean(&|e| e.variance_fail).sqrt();
+        let mde = self.in_metric_units(detectable, level, middle, look);
+        let needed = mean(&|e| e.variance_pass / self.variance_needed(e.to_pass).unwrap_or(f64::NAN));
+        let scaled = |value: f64| Some(value * needed).filter(|needed| needed.is_finite()).map(f64::ceil);
+        Plan {
+            power: Some(power),
+            mde,
+            mde_relative: mde.filter(|_| level.abs() > 0.0).map(|mde| mde / level.abs()),
+            units_needed: scaled(mean(&|e| e.units)),
+            requests_needed: scaled(mean(&|e| e.requests)),
+            duration_needed_s: self.duration_needed(rest, rest_looks, look_s),
+            exposure_needed: self.exposure_needed(middle, look),
+            ..nothing
+        }
+    }
+
+    /// The variance at which the gate passes with its power; `None` where stable itself is not inside the margin.
+    fn variance_needed(&self, to_pass: f64) -> Option<f64> {
+        (to_pass > 0.0).then(|| (to_pass / (self.critical_pass + self.z_power)).powi(2))
+    }
+
+    fn duration_needed(&self, rest: &Trajectory, looks: usize, look_s: i64) -> Option<i64> {
+        let enough = |look: &usize| {
+            self.expected(rest, *look).is_some_and(|e| {
+                let decides = self.variance_needed(e.to_pass).is_some_and(|needed| e.variance_pass <= needed);
+                decides && e.units >= self.gate.min_units
+            })
+        };
+        (0..looks).find(enough).map(|look| (look as i64 + 1) * look_s)
+    }
+
+    /// The variance is `A / e + B / (1 - e)` at exposure `e`; two exposures give A and B.
+    fn exposure_needed(&self, census: &Trajectory, look: usize) -> Option<f64> {
+        let half = self.expected_at(census, look, 0.5)?;
+        let quarter = self.expected_at(census, look, 0.25)?;
+        let needed = self.variance_needed(half.to_pass)?;
+        let a = 0.375 * (quarter.variance_pass - half.variance_pass / 1.5);
+        let b = half.variance_pass / 2.0 - a;
+        let middle = needed + a - b;
+        let discriminant = middle * middle - 4.0 * needed * a;
+        if discriminant < 0.0 {
+            return None;
+        }
+        let exposure = (middle - discriminant.sqrt()) / (2.0 * needed);
+        (exposure > 0.0 && exposure < 1.0).then_some(exposure)
+    }
+
+    /// A regression of the contrast as one of the metric: for a quantile, a share of requests becomes the factor that moves so many.
+    fn in_metric_units(&self, regression: f64, level: f64, census: &Trajectory, look: usize) -> Option<f64> {
+        let sign = self.asker.better.worse_sign();
+        let margin = |level: f64| match self.question.against {
+            Against::Stable { harm: Margin::Relative(share), .. } => share * level.abs(),
+            Against::Stable { harm: Margin::Absolute(amount), .. } => amount,
+            Against::Limit(limit) => sign * (limit - level),
+        };
+        let Shape::Grid(grid) = &self.player.simulator.layout.shapes[self.gate.metric] else { return Some(regression) };
+        let reader = self.reader(census);
+        let arms = ExpectedArms { reader, span: Span { look, since: None }, exposure: 0.5 };
+        let share_above = |index: usize| {
+            let place = Some(GridPlace { index, part: 0.0 });
+            arms.sums(Arm::Candidate, Answers::Stable, self.question.slice, self.gate.metric, place).ratio()
+        };
+        let at = self.asker.quantile_threshold(self.question.slice, &arms)?;
+        let stable_share = share_above(at)?;
+        // To fail, the candidate's share above the moved threshold must reach this.
+        let wanted = stable_share + sign * (regression - self.to_fail_share(census, look)?);
+        let shares: Vec<f64> = (0..grid.len()).map(share_above).collect::<Option<_>>()?;
+        let above = shares.iter().position(|&share| share < wanted)?;
+        let below = above.checked_sub(1)?;
+        let part = (shares[below] - wanted) / (shares[below] - shares[above]);
+        let value = (grid.value(below).ln() * (1.0 - part) + grid.value(above).ln() * part).exp();
+        // Stable's requests above `value` must be above the moved threshold: they are worse by this factor.
+        let moved = grid.value(at) + sign * margin(grid.value(at));
+        Some(sign * (moved / value - 1.0) * level)
+    }
+
+    fn to_fail_share(&self, census: &Trajectory, look: usize) -> Option<f64> {
+        self.expected_at(census, look, 0.5).map(|e| e.to_fail)
+    }
+}

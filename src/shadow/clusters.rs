@@ -1,0 +1,86 @@
+//! Variances clustered by unit, and by unit and item both.
+
+use crate::digest::Digest;
+
+/// Which unit, item and (unit, item) pair each cell belongs to.
+pub(crate) struct Clusters {
+    unit: Vec<u32>,
+    units: usize,
+    item: Option<ItemClusters>,
+}
+
+struct ItemClusters {
+    item: Vec<u32>,
+    items: usize,
+    both: Vec<u32>,
+    boths: usize,
+}
+
+impl Clusters {
+    pub(crate) fn new(digest: &Digest) -> Self {
+        let cells = &digest.cells;
+        let item = (!digest.items.is_empty()).then(|| {
+            let key = |cell: usize| u64::from(cells.unit[cell]) << 32 | u64::from(cells.item[cell]);
+            let mut keys: Vec<u64> = (0..cells.len()).map(key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let both = (0..cells.len()).map(|cell| keys.partition_point(|&other| other < key(cell)) as u32).collect();
+            ItemClusters { item: cells.item.clone(), items: digest.items.len(), both, boths: keys.len() }
+        });
+        Self { unit: cells.unit.clone(), units: digest.units.len(), item }
+    }
+
+    /// Number of units and items among the cells that satisfy a condition.
+    pub(crate) fn counts(&self, cells: &[u32], holds: impl Fn(usize) -> bool) -> (u64, Option<u64>) {
+        let count = |cluster: &[u32], size: usize| {
+            let mut seen = vec![false; size];
+            cells
+                .iter()
+                .filter(|&&cell| holds(cell as usize))
+                .for_each(|&cell| seen[cluster[cell as usize] as usize] = true);
+            seen.into_iter().filter(|&seen| seen).count() as u64
+        };
+        (count(&self.unit, self.units), self.item.as_ref().map(|item| count(&item.item, item.items)))
+    }
+
+    /// Totals of each unit with a denominator.
+    pub(crate) fn per_unit(&self, cells: &[u32], of: impl Fn(u32) -> (f64, f64)) -> Vec<(f64, f64)> {
+        let mut totals = vec![(0.0, 0.0); self.units];
+        for &cell in cells {
+            let (y, x) = of(cell);
+            let total = &mut totals[self.unit[cell as usize] as usize];
+            *total = (total.0 + y, total.1 + x);
+        }
+        totals.retain(|&(_, x)| x > 0.0);
+        totals
+    }
+
+    /// Variance of a sum of influences: clustered by unit, and by unit and item both where there are items.
+    ///
+    /// # Formula
+    /// One way: `G/(G-1) sum over clusters (sum of influences)²`. Two ways: by unit, plus by item, minus by (unit, item) pair; where that
+    /// is not positive, the larger of the first two.
+    ///
+    /// # Source
+    /// A. C. Cameron, J. B. Gelbach, D. L. Miller (2011), J. Bus. Econ. Stat. 29, 238-249, equation 2.11.
+    pub(crate) fn variances(&self, cells: &[u32], influence: impl Fn(u32) -> f64) -> (Option<f64>, Option<f64>) {
+        let influences: Vec<f64> = cells.iter().map(|&cell| influence(cell)).collect();
+        let one_way = |cluster: &[u32], size: usize| {
+            let mut sums = vec![(0.0, false); size];
+            for (&cell, influence) in cells.iter().zip(&influences) {
+                let sum = &mut sums[cluster[cell as usize] as usize];
+                *sum = (sum.0 + influence, true);
+            }
+            let groups = sums.iter().filter(|(_, seen)| *seen).count() as f64;
+            let squares: f64 = sums.iter().map(|(sum, _)| sum * sum).sum();
+            (groups >= 2.0).then(|| groups / (groups - 1.0) * squares)
+        };
+        let unit = one_way(&self.unit, self.units);
+        let both_ways = self.item.as_ref().and_then(|item| {
+            let (by_unit, by_item) = (unit?, one_way(&item.item, item.items)?);
+            let variance = by_unit + by_item - one_way(&item.both, item.boths)?;
+            Some(if variance > 0.0 { variance } else { by_unit.max(by_item) })
+        });
+        (unit, both_ways)
+    }
+}

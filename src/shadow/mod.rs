@@ -1,0 +1,202 @@
+//! Digest → paired differences: what shadow mode has already shown, before anyone is exposed.
+
+mod clusters;
+mod quantile;
+
+use rayon::prelude::*;
+
+use clusters::Clusters;
+
+use crate::digest::Digest;
+use crate::digest::cells::{MetricCells, SumCells};
+use crate::domain::gate::Gate;
+use crate::domain::metric::Margin;
+use crate::domain::version::{PerVersion, Version};
+use crate::report::{Segment, ShadowRow};
+use crate::scenario::Scenario;
+use crate::stats::cluster::UnitSums;
+use crate::stats::normal;
+
+/// Two-sided 95 %.
+const Z_95: f64 = 1.959_963_984_540_054;
+
+/// The cells of one slice.
+pub(crate) struct SliceCells {
+    segment: Option<Segment>,
+    cells: Vec<u32>,
+}
+
+/// Paired differences of every metric: overall first, then every value of every segment column.
+#[must_use]
+pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
+    let clusters = Clusters::new(digest);
+    let slices = slices(digest);
+    let jobs: Vec<(usize, &SliceCells)> =
+        (0..scenario.metrics.len()).flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
+    jobs.par_iter().filter_map(|(metric, slice)| row(digest, scenario, &clusters, *metric, slice)).collect()
+}
+
+fn slices(digest: &Digest) -> Vec<SliceCells> {
+    let mut slices = vec![SliceCells { segment: None, cells: (0..digest.cells.len() as u32).collect() }];
+    for (column, segment) in digest.segments.iter().enumerate() {
+        let mut by_value: Vec<Vec<u32>> = vec![Vec::new(); segment.values.len()];
+        for (cell, &value) in digest.cells.segment[column].iter().enumerate() {
+            by_value[value as usize].push(cell as u32);
+        }
+        slices.extend(by_value.into_iter().zip(&segment.values).map(|(cells, value)| SliceCells {
+            segment: Some(Segment { column: segment.name.clone(), value: value.clone() }),
+            cells,
+        }));
+    }
+    slices
+}
+
+/// A difference with both its standard errors.
+pub(crate) struct Difference {
+    pub(crate) value: PerVersion<f64>,
+    pub(crate) se_unit: Option<f64>,
+    pub(crate) se_item: Option<f64>,
+    /// Regression beyond `allow` and its larger standard error.
+    pub(crate) beyond_allow: Option<(f64, f64)>,
+    pub(crate) design_effect: Option<f64>,
+    pub(crate) pairs: f64,
+}
+
+fn row(
+    digest: &Digest,
+    scenario: &Scenario,
+    clusters: &Clusters,
+    metric: usize,
+    slice: &SliceCells,
+) -> Option<ShadowRow> {
+    let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
+    let better = scenario.metrics[metric].better;
+    let allow = gate.and_then(|gate| gate.allow);
+    let contrast = allow.map(|allow: Margin| (better.worse_sign(), allow.contrast(better)));
+    let found = match &digest.cells.metrics[metric] {
+        MetricCells::Sums(sums) => of_sums(sums, clusters, &slice.cells, contrast),
+        MetricCells::Bins(lists) => {
+            quantile::difference(lists, &scenario.metrics[metric], clusters, &slice.cells, allow)
+        }
+    }?;
+    let counts = clusters.counts(&slice.cells, |cell| pairs(&digest.cells.metrics[metric], cell) > 0.0);
+    let difference = found.value.candidate - found.value.stable;
+    let half_width = found.se_unit.map(|se| Z_95 * se.max(found.se_item.unwrap_or(0.0)));
+    let covered: f64 = slice.cells.iter().map(|&cell| digest.cells.covered[cell as usize]).sum();
+    let nulls =
+        |version: Version| (covered - values(&digest.cells.metrics[metric], version, &slice.cells)).round() as u64;
+    Some(ShadowRow {
+        metric: scenario.metrics[metric].name.clone(),
+        segment: slice.segment.clone(),
+        stable: found.value.stable,
+        candidate: found.value.candidate,
+        difference,
+        se_unit: found.se_unit,
+        se_item: found.se_item,
+        low: half_width.map(|width| difference - width),
+        high: half_width.map(|width| difference + width),
+        units: counts.0,
+        items: counts.1,
+        requests: found.pairs.round() as u64,
+        nulls_stable: nulls(Version::Stable),
+        nulls_candidate: nulls(Version::Candidate),
+        design_effect: found.design_effect,
+        allow: gate.map(|gate| gate.allow_text.clone()),
+        shown: gate.zip(found.beyond_allow).map(|(gate, beyond)| shown(gate, beyond).into()),
+    })
+}
+
+/// The verdict of a fixed one-sided interval at the gate's alpha.
+fn shown(gate: &Gate, (beyond, se): (f64, f64)) -> &'static str {
+    let width = normal::upper_quantile(gate.alpha.get()) * se;
+    if beyond + width < 0.0 {
+        "pass"
+    } else if beyond - width > 0.0 {
+        "fail"
+    } else {
+        "inconclusive"
+    }
+}
+
+fn pairs(metric: &MetricCells, cell: usize) -> f64 {
+    match metric {
+        MetricCells::Sums(sums) => sums.paired.n[cell],
+        MetricCells::Bins(lists) => lists.stable.of(cell).len().min(lists.candidate.of(cell).len()) as f64,
+    }
+}
+
+fn values(metric: &MetricCells, version: Version, cells: &[u32]) -> f64 {
+    let of = |cell: usize| match metric {
+        MetricCells::Sums(sums) => sums.version.get(version).n[cell],
+        MetricCells::Bins(lists) => lists.get(version).of(cell).len() as f64,
+    };
+    cells.iter().map(|&cell| of(cell as usize)).sum()
+}
+
+/// The paired difference of two ratios over the same requests.
+///
+/// # Formula
+/// Influence of a cluster: `(Yc - Rc Xc) / sum Xc - (Ys - Rs Xs) / sum Xs` over its pairs; variance as in [`Clusters::variances`].
+fn of_sums(
+    sums: &SumCells,
+    clusters: &Clusters,
+    cells: &[u32],
+    contrast: Option<(f64, (f64, f64))>,
+) -> Option<Difference> {
+    let paired = &sums.paired;
+    let of = |cell: usize, version: Version| {
+        let x = paired.den.as_ref().map_or(paired.n[cell], |den| den.get(version)[cell]);
+        (paired.num.get(version)[cell], x)
+    };
+    let total = |version: Version| {
+        cells.iter().map(|&cell| of(cell as usize, version)).fold((0.0, 0.0), |(y, x), (dy, dx)| (y + dy, x + dx))
+    };
+    let totals = PerVersion::from_fn(total);
+    if totals.stable.1 <= 0.0 || totals.candidate.1 <= 0.0 {
+        return None;
+    }
+    let value = totals.map(|(y, x)| y / x);
+    let influence = |factor: f64| {
+        move |cell: u32| {
+            let part = |version: Version| {
+                let (y, x) = of(cell as usize, version);
+                (y - value.get(version) * x) / totals.get(version).1
+            };
+            part(Version::Candidate) - factor * part(Version::Stable)
+        }
+    };
+    let (unit, item) = clusters.variances(cells, influence(1.0));
+    let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
+        let (unit, item) = clusters.variances(cells, influence(factor));
+        let variance = unit?.max(item.unwrap_or(0.0));
+        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
+    });
+    Some(Difference {
+        value,
+        se_unit: unit.map(f64::sqrt),
+        se_item: item.map(f64::sqrt),
+        beyond_allow,
+        design_effect: design_effect(sums, clusters, cells),
+        pairs: cells.iter().map(|&cell| paired.n[cell as usize]).sum(),
+    })
+}
+
+/// Variance of stable's value over units, against what independent requests would give.
+fn design_effect(sums: &SumCells, clusters: &Clusters, cells: &[u32]) -> Option<f64> {
+    let stable = &sums.version.stable;
+    let per_unit = clusters.per_unit(cells, |cell| (stable.num[cell as usize], stable.den(cell as usize)));
+    let by_unit = UnitSums::of(&per_unit).ratio_variance()?;
+    let add = |total: UnitSums, &cell: &u32| {
+        let cell = cell as usize;
+        UnitSums {
+            units: total.units + stable.n[cell],
+            y: total.y + stable.num[cell],
+            x: total.x + stable.den(cell),
+            yy: total.yy + stable.num2[cell],
+            yx: total.yx + stable.numden(cell),
+            xx: total.xx + stable.den2(cell),
+        }
+    };
+    let by_request = cells.iter().fold(UnitSums::default(), add).ratio_variance()?;
+    (by_request > 0.0).then(|| by_unit / by_request)
+}

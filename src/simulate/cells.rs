@@ -1,0 +1,107 @@
+//! Cells as the simulation streams them: slot by slot, one row of numbers each.
+
+use crate::digest::Digest;
+use crate::digest::bins::BinLists;
+use crate::digest::cells::{Cells, MetricCells};
+use crate::domain::version::{PerVersion, Version};
+
+/// Cells with items merged; `inputs` holds rows, covered, then Y and X of stable and of the candidate for each metric of sums.
+pub(super) struct FlatCells {
+    pub(super) unit: Vec<u32>,
+    pub(super) slot: Vec<u32>,
+    pub(super) segment: Vec<Vec<u16>>,
+    /// Cells of slot `s` are `offsets[s]..offsets[s + 1]`.
+    pub(super) offsets: Vec<u32>,
+    pub(super) inputs: Vec<f64>,
+    pub(super) stride: usize,
+    /// Per metric of the scenario.
+    pub(super) metrics: Vec<FlatMetric>,
+}
+
+/// Where a metric's inputs are.
+pub(super) enum FlatMetric {
+    /// At this place of a cell's inputs: stable Y, stable X, candidate Y, candidate X.
+    Sums(usize),
+    /// Bins of every request.
+    Bins(PerVersion<BinLists>),
+}
+
+/// Rows and covered requests come first.
+const HEAD: usize = 2;
+
+impl FlatCells {
+    pub(super) fn new(digest: &Digest) -> Self {
+        let cells = &digest.cells;
+        // Cells are sorted by slot, unit, segments, item: those that differ in the item alone are neighbours.
+        let starts: Vec<usize> =
+            (0..cells.len()).filter(|&cell| cell == 0 || !same_key(cells, cell - 1, cell)).collect();
+        let ends = starts.iter().copied().skip(1).chain([cells.len()]);
+        let runs: Vec<_> = starts.iter().copied().zip(ends).collect();
+        let mut stride = HEAD;
+        let metrics: Vec<FlatMetric> = cells
+            .metrics
+            .iter()
+            .map(|metric| match metric {
+                MetricCells::Sums(_) => {
+                    stride += 4;
+                    FlatMetric::Sums(stride - 4)
+                }
+                MetricCells::Bins(lists) => FlatMetric::Bins(lists.map(|list| merged(list, &runs))),
+            })
+            .collect();
+        let mut inputs = vec![0.0; runs.len() * stride];
+        for (&(start, end), row) in runs.iter().zip(inputs.chunks_exact_mut(stride)) {
+            for cell in start..end {
+                add_inputs(cells, &metrics, cell, row);
+            }
+        }
+        let slot: Vec<u32> = starts.iter().map(|&cell| cells.slot[cell]).collect();
+        let offsets = (0..=digest.slots).map(|s| slot.partition_point(|&other| other < s) as u32).collect();
+        Self {
+            unit: starts.iter().map(|&cell| cells.unit[cell]).collect(),
+            segment: cells.segment.iter().map(|column| starts.iter().map(|&cell| column[cell]).collect()).collect(),
+            slot,
+            offsets,
+            inputs,
+            stride,
+            metrics,
+        }
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unit.len()
+    }
+
+    pub(super) fn inputs(&self, cell: usize) -> &[f64] {
+        &self.inputs[cell * self.stride..(cell + 1) * self.stride]
+    }
+}
+
+fn same_key(cells: &Cells, a: usize, b: usize) -> bool {
+    cells.slot[a] == cells.slot[b]
+        && cells.unit[a] == cells.unit[b]
+        && cells.segment.iter().all(|column| column[a] == column[b])
+}
+
+fn merged(list: &BinLists, runs: &[(usize, usize)]) -> BinLists {
+    let offsets = runs.iter().map(|&(start, _)| list.offsets[start]).chain(list.offsets.last().copied()).collect();
+    BinLists { offsets, bins: list.bins.clone() }
+}
+
+fn add_inputs(cells: &Cells, metrics: &[FlatMetric], cell: usize, row: &mut [f64]) {
+    row[0] += cells.rows[cell];
+    row[1] += cells.covered[cell];
+    for (metric, flat) in cells.metrics.iter().zip(metrics) {
+        if let (MetricCells::Sums(sums), FlatMetric::Sums(at)) = (metric, flat) {
+            for (version, at) in Version::BOTH.into_iter().zip([*at, *at + 2]) {
+                let sums = sums.version.get(version);
+                row[at] += sums.num[cell];
+                row[at + 1] += sums.den(cell);
+            }
+        }
+    }
+}

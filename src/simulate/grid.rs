@@ -1,0 +1,169 @@
+//! Thresholds at which a quantile metric is asked: "what share of requests is above t".
+
+use crate::digest::bins::{self, BINS_PER_OCTAVE, BinLists};
+use crate::domain::gate::Gate;
+use crate::domain::metric::Margin;
+use crate::domain::world::{Change, Effect};
+
+/// How far stable's quantile in a window may lie from the whole log's, as a factor either way.
+const WINDOW_FACTOR: f64 = 1.4;
+
+/// Thresholds of one quantile metric, ascending. Each is an edge of the digest's bins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grid {
+    /// Bins: a request is above threshold `t` when its bin is greater.
+    pub bins: Vec<i16>,
+    /// Share of requests that should lie above the quantile: `1 - p`.
+    pub tail: f64,
+    /// Thresholds (by index, inclusive) among which stable's quantile in a window is looked for.
+    pub quantile_range: (usize, usize),
+}
+
+/// A place between two thresholds of a grid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GridPlace {
+    /// The threshold at or below.
+    pub index: usize,
+    /// Part of the way to the next, in `[0, 1)`.
+    pub part: f64,
+}
+
+impl Grid {
+    /// A grid around the quantile of stable's requests that holds every threshold the gates and effects move it to.
+    ///
+    /// `gates` and `effects` are those on this metric.
+    #[must_use]
+    pub fn new(stable: &BinLists, quantile: f64, gates: &[&Gate], effects: &[&Effect]) -> Self {
+        let centre = bins::edge(quantile_bin(&stable.bins, quantile)).max(f64::MIN_POSITIVE);
+        let margins: Vec<Margin> = gates.iter().flat_map(|gate| [gate.allow, gate.harm]).flatten().collect();
+        let step = step_of(&margins, centre);
+        let (low, high) = (centre / WINDOW_FACTOR, centre * WINDOW_FACTOR);
+        // A candidate that is slower by a factor is asked at a threshold lower by that factor.
+        let (mut lowest, mut highest) = (low, high);
+        for margin in &margins {
+            let factor = relative(*margin, centre);
+            // Power curves go to three times the margin either side of it.
+            lowest = lowest.min(low * (1.0 - factor).max(0.25) / (1.0 + 3.0 * factor));
+            highest = highest.max(high * (1.0 + factor) / (1.0 - 3.0 * factor).max(0.25));
+        }
+        let (mut smallest, mut largest) = (lowest, highest);
+        for effect in effects {
+            let factor = match effect.change {
+                Change::Scale(factor) => factor.clamp(1.0 / 16.0, 16.0),
+                Change::Shift(amount) => (1.0 + amount / centre).clamp(1.0 / 16.0, 16.0),
+                Change::Flip(_) => 1.0,
+            };
+            smallest = smallest.min(lowest / factor);
+            largest = largest.max(highest / factor);
+        }
+        let mut thresholds = ladder(bin_below(smallest), bin_below(largest) + 1, bin_below(centre), step);
+        for limit in gates.iter().filter_map(|gate| gate.limit) {
+            thresholds.extend([bin_below(limit), bin_below(limit).saturating_add(1)]);
+        }
+        thresholds.sort_unstable();
+        thresholds.dedup();
+        let first = thresholds.partition_point(|&bin| bins::edge(bin) < low);
+        let last = thresholds.partition_point(|&bin| bins::edge(bin) <= high).max(first + 1) - 1;
+        Self { bins: thresholds, tail: 1.0 - quantile, quantile_range: (first, last) }
+    }
+
+    /// Number of thresholds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bins.len()
+    }
+
+    /// Whether there is none (there always is one).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bins.is_empty()
+    }
+
+    /// The value of a threshold.
+    #[must_use]
+    pub fn value(&self, index: usize) -> f64 {
+        bins::edge(self.bins[index])
+    }
+
+    /// Where a value lies, between thresholds on the scale of logarithms; values outside the grid are taken at its ends.
+    #[must_use]
+    pub fn place(&self, value: f64) -> GridPlace {
+        if value <= 0.0 {
+            return GridPlace { index: 0, part: 0.0 };
+        }
+        let position = BINS_PER_OCTAVE * value.log2();
+        // Edges such as 2^(b/64) do not survive the logarithm exactly.
+        let above = self.bins.partition_point(|&bin| f64::from(bin) <= position + 1e-9);
+        if above == 0 || above == self.bins.len() {
+            return GridPlace { index: above.saturating_sub(1), part: 0.0 };
+        }
+        let (below, next) = (f64::from(self.bins[above - 1]), f64::from(self.bins[above]));
+        GridPlace { index: above - 1, part: ((position - below) / (next - below)).clamp(0.0, 1.0) }
+    }
+}
+
+/// A margin as a share of the quantile.
+fn relative(margin: Margin, centre: f64) -> f64 {
+    match margin {
+        Margin::Relative(share) => share,
+        Margin::Absolute(amount) => (amount / centre).min(4.0),
+    }
+}
+
+/// Two steps to the smallest margin, between 1.1 % (one bin) and 9 % (eight).
+fn step_of(margins: &[Margin], centre: f64) -> i16 {
+    let smallest =
+        margins.iter().map(|&margin| relative(margin, centre)).filter(|&share| share > 0.0).fold(0.1, f64::min);
+    (BINS_PER_OCTAVE * (1.0 + smallest).log2() / 2.0).floor().clamp(1.0, 8.0) as i16
+}
+
+fn bin_below(value: f64) -> i16 {
+    bins::bin(value).max(bins::ZERO_BIN + 2) - 1
+}
+
+/// Every `step` bins through `centre`, from at or below `low` to at or above `high`.
+fn ladder(low: i16, high: i16, centre: i16, step: i16) -> Vec<i16> {
+    let step = i32::from(step);
+    let down = (i32::from(centre) - i32::from(low)).div_euclid(step) + 1;
+    let up = (i32::from(high) - i32::from(centre)).div_euclid(step) + 1;
+    (-down..=up).filter_map(|rung| i16::try_from(i32::from(centre) + rung * step).ok()).collect()
+}
+
+/// Smallest bin with at least this share of the requests at or below it.
+fn quantile_bin(bins: &[i16], quantile: f64) -> i16 {
+    if bins.is_empty() {
+        return 0;
+    }
+    let mut sorted = bins.to_vec();
+    let rank = ((quantile * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len()) - 1;
+    *sorted.select_nth_unstable(rank).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid() -> Grid {
+        let values: Vec<i16> = (1..=1000).map(|n| bins::bin(f64::from(n))).collect();
+        Grid::new(&BinLists { offsets: vec![0, 1000], bins: values }, 0.95, &[], &[])
+    }
+
+    #[test]
+    fn surrounds_the_quantile() {
+        let grid = grid();
+        let (first, last) = grid.quantile_range;
+        assert!(grid.value(first) < 760.0 && grid.value(last) > 1200.0, "{grid:?}");
+        assert!(grid.value(0) <= 950.0 / 1.4 && grid.value(grid.len() - 1) >= 950.0 * 1.4);
+    }
+
+    #[test]
+    fn thresholds_are_at_their_own_place() {
+        let grid = grid();
+        for index in 0..grid.len() - 1 {
+            let place = grid.place(grid.value(index));
+            assert!((place.index as f64 + place.part - index as f64).abs() < 1e-6, "{index}: {place:?}");
+        }
+        assert_eq!(grid.place(1.0), GridPlace { index: 0, part: 0.0 });
+        assert_eq!(grid.place(1e9).index, grid.len() - 1);
+    }
+}

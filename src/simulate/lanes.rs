@@ -1,0 +1,90 @@
+//! Who is in a replicate, how often, and when each is on the candidate.
+
+use super::StagePlan;
+use crate::assign::{Bucketing, KeyedHash};
+use crate::scenario::{Resample, Simulation};
+
+/// Stream of the draw of how many copies a unit has; copies use streams from 0.
+const COPIES_STREAM: u32 = u32::MAX;
+
+/// One replicate's units: copies of each, and how many of them are on the candidate in each stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// Copies of each unit.
+    pub copies: Vec<u8>,
+    /// Per stage: copies of each unit on the candidate.
+    pub exposed: Vec<Vec<u8>>,
+}
+
+impl Lane {
+    /// Every copy of every unit draws its own place once, and keeps it through all stages.
+    pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
+        let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
+        let mut lane = Self { copies: vec![1; unit_keys.len()], exposed: vec![vec![0; unit_keys.len()]; plan.len()] };
+        for (unit, &key) in unit_keys.iter().enumerate() {
+            if simulation.resample == Resample::Poisson {
+                lane.copies[unit] = poisson_one(hash.uniform(key, COPIES_STREAM));
+            }
+            for copy in 0..lane.copies[unit] {
+                let place = hash.uniform(key, u32::from(copy));
+                for (stage, exposed) in plan.iter().zip(&mut lane.exposed) {
+                    exposed[unit] += u8::from(place < stage.exposure);
+                }
+            }
+        }
+        lane
+    }
+
+    /// Exactly the logged units, assigned by a platform's hash.
+    #[must_use]
+    pub fn production(units: &[String], plan: &[StagePlan], bucketing: &dyn Bucketing) -> Self {
+        let places: Vec<f64> = units.iter().map(|unit| bucketing.place(unit)).collect();
+        let exposed = plan.iter().map(|stage| places.iter().map(|&place| u8::from(place < stage.exposure)).collect());
+        Self { copies: vec![1; units.len()], exposed: exposed.collect() }
+    }
+
+    /// Every unit once, all on the candidate.
+    pub(super) fn everybody(units: usize, plan: &[StagePlan]) -> Self {
+        Self { copies: vec![1; units], exposed: vec![vec![1; units]; plan.len()] }
+    }
+}
+
+/// The Poisson(1) variate of a uniform number, by inversion.
+fn poisson_one(uniform: f64) -> u8 {
+    let mut probability = (-1.0_f64).exp();
+    let mut cumulative = probability;
+    let mut count = 0_u8;
+    // Beyond 18 the probabilities are below the resolution of the uniform number.
+    while uniform >= cumulative && count < 18 {
+        count += 1;
+        probability /= f64::from(count);
+        cumulative += probability;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poisson_copies_have_mean_and_variance_one() {
+        let draws: Vec<f64> = (0..100_000).map(|i| f64::from(poisson_one((f64::from(i) + 0.5) / 100_000.0))).collect();
+        let mean = draws.iter().sum::<f64>() / 1e5;
+        let variance = draws.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / 1e5;
+        assert!((mean - 1.0).abs() < 1e-3 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+    }
+
+    #[test]
+    fn copies_are_assigned_on_their_own_and_stay_when_exposure_grows() {
+        let plan = [0.2, 0.5].map(|exposure| StagePlan { exposure, slots: 1, slots_per_look: 1 });
+        let simulation = Simulation { replicates: 1, seed: 3, resample: Resample::Poisson };
+        let keys: Vec<u64> = (0..10_000).map(|i| crate::assign::unit_key(&i.to_string())).collect();
+        let lane = Lane::replicate(&keys, &plan, &simulation, 0);
+        let split = (0..keys.len()).filter(|&u| lane.exposed[1][u] > 0 && lane.exposed[1][u] < lane.copies[u]).count();
+        assert!(split > 1000, "units with copies in both arms: {split}");
+        for unit in 0..keys.len() {
+            assert!(lane.exposed[0][unit] <= lane.exposed[1][unit] && lane.exposed[1][unit] <= lane.copies[unit]);
+        }
+    }
+}

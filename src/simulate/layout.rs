@@ -1,0 +1,181 @@
+//! Which sums a trajectory holds, and where they are.
+
+use super::grid::Grid;
+use crate::digest::Digest;
+use crate::digest::cells::MetricCells;
+use crate::domain::metric::MetricKind;
+use crate::domain::world::{Change, Effect};
+use crate::scenario::Scenario;
+
+/// Units, covered requests and all requests come first in every slice.
+pub(super) const COUNTS: usize = 3;
+
+/// Sums of a metric that is not a quantile: Y, X, YY, YX, XX.
+pub(super) const MOMENTS: usize = 5;
+
+/// What traffic a sum is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slice {
+    /// All requests.
+    Overall,
+    /// The requests with one value of a segment column, both by index into the digest.
+    Segment {
+        /// Index of the column.
+        column: usize,
+        /// Index of the value.
+        value: usize,
+    },
+}
+
+/// Whose answers an arm's units got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// Stable's.
+    Stable,
+    /// The candidate's, as recorded.
+    Candidate,
+    /// Those of an effect that cannot be applied to finished sums, by index into [`Layout::streams`].
+    Effect(usize),
+}
+
+/// How a metric's sums are laid out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// Five moments.
+    Moments,
+    /// X and XX, then Y, YY and YX for each threshold.
+    Grid(Grid),
+}
+
+impl Shape {
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Self::Moments => MOMENTS,
+            Self::Grid(grid) => 2 + 3 * grid.len(),
+        }
+    }
+}
+
+/// Where the sums of one slice are.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SlicePlan {
+    /// Where the slice begins among the sums of all traffic: counts and stable's answers.
+    pub(super) all_at: usize,
+    /// Where it begins among the sums of the candidate's arm: the same, then the candidate's answers, then effects.
+    pub(super) arm_at: usize,
+    /// Metrics kept in this slice, by index, and where they begin after the counts.
+    pub(super) metrics: Vec<(usize, usize)>,
+    /// Streams kept in this slice, by index, and where they begin in the arm.
+    pub(super) streams: Vec<(usize, usize)>,
+    /// Width of stable's answers; the candidate's have the same.
+    pub(super) answers_width: usize,
+    /// Width of everything in the arm.
+    pub(super) arm_width: usize,
+}
+
+/// Which sums a trajectory holds, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// Overall first, then every value of the segment columns that a gate asks for.
+    pub slices: Vec<Slice>,
+    /// Per metric of the scenario.
+    pub shapes: Vec<Shape>,
+    /// Effects, by index into the scenario, whose answers are kept apart: those with an onset, a segment or flips.
+    pub streams: Vec<usize>,
+    /// Metric of each stream.
+    pub(super) stream_metrics: Vec<usize>,
+    pub(super) plans: Vec<SlicePlan>,
+    pub(super) all_width: usize,
+    pub(super) arm_width: usize,
+    /// Slice of each segment column and value; `None` where no gate asks.
+    pub(super) slice_of: Vec<Option<Vec<usize>>>,
+}
+
+impl Layout {
+    /// The layout that the gates and effects of a scenario need.
+    #[must_use]
+    pub fn new(digest: &Digest, scenario: &Scenario) -> Self {
+        let shapes: Vec<Shape> = (0..scenario.metrics.len()).map(|metric| shape(metric, digest, scenario)).collect();
+        let streams: Vec<usize> = (0..scenario.effects.len()).filter(|&e| needs_stream(&scenario.effects[e])).collect();
+        let stream_metrics: Vec<usize> = streams.iter().map(|&effect| scenario.effects[effect].metric).collect();
+        let mut layout = Self {
+            slices: Vec::new(),
+            shapes,
+            streams,
+            stream_metrics,
+            plans: Vec::new(),
+            all_width: 0,
+            arm_width: 0,
+            slice_of: Vec::new(),
+        };
+        layout.add_slice(Slice::Overall, &(0..scenario.metrics.len()).collect::<Vec<_>>());
+        for (column, segment) in digest.segments.iter().enumerate() {
+            let mut asked: Vec<usize> =
+                scenario.gates.iter().filter(|g| g.by.contains(&column)).map(|g| g.metric).collect();
+            asked.sort_unstable();
+            asked.dedup();
+            let slices = (!asked.is_empty()).then(|| {
+                (0..segment.values.len())
+                    .map(|value| layout.add_slice(Slice::Segment { column, value }, &asked))
+                    .collect()
+            });
+            layout.slice_of.push(slices);
+        }
+        layout
+    }
+
+    fn add_slice(&mut self, slice: Slice, metrics: &[usize]) -> usize {
+        let mut at = COUNTS;
+        let places: Vec<_> = metrics
+            .iter()
+            .map(|&metric| {
+                let place = (metric, at);
+                at += self.shapes[metric].width();
+                place
+            })
+            .collect();
+        let answers_width = at - COUNTS;
+        at += answers_width;
+        let mut streams = Vec::new();
+        for (stream, metric) in self.stream_metrics.iter().enumerate().filter(|(_, metric)| metrics.contains(metric)) {
+            streams.push((stream, at));
+            at += self.shapes[*metric].width();
+        }
+        self.plans.push(SlicePlan {
+            all_at: self.all_width,
+            arm_at: self.arm_width,
+            metrics: places,
+            streams,
+            answers_width,
+            arm_width: at,
+        });
+        self.all_width += COUNTS + answers_width;
+        self.arm_width += at;
+        self.slices.push(slice);
+        self.slices.len() - 1
+    }
+
+    /// Slices of a gate: overall, then every value of its segment columns.
+    #[must_use]
+    pub fn slices_of(&self, by: &[usize]) -> Vec<usize> {
+        let segments = by.iter().flat_map(|&column| self.slice_of[column].iter().flatten().copied());
+        std::iter::once(0).chain(segments).collect()
+    }
+}
+
+fn shape(metric: usize, digest: &Digest, scenario: &Scenario) -> Shape {
+    let MetricKind::Quantile { quantile, .. } = scenario.metrics[metric].kind else {
+        return Shape::Moments;
+    };
+    let MetricCells::Bins(lists) = &digest.cells.metrics[metric] else {
+        unreachable!("the digest holds bins of every quantile metric")
+    };
+    let gates: Vec<_> = scenario.gates.iter().filter(|gate| gate.metric == metric).collect();
+    let effects: Vec<_> = scenario.effects.iter().filter(|effect| effect.metric == metric).collect();
+    Shape::Grid(Grid::new(&lists.stable, quantile, &gates, &effects))
+}
+
+/// An effect on every request from the start on is applied to finished sums; the others need sums of their own.
+fn needs_stream(effect: &Effect) -> bool {
+    effect.onset.0 > 0 || !effect.only.is_empty() || matches!(effect.change, Change::Flip(_))
+}
