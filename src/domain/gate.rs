@@ -90,6 +90,8 @@ pub struct Gate {
     pub harm: Option<Margin>,
     /// Bound on the candidate itself.
     pub limit: Option<f64>,
+    /// `allow` and `limit` as the user wrote them, for reports: "1%", "limit 0.001", "1% and limit 0.001".
+    pub allow_text: String,
     /// How the evidence is weighed.
     pub test: Test,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin.

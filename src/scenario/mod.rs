@@ -1,8 +1,20 @@
 //! What the user asks for: checked, with every default resolved.
+//!
+//! The text of a scenario becomes JSON with places (`places`), is held against the JSON Schema that is generated from
+//! the written form (`wire`, `schema`, `structure`), and what is left is checked for its meaning (`validate`).
+
+mod places;
+mod problems;
+mod quantities;
+pub mod schema;
+mod starts;
+mod structure;
+mod validate;
+mod wire;
 
 use crate::domain::gate::Gate;
 use crate::domain::metric::Metric;
-use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Rollout, Stage};
 use crate::domain::world::{Effect, World};
 
@@ -137,10 +149,7 @@ impl Scenario {
             World::Effect(effect) => self.effects[effect].name.clone(),
         }
     }
-
-    /// Moments at which a rollout may start, in order: the listed ones or any whole hour, whose schedule fits between `first` and `end`.
-    #[must_use]
-    pub fn starts(&self, _first: Moment, _end: Moment) -> Vec<Moment> {
-        unimplemented!("skeleton")
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! The language as a whole: `tests/scenarios/valid` is accepted, `tests/scenarios/invalid` gives its messages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use toml::de::DeTable;
+
+use super::places::{Document, Lines};
+use super::*;
+use crate::domain::gate::{Correction, Decision, Looks, Test, Window};
+use crate::domain::metric::{Margin, MetricKind, Source};
+use crate::domain::quantity::{Fraction, Moment};
+use crate::domain::rollout::{Promotion, StartTime, Starts};
+use crate::domain::version::PerVersion;
+use crate::domain::world::Change;
+
+const MINIMAL: &str = include_str!("../../tests/scenarios/valid/minimal.toml");
+const WHOLE: &str = include_str!("../../tests/scenarios/valid/whole-language.toml");
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is part of the repository");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has no scenario");
+    files
+}
+
+fn message(path: &Path) -> String {
+    Scenario::read(path).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn valid_scenarios_are_accepted() {
+    for path in files("tests/scenarios/valid") {
+        assert_eq!(message(&path), "", "{}", path.display());
+    }
+}
+
+/// `UPDATE_MESSAGES=1` rewrites the expected messages, to be read in the diff.
+#[test]
+fn invalid_scenarios_give_their_message() {
+    for path in files("tests/scenarios/invalid") {
+        let expected = path.with_extension("txt");
+        if std::env::var_os("UPDATE_MESSAGES").is_some() {
+            fs::write(&expected, message(&path)).expect("writable");
+        }
+        let text = fs::read_to_string(&expected).unwrap_or_default();
+        assert!(!text.is_empty(), "{} is missing or empty", expected.display());
+        assert_eq!(message(&path), text, "{}", path.display());
+    }
+}
+
+#[test]
+fn five_problems_are_all_reported_in_the_order_of_lines() {
+    let error = Scenario::read(Path::new("tests/scenarios/invalid/scenario_five_problems.toml")).unwrap_err();
+    let line = |place: &str| place.rsplit(':').next().and_then(|line| line.parse::<usize>().ok()).unwrap();
+    let lines: Vec<usize> = error.problems.iter().map(|problem| line(&problem.place)).collect();
+    assert_eq!(lines.len(), 5);
+    assert!(lines.is_sorted(), "{lines:?}");
+}
+
+#[test]
+fn valid_scenarios_pass_the_json_schema() {
+    let validator = jsonschema::validator_for(&schema::json_schema()).unwrap();
+    for path in files("tests/scenarios/valid") {
+        let text = fs::read_to_string(&path).unwrap();
+        let table = DeTable::parse(&text).unwrap();
+        let document = Document::new(&text, &Lines::of(text.as_bytes()), table.get_ref());
+        let errors: Vec<String> = validator.iter_errors(&document.json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+    }
+}
+
+#[test]
+fn defaults_are_resolved() {
+    let scenario = Scenario::parse("minimal.toml", MINIMAL).unwrap();
+    assert_eq!(scenario.path, "minimal.toml");
+    assert_eq!(scenario.fingerprint.len(), 16);
+    assert_eq!(scenario.log.timezone, "UTC");
+    assert_eq!(scenario.log.slot, Seconds(900));
+    assert_eq!((scenario.log.missing, scenario.log.duplicates), (OnBadRow::Refuse, OnBadRow::Refuse));
+    assert_eq!(scenario.log.tile, Tile::None);
+    assert_eq!(scenario.assignment.hash, HashName::Md5Mod100);
+    assert_eq!(scenario.assignment.salt, "");
+    assert_eq!(scenario.stages[0].look_every, Seconds(900));
+    assert_eq!(scenario.rollout.promote, Promotion::AllPass);
+    assert_eq!(scenario.rollout.pass_from, 0);
+    assert_eq!(scenario.rollout.start, Starts::AnyHour);
+    assert_eq!(scenario.simulation, Simulation { replicates: 1000, seed: 7, resample: Resample::Poisson });
+    let gate = &scenario.gates[0];
+    assert_eq!(gate.allow, Some(Margin::Relative(0.01)));
+    assert_eq!(gate.allow_text, "1%");
+    assert_eq!((gate.harm, gate.limit), (None, None));
+    assert_eq!(gate.test, Test::ConfidenceSequence);
+    assert_eq!((gate.looks, gate.window, gate.correction), (Looks::All, Window::Stage, Correction::Holm));
+    assert_eq!((gate.alpha.get(), gate.power.get()), (0.05, 0.8));
+    assert_eq!((gate.min_units, gate.min_requests), (40.0, 0.0));
+    let decisions = (gate.on_fail, gate.on_inconclusive, gate.on_no_data);
+    assert_eq!(decisions, (Decision::RollBack, Decision::Hold, Decision::Hold));
+}
+
+#[test]
+fn everything_written_is_read() {
+    let scenario = Scenario::parse("whole-language.toml", WHOLE).unwrap();
+    let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(names, ["quality", "latency_p95", "slow", "cost per task", "price"], "in the order written");
+    let columns = PerVersion { stable: "stable_quality".to_owned(), candidate: "candidate_quality".to_owned() };
+    assert_eq!(scenario.metrics[0].kind, MetricKind::Mean { column: columns });
+    let MetricKind::Ratio { numerator, denominator } = &scenario.metrics[3].kind else { panic!("a ratio") };
+    assert_eq!(numerator.candidate, Source::Column("candidate_cost_usd".into()));
+    assert_eq!(denominator.stable, Source::Requests);
+    assert_eq!(scenario.stages[3].exposure, Fraction::ONE);
+    assert_eq!(scenario.stages[3].duration, Seconds(0));
+    assert_eq!(scenario.duration(), Seconds(4 * 86_400));
+
+    let [quality, latency, slow, cost] = scenario.gates.as_slice() else { panic!("four gates") };
+    assert_eq!((quality.by.as_slice(), quality.test), ([1, 2].as_slice(), Test::Fixed));
+    assert_eq!((latency.allow, latency.allow_text.as_str()), (Some(Margin::Absolute(20.0)), "20 ms"));
+    assert_eq!((latency.window, latency.test), (Window::Trailing(Seconds::HOUR), Test::Point));
+    assert_eq!((latency.min_units, latency.min_requests), (0.0, 1.0));
+    assert_eq!((slow.allow, slow.limit), (Some(Margin::Absolute(0.005)), Some(0.2)));
+    assert_eq!(slow.allow_text, "0.5pp and limit 0.2");
+    assert_eq!((slow.on_fail, slow.on_inconclusive), (Decision::Hold, Decision::Promote));
+    assert_eq!((cost.allow, cost.harm), (Some(Margin::Absolute(0.001)), Some(Margin::Relative(0.0))));
+
+    assert_eq!(scenario.rollout.pass_from, 2);
+    let Starts::Listed(starts) = &scenario.rollout.start else { panic!("listed starts") };
+    // 2025-03-03 09:00 in Berlin is 08:00 UTC, written as text and as a TOML date.
+    let moment = StartTime::At(Moment(1_740_988_800));
+    assert_eq!(starts, &[StartTime::Weekly { day: 0, time: Seconds(9 * 3600) }, moment, moment]);
+
+    let changes: Vec<Change> = scenario.effects.iter().map(|effect| effect.change).collect();
+    assert_eq!(changes, [Change::Scale(1.1), Change::Shift(-0.01), Change::Flip(0.02)]);
+    assert_eq!(scenario.effects[0].only, [(0, vec!["eu".to_owned()])]);
+    assert_eq!(scenario.effects[0].onset, Seconds(6 * 3600));
+}
+
+#[test]
+fn any_hour_starts_where_the_schedule_fits() {
+    let mut scenario = Scenario::parse("minimal.toml", MINIMAL).unwrap();
+    let lasting = scenario.duration().0;
+    let first = Moment(1_740_988_801);
+    let starts = scenario.starts(first, Moment(first.0 + lasting + 2 * 3600));
+    assert_eq!(starts, [Moment(1_740_992_400), Moment(1_740_996_000)]);
+    assert_eq!(scenario.starts(first, Moment(first.0 + lasting)), [], "no whole hour is left");
+    assert_eq!(scenario.starts(first, Moment(first.0 + 60)), []);
+    assert_eq!(scenario.starts(Moment(i64::MAX), Moment(i64::MIN)), []);
+    scenario.log.slot = Seconds(45 * 60);
+    let starts = scenario.starts(Moment(0), Moment(lasting + 6 * 3600));
+    assert_eq!(starts, [Moment(0), Moment(3 * 3600), Moment(6 * 3600)], "hours on the grid of 45 min slots");
+}
+
+#[test]
+fn weekly_starts_keep_their_local_time_when_clocks_change() {
+    let mut scenario = Scenario::parse("minimal.toml", MINIMAL).unwrap();
+    scenario.log.timezone = "Europe/Berlin".into();
+    let weekly = StartTime::Weekly { day: 0, time: Seconds(9 * 3600) };
+    let eighth_of_march = Moment(1_741_420_800);
+    scenario.rollout.start = Starts::Listed(vec![weekly, StartTime::At(eighth_of_march), weekly]);
+    let first = Moment(1_740_988_800);
+    let end = Moment(first.0 + 5 * Seconds::WEEK.0 + scenario.duration().0);
+    let weeks = |count: i64| Moment(first.0 + count * Seconds::WEEK.0);
+    // Clocks change on 30 March 2025; the start of the 31st is at 07:00 UTC.
+    let summer = |count: i64| Moment(weeks(count).0 - 3600);
+    let expected = [weeks(0), eighth_of_march, weeks(1), weeks(2), weeks(3), summer(4), summer(5)];
+    assert_eq!(scenario.starts(first, end), expected);
+}
+
+#[test]
+fn files_that_are_no_text_name_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.toml");
+    fs::write(&path, b"about = 'x'\n\xff\n").unwrap();
+    let error = Scenario::read(&path).unwrap_err();
+    assert_eq!(error.problems[0].place, format!("{}:2", path.display()));
+    assert!(message(folder.path()).contains("cannot be read"));
+}
+
+#[test]
+fn hostile_nesting_is_refused_in_one_piece() {
+    for text in ["[".repeat(5000), format!("a = {}", "[".repeat(5000)), format!("{}a = 1", "a.".repeat(2000))] {
+        assert!(Scenario::parse("s.toml", &text).is_err());
+    }
+}
+
+/// Pieces that reach deeper than random characters would.
+fn fragment() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &[
+        "[log]",
+        "[[gates]]",
+        "[[stages]]",
+        "[metrics.\"a/b~c\"]",
+        "[effects]",
+        "allow",
+        "exposure",
+        " = ",
+        "\"1%\"",
+        "\"5 ms\"",
+        "\"{version}_x\"",
+        "\"Mon 09:00\"",
+        "nan",
+        "-1",
+        "1e400",
+        "[]",
+        "{}",
+        "[1, \"x\"]",
+        "{ a = 1 }",
+        "1979-05-27",
+        "\n",
+        "\"",
+        "=",
+        "99999999999999999999",
+        "true",
+        "duration",
+        "\"99999999999999d\"",
+        "slot",
+        "\"0s\"",
+        "\"\"",
+    ];
+    prop_oneof![4 => proptest::sample::select(WORDS).prop_map(str::to_owned), 1 => ".{0,12}"]
+}
+
+proptest! {
+    #[test]
+    fn random_text_never_panics(pieces in prop::collection::vec(fragment(), 0..30)) {
+        let _ = Scenario::parse("s.toml", &pieces.concat());
+    }
+
+    #[test]
+    fn mutated_scenarios_never_panic(
+        edits in prop::collection::vec((0usize..10_000, 0usize..24, fragment()), 1..6),
+    ) {
+        let mut chars: Vec<char> = WHOLE.chars().collect();
+        for (position, length, text) in edits {
+            let begin = position % chars.len();
+            let end = (begin + length).min(chars.len());
+            chars.splice(begin..end, text.chars());
+        }
+        let _ = Scenario::parse("s.toml", &chars.into_iter().collect::<String>());
+    }
+
+    /// Values are replaced as a whole, so that most files stay TOML and reach the checks of meaning.
+    #[test]
+    fn replaced_values_never_panic(edits in prop::collection::vec((0usize..200, fragment()), 1..6)) {
+        let mut lines: Vec<String> = WHOLE.lines().map(str::to_owned).collect();
+        for (line, value) in edits {
+            let line = line % lines.len();
+            if let Some((key, _)) = lines[line].clone().split_once(" = ") {
+                lines[line] = format!("{key} = {value}");
+            }
+        }
+        let _ = Scenario::parse("s.toml", &lines.join("\n"));
+    }
+}

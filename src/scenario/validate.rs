@@ -1,0 +1,218 @@
+//! Written form to checked form: every default resolved, every problem reported at once.
+
+mod effects;
+mod gates;
+mod metrics;
+mod rollout;
+mod stages;
+mod values;
+
+use std::path::Path;
+
+use jiff::tz::{TimeZone, db};
+use serde::Deserialize;
+use toml::de::DeTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::places::{At, Document, Lines};
+use super::problems::{Problems, did_you_mean, listed};
+use super::{Assignment, HashName, LogMapping, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
+use crate::domain::quantity::Seconds;
+use crate::error::{Error, Problem, Result};
+
+/// Default of `log.slot`, and of `look_every` where it fits.
+const QUARTER: Seconds = Seconds(15 * 60);
+
+impl Scenario {
+    /// Reads and checks a scenario file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or every problem of its text.
+    pub fn read(path: &Path) -> Result<Self> {
+        let place = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| Error::at(&place, format!("cannot be read: {error}")))?;
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Self::parse(&place, text),
+            Err(error) => {
+                let line = Lines::of(&bytes).line(error.valid_up_to());
+                Err(Problem::new(format!("{place}:{line}"), "is not UTF-8 text").hint("save the file as UTF-8").into())
+            }
+        }
+    }
+
+    /// Checks the text of a scenario; the path is for messages and reports.
+    ///
+    /// # Errors
+    /// Every problem of the text, in the order of its lines.
+    pub fn parse(path_for_messages: &str, text: &str) -> Result<Self> {
+        let lines = Lines::of(text.as_bytes());
+        let document = document(path_for_messages, text, &lines)?;
+        let Document { mut json, places, unusable } = document;
+        let mut problems = Problems::new(path_for_messages, places);
+        for value in unusable {
+            problems.wrong::<()>(&value.at, value.why, "");
+        }
+        structure::check(&mut json, &mut problems);
+        let written =
+            wire::Scenario::deserialize(&json).map_err(|error| Error::at(path_for_messages, error.to_string()))?;
+        let checked = scenario(path_for_messages, text, written, &mut problems);
+        match (problems.into_error(), checked) {
+            (Some(error), _) => Err(error),
+            (None, Some(scenario)) => Ok(scenario),
+            (None, None) => Err(Error::at(path_for_messages, "is not a complete scenario")),
+        }
+    }
+}
+
+/// Text to JSON with places. Where the syntax is broken nothing else can be said.
+fn document(path: &str, text: &str, lines: &Lines) -> Result<Document> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut problems: Vec<Problem> = errors
+        .iter()
+        .map(|error| {
+            let line = lines.line(error.span().map_or(0, |span| span.start));
+            Problem::new(format!("{path}:{line}"), format!("is not TOML: {}", error.message()))
+        })
+        .collect();
+    // One slip makes the parser stumble more than once over the same line.
+    problems.dedup_by(|later, earlier| later.place == earlier.place);
+    if problems.is_empty() { Ok(Document::new(text, lines, table.get_ref())) } else { Err(problems.into()) }
+}
+
+fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Problems) -> Option<Scenario> {
+    let root = At::root();
+    let log = written.log.and_then(|log| log_mapping(log, &root.key("log"), problems));
+    // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
+    let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
+    let assignment = written.assignment.and_then(|table| assignment(table, &root.key("assignment"), problems));
+    let metrics = metrics::read(written.metrics.unwrap_or_default(), problems);
+    let stages = stages::read(written.stages.unwrap_or_default(), slot, problems);
+    let rollout_table = written.rollout.unwrap_or_default();
+    let promote = rollout::promotion(&rollout_table);
+    let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
+    let gates = gates::read(written.gates.unwrap_or_default(), &context, problems);
+    let zone = log.as_ref().and_then(|log| log.zone.clone());
+    let rollout = rollout::read(rollout_table, &context, zone.as_ref(), problems);
+    let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
+    let simulation = simulation(&written.simulation.unwrap_or_default(), problems);
+    Some(Scenario {
+        path: path.to_owned(),
+        fingerprint: format!("{:016x}", xxh3_64(text.as_bytes())),
+        about: written.about.unwrap_or_default(),
+        log: log?.mapping?,
+        assignment: assignment?,
+        metrics: metrics.into_iter().map(|named| named.value).collect::<Option<_>>()?,
+        stages: stages.into_iter().map(|named| named.value).collect::<Option<_>>()?,
+        gates: gates?,
+        rollout: rollout?,
+        effects: effects?,
+        simulation: simulation?,
+    })
+}
+
+/// What is known of `[log]`, as far as it goes.
+struct Log {
+    slot: Option<Seconds>,
+    segments: Option<Vec<String>>,
+    zone: Option<TimeZone>,
+    mapping: Option<LogMapping>,
+}
+
+fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Option<Log> {
+    let slot = slot(log.slot.as_ref(), &at.key("slot"), problems);
+    let timezone = log.timezone.unwrap_or_else(|| "UTC".into());
+    let zone = zone(&timezone, &at.key("timezone"), problems);
+    let segments = values::unique(&at.key("segments"), log.segments, problems);
+    if log.turn.is_some() {
+        problems.later::<()>(&at.key("turn"), "`log.turn` (turns of a conversation)");
+    }
+    if log.turns.is_some() {
+        problems.later::<()>(&at.key("turns"), "`log.turns` (turns of a conversation)");
+    }
+    if log.version.is_some() {
+        problems.later::<()>(&at.key("version"), "`log.version` (one row for each version)");
+    }
+    let mapping = log.timestamp.and_then(|timestamp| {
+        Some(LogMapping {
+            timestamp,
+            timezone,
+            request: log.request,
+            item: log.item,
+            segments: segments.clone()?,
+            slot: slot?,
+            missing: match log.missing {
+                Some(wire::Missing::Exclude) => OnBadRow::Exclude,
+                Some(wire::Missing::Refuse) | None => OnBadRow::Refuse,
+            },
+            duplicates: match log.duplicates {
+                Some(wire::Duplicates::First) => OnBadRow::Exclude,
+                Some(wire::Duplicates::Refuse) | None => OnBadRow::Refuse,
+            },
+            tile: match log.tile {
+                Some(wire::Tile::Week) => Tile::Week,
+                Some(wire::Tile::None) | None => Tile::None,
+            },
+        })
+    });
+    Some(Log { slot, segments, zone, mapping })
+}
+
+fn slot(written: Option<&wire::Duration>, at: &At, problems: &mut Problems) -> Option<Seconds> {
+    problems.or_default(at, written, QUARTER, |problems, text| {
+        let slot = values::duration(at, text, problems)?;
+        let divides = slot.0 >= 60 && Seconds::DAY.0 % slot.0 == 0;
+        if divides {
+            Some(slot)
+        } else {
+            problems.wrong(at, "which does not divide a day", "use 1m to 1d, such as 5m, 15m, 30m or 1h")
+        }
+    })
+}
+
+fn zone(name: &str, at: &At, problems: &mut Problems) -> Option<TimeZone> {
+    if problems.is_broken(at) {
+        return None;
+    }
+    if let Ok(zone) = TimeZone::get(name) {
+        return Some(zone);
+    }
+    let known: Vec<String> = db().available().map(|zone| zone.to_string()).collect();
+    let near = did_you_mean(name, known.iter().map(String::as_str));
+    let hint = near
+        .map_or("use an IANA name such as `UTC` or `Europe/Berlin`".into(), |near| format!("did you mean `{near}`?"));
+    problems.wrong(at, "which is not a known time zone", hint)
+}
+
+fn assignment(table: wire::Assignment, at: &At, problems: &mut Problems) -> Option<Assignment> {
+    let mut supported = true;
+    let mut later = |given: bool, key: &str, what: &str| {
+        if given {
+            problems.later::<()>(&at.key(key), what);
+            supported = false;
+        }
+    };
+    let hash = table.hash.unwrap_or(wire::Hash::Md5Mod100);
+    later(hash != wire::Hash::Md5Mod100, "hash", &format!("hash `{}`", format!("{hash:?}").to_lowercase()));
+    let sticky = table.sticky.unwrap_or(wire::Sticky::Unit);
+    later(sticky != wire::Sticky::Unit, "sticky", &format!("`assignment.sticky` other than `{}`", "unit"));
+    later(table.control == Some(wire::Control::Matched), "control", "`assignment.control` other than `rest`");
+    later(table.cells == Some(wire::Cells::Bucket), "cells", "`assignment.cells` other than `unit`");
+    later(table.overrides.is_some(), "overrides", "`assignment.overrides` (units with a fixed version)");
+    let unit = table.unit?;
+    supported.then_some(Assignment { unit, hash: HashName::Md5Mod100, salt: table.salt.unwrap_or_default() })
+}
+
+fn simulation(table: &wire::Simulation, problems: &mut Problems) -> Option<Simulation> {
+    if table.null == Some(wire::Null::Swap) {
+        let at = At::root().key("simulation").key("null");
+        return problems.later(&at, format!("`simulation.null` other than {}", listed(["stable"])));
+    }
+    Some(Simulation {
+        replicates: usize::try_from(table.replicates.unwrap_or(1000)).ok()?,
+        seed: table.seed.unwrap_or(7),
+        resample: match table.resample {
+            Some(wire::Resample::None) => Resample::None,
+            Some(wire::Resample::Poisson) | None => Resample::Poisson,
+        },
+    })
+}

@@ -1,0 +1,127 @@
+//! `[[effects]]`.
+
+use super::super::places::At;
+use super::super::problems::Problems;
+use super::super::quantities;
+use super::super::wire::{self, Quantity, Size};
+use super::gates::{in_unit, points};
+use super::values::{self, Context, Names};
+use crate::domain::metric::{Metric, MetricKind};
+use crate::domain::quantity::Seconds;
+use crate::domain::world::{Change, Effect};
+
+pub(super) fn read(written: Vec<wire::Effect>, context: &Context<'_>, problems: &mut Problems) -> Option<Vec<Effect>> {
+    let list = At::root().key("effects");
+    let mut names = Names::of("effect");
+    let effects: Vec<Option<Effect>> = written
+        .into_iter()
+        .enumerate()
+        .map(|(index, effect)| read_one(&list.index(index), effect, &mut names, context, problems))
+        .collect();
+    (!problems.is_broken(&list)).then_some(())?;
+    effects.into_iter().collect()
+}
+
+fn read_one(
+    at: &At,
+    written: wire::Effect,
+    names: &mut Names<'_>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Effect> {
+    let name = name(&at.key("name"), written.name.clone(), names, problems);
+    let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
+    let change = change(at, &written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
+    let only = values::only(&at.key("only"), written.only, context, problems);
+    let onset = onset(&at.key("onset"), written.onset.as_ref(), context, problems);
+    values::only_zero(&at.key("ramp"), written.ramp.as_ref(), "effects that grow", problems);
+    Some(Effect { name: name?, metric: metric?, change: change?, only: only?, onset: onset? })
+}
+
+fn name(at: &At, written: Option<String>, names: &mut Names<'_>, problems: &mut Problems) -> Option<String> {
+    let name = names.fresh(at, written, problems)?;
+    let taken = ["recorded", "null", "margin"].contains(&name.as_str()) || name.starts_with("margin:");
+    if taken { problems.wrong(at, "the name of a world that every run has", "choose another name") } else { Some(name) }
+}
+
+fn change(at: &At, effect: &wire::Effect, metric: Option<&Metric>, problems: &mut Problems) -> Option<Change> {
+    let given = [("shift", &effect.shift), ("scale", &effect.scale), ("flip", &effect.flip)];
+    let written: Vec<_> = given.iter().filter_map(|(key, size)| Some((*key, size.as_ref()?))).collect();
+    let (key, size) = match written.as_slice() {
+        [one] => *one,
+        [] if given.iter().any(|(key, _)| problems.is_broken(&at.key(key))) => return None,
+        [] => {
+            let message = format!("`{}` changes nothing", problems.name(at));
+            return problems.add(&at.key("scale"), message, "add one of `shift`, `scale` and `flip`");
+        }
+        [_, (second, _), ..] => {
+            let message = format!("`{}` has more than one of `shift`, `scale` and `flip`", problems.name(at));
+            return problems.add(&at.key(second), message, "write an effect for each");
+        }
+    };
+    let at = at.key(key);
+    let size = match size {
+        Size::One(size) => size,
+        Size::Several(sizes) if sizes.is_array() => return problems.later(&at, "a list of effect sizes"),
+        Size::Several(_) => return problems.later(&at, "a range of effect sizes"),
+    };
+    match key {
+        "shift" => shift(&at, size, metric, problems).map(Change::Shift),
+        "scale" => scale(&at, size, problems).map(Change::Scale),
+        _ => flip(&at, size, metric, problems).map(Change::Flip),
+    }
+}
+
+fn shift(at: &At, size: &Quantity, metric: Option<&Metric>, problems: &mut Problems) -> Option<f64> {
+    match size {
+        Quantity::Number(number) => Some(*number),
+        Quantity::Text(text) => match quantities::amount(text) {
+            Some((number, "pp")) => points(at, number, metric, problems),
+            Some((number, "%")) => {
+                let scale = 1.0 + number / 100.0;
+                problems.wrong(at, "but a shift is absolute", format!("write `scale = {scale}` for a relative change"))
+            }
+            None | Some((_, "")) => {
+                problems.wrong(at, "which is not a shift", "write a number without quotes, `1pp` or `20 ms`")
+            }
+            Some((number, unit)) => in_unit(at, number, unit, metric, problems),
+        },
+    }
+}
+
+fn scale(at: &At, size: &Quantity, problems: &mut Problems) -> Option<f64> {
+    let factor = match size {
+        Quantity::Number(number) => Some(*number),
+        Quantity::Text(text) => quantities::percentage(text),
+    };
+    match factor {
+        Some(factor) if factor > 0.0 && factor.is_finite() => Some(factor),
+        Some(_) => problems.wrong(at, "not above zero", "1.1 is 10 % more"),
+        None => problems.wrong(at, "which is not a factor", "write 1.1 without quotes, or `110%`"),
+    }
+}
+
+fn flip(at: &At, size: &Quantity, metric: Option<&Metric>, problems: &mut Problems) -> Option<f64> {
+    let share = values::share(at, size, problems)?;
+    match metric.map(|metric| &metric.kind) {
+        Some(MetricKind::Proportion { .. }) | None => Some(share),
+        Some(kind) => {
+            problems.wrong(at, format!("but only proportions flip, not a {}", kind.name()), "use `shift` or `scale`")
+        }
+    }
+}
+
+fn onset(at: &At, written: Option<&wire::Duration>, context: &Context<'_>, problems: &mut Problems) -> Option<Seconds> {
+    let onset = problems.or_default(at, written, Seconds(0), |problems, text| {
+        let onset = values::duration(at, text, problems)?;
+        values::on_slots(at, onset, context.slot, problems)
+    })?;
+    let durations: Option<Vec<i64>> =
+        context.stages.iter().map(|stage| Some(stage.value.as_ref()?.duration.0)).collect();
+    match durations.map(|durations| Seconds(durations.iter().sum())) {
+        Some(schedule) if onset.0 > 0 && onset >= schedule => {
+            problems.wrong(at, format!("after the end of the schedule of {schedule}"), "use a shorter time")
+        }
+        _ => Some(onset),
+    }
+}

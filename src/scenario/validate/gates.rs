@@ -1,0 +1,309 @@
+//! `[[gates]]`.
+
+use super::super::places::At;
+use super::super::problems::Problems;
+use super::super::quantities;
+use super::super::wire::{self, Quantity};
+use super::values::{self, Context, Names};
+use crate::domain::gate::{Correction, Decision, Gate, Looks, Test, Window};
+use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
+use crate::domain::quantity::Probability;
+use crate::domain::rollout::Promotion;
+
+/// Below this many units per arm a normal interval is not to be trusted.
+const MIN_UNITS: f64 = 40.0;
+
+pub(super) fn read(written: Vec<wire::Gate>, context: &Context<'_>, problems: &mut Problems) -> Option<Vec<Gate>> {
+    let list = At::root().key("gates");
+    let mut names = Names::of("gate");
+    let gates: Vec<Option<Gate>> = written
+        .into_iter()
+        .enumerate()
+        .map(|(index, gate)| read_one(&list.index(index), gate, &mut names, context, problems))
+        .collect();
+    gates.into_iter().collect()
+}
+
+fn read_one(
+    at: &At,
+    written: wire::Gate,
+    names: &mut Names<'_>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Gate> {
+    let name = names.fresh(&at.key("name"), written.name.clone(), problems);
+    let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
+    let thresholds = thresholds(at, &written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
+    if written.patience.as_ref().is_some_and(|patience| patience.trim() != "1 of 1") {
+        problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
+    }
+    if written.style.is_some() {
+        problems.later::<()>(&at.key("style"), "`style` of a gate");
+    }
+    let looks = match written.looks {
+        Some(wire::Looks::End) => Looks::End,
+        Some(wire::Looks::All) | None => Looks::All,
+    };
+    let test = test(&at.key("test"), written.test, looks, problems);
+    let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
+    let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
+    let by = by(&at.key("by"), written.by.clone(), context, problems);
+    let correction = correction(&at.key("correction"), written.correction, problems);
+    let window = window(at, &written, test, context, problems);
+    let point = test == Some(Test::Point);
+    let thresholds = thresholds?;
+    Some(Gate {
+        name: name?,
+        metric: metric?,
+        allow: thresholds.allow,
+        harm: thresholds.harm,
+        limit: written.limit,
+        allow_text: thresholds.text,
+        test: test?,
+        alpha: alpha?,
+        power: power?,
+        by: by?,
+        correction: correction?,
+        window: window?,
+        looks,
+        min_units: written.min_units.unwrap_or(if point { 0.0 } else { MIN_UNITS }),
+        min_requests: written.min_requests.unwrap_or(if point { 1.0 } else { 0.0 }),
+        on_fail: match written.on_fail {
+            Some(wire::OnFail::Pause) => Decision::Hold,
+            Some(wire::OnFail::Rollback) | None => Decision::RollBack,
+        },
+        on_inconclusive: written.on_inconclusive.map_or(
+            match context.promote {
+                Promotion::AllPass => Decision::Hold,
+                Promotion::NoFail => Decision::Promote,
+            },
+            decision,
+        ),
+        on_no_data: written.on_no_data.map_or(Decision::Hold, decision),
+    })
+}
+
+fn decision(action: wire::Action) -> Decision {
+    match action {
+        wire::Action::Hold => Decision::Hold,
+        wire::Action::Promote => Decision::Promote,
+        wire::Action::Rollback => Decision::RollBack,
+    }
+}
+
+struct Thresholds {
+    allow: Option<Margin>,
+    harm: Option<Margin>,
+    text: String,
+}
+
+fn thresholds(at: &At, gate: &wire::Gate, metric: Option<&Metric>, problems: &mut Problems) -> Option<Thresholds> {
+    let broken = |key: &str, problems: &Problems| problems.is_broken(&at.key(key));
+    if gate.allow.is_none() && gate.limit.is_none() {
+        if broken("allow", problems) || broken("limit", problems) {
+            return None;
+        }
+        let message = format!("`{}` has neither `allow` nor `limit`", problems.name(at));
+        let hint = "add `allow = \"1%\"` to compare with stable, or `limit` to bound the candidate itself";
+        return problems.add(&at.key("allow"), message, hint);
+    }
+    if gate.harm.is_some() && gate.allow.is_none() && !broken("allow", problems) {
+        let at = at.key("harm");
+        problems.add::<()>(
+            &at,
+            format!("`{}` has no `allow` beside it", problems.name(&at)),
+            "add `allow`: `harm` only moves its failing side",
+        );
+    }
+    // Read even where the other is broken, to report both.
+    let allow = gate.allow.as_ref().map(|written| margin(&at.key("allow"), &written.0, metric, problems));
+    let harm = gate.harm.as_ref().map(|written| margin(&at.key("harm"), &written.0, metric, problems));
+    limit(&at.key("limit"), gate.limit, metric, problems);
+    let texts =
+        [gate.allow.as_ref().map(|allow| as_written(&allow.0)), gate.limit.map(|limit| format!("limit {limit}"))];
+    let text = texts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    Some(Thresholds {
+        allow: allow.map_or(Some(None), |allow| allow.map(Some))?,
+        harm: harm.map_or(Some(None), |harm| harm.map(Some))?,
+        text,
+    })
+}
+
+fn as_written(quantity: &Quantity) -> String {
+    match quantity {
+        Quantity::Number(number) => number.to_string(),
+        Quantity::Text(text) => text.trim().to_owned(),
+    }
+}
+
+/// Without a readable metric only the form is checked.
+fn margin(at: &At, written: &Quantity, metric: Option<&Metric>, problems: &mut Problems) -> Option<Margin> {
+    const FORMS: &str = "write `1%` of stable's value, `0.5pp`, `20 ms`, or a bare number in the metric's unit";
+    let margin = match written {
+        Quantity::Number(number) => Margin::Absolute(*number),
+        Quantity::Text(text) => {
+            match quantities::amount(text) {
+                None => return problems.wrong(at, "which is not a margin", FORMS),
+                Some((number, "")) => {
+                    return problems.wrong(at, "which is not a margin", format!("write {number} without quotes for the metric's own unit, or \"{number}%\" of stable's value"));
+                }
+                Some((number, "%")) => Margin::Relative(number / 100.0),
+                Some((number, "pp")) => Margin::Absolute(points(at, number, metric, problems)?),
+                Some((number, unit)) => Margin::Absolute(in_unit(at, number, unit, metric, problems)?),
+            }
+        }
+    };
+    let (Margin::Relative(size) | Margin::Absolute(size)) = margin;
+    if size < 0.0 {
+        return problems.wrong(
+            at,
+            "below zero",
+            "a margin is the regression that is accepted: zero or more, whichever way is worse",
+        );
+    }
+    let higher = metric.is_some_and(|metric| metric.better == Direction::Higher);
+    match margin {
+        Margin::Relative(share) if higher && share >= 1.0 => {
+            problems.wrong(at, "so even a candidate at zero would pass", "where higher is better, use less than 100 %")
+        }
+        _ => Some(margin),
+    }
+}
+
+/// Percentage points, of metrics that are shares or may be.
+pub(super) fn points(at: &At, number: f64, metric: Option<&Metric>, problems: &mut Problems) -> Option<f64> {
+    match metric.map(|metric| &metric.kind) {
+        Some(kind @ (MetricKind::Ratio { .. } | MetricKind::Quantile { .. })) => problems.wrong(
+            at,
+            format!("but a {} has no percentage points", kind.name()),
+            "use a number in the metric's unit, or a percentage",
+        ),
+        _ => Some(number / 100.0),
+    }
+}
+
+/// A number whose unit must be the metric's.
+pub(super) fn in_unit(
+    at: &At,
+    number: f64,
+    unit: &str,
+    metric: Option<&Metric>,
+    problems: &mut Problems,
+) -> Option<f64> {
+    let Some(metric) = metric else { return Some(number) };
+    match &metric.unit {
+        Some(known) if known == unit => Some(number),
+        Some(known) => problems.wrong(
+            at,
+            format!("but the unit of metric `{}` is `{known}`", metric.name),
+            format!("write it in {known}, the unit of the metric's column"),
+        ),
+        None => problems.wrong(
+            at,
+            format!("but metric `{}` has no unit", metric.name),
+            format!("add `unit = \"{unit}\"` to the metric, or write {number} without quotes"),
+        ),
+    }
+}
+
+fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut Problems) {
+    let share = metric.is_some_and(|metric| matches!(metric.kind, MetricKind::Proportion { .. }));
+    if share && written.is_some_and(|limit| !(0.0..=1.0).contains(&limit)) {
+        problems.wrong::<()>(at, "but a proportion lies between 0 and 1", "0.001 is 0.1 %");
+    }
+}
+
+fn test(at: &At, written: Option<wire::Test>, looks: Looks, problems: &mut Problems) -> Option<Test> {
+    match written {
+        Some(wire::Test::Point) => Some(Test::Point),
+        Some(wire::Test::Fixed) => Some(Test::Fixed),
+        Some(wire::Test::ConfidenceSequence) => Some(Test::ConfidenceSequence),
+        Some(_) => {
+            let shown = problems.shown(at);
+            let what = format!("test {}", shown.replace('"', ""));
+            problems.add(
+                at,
+                format!("not supported yet: {what}"),
+                "tests so far: `point`, `fixed`, `confidence-sequence`",
+            )
+        }
+        None if problems.is_broken(at) => None,
+        None => Some(if looks == Looks::End { Test::Fixed } else { Test::ConfidenceSequence }),
+    }
+}
+
+/// Above zero and at most `largest`, and below 1 in any case.
+fn probability(
+    at: &At,
+    written: Option<f64>,
+    default: f64,
+    largest: f64,
+    problems: &mut Problems,
+) -> Option<Probability> {
+    if written.is_none() && problems.is_broken(at) {
+        return None;
+    }
+    let value = written.unwrap_or(default);
+    match Probability::new(value) {
+        Some(probability) if value <= largest => Some(probability),
+        _ if largest < 1.0 => problems.wrong(at, format!("not above 0 and at most {largest}"), ""),
+        _ => problems.wrong(at, "not between 0 and 1", ""),
+    }
+}
+
+fn by(at: &At, written: Option<Vec<String>>, context: &Context<'_>, problems: &mut Problems) -> Option<Vec<usize>> {
+    let columns = values::unique(at, written, problems)?;
+    let found: Vec<_> =
+        columns.iter().enumerate().map(|(index, column)| context.segment(&at.index(index), column, problems)).collect();
+    found.into_iter().collect()
+}
+
+fn correction(at: &At, written: Option<wire::Correction>, problems: &mut Problems) -> Option<Correction> {
+    match written {
+        Some(wire::Correction::None) => Some(Correction::None),
+        Some(wire::Correction::Bonferroni) => problems.later(at, "correction `bonferroni`"),
+        Some(wire::Correction::Bh) => problems.later(at, "correction `bh`"),
+        None if problems.is_broken(at) => None,
+        Some(wire::Correction::Holm) | None => Some(Correction::Holm),
+    }
+}
+
+fn window(
+    gate: &At,
+    written: &wire::Gate,
+    test: Option<Test>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Window> {
+    let at = &gate.key("window");
+    let text = match &written.window {
+        None => return (!problems.is_broken(at)).then_some(Window::Stage),
+        Some(text) if text == "stage" => return Some(Window::Stage),
+        Some(text) => text,
+    };
+    let length = match quantities::duration(text) {
+        Ok(length) if length.0 > 0 => length,
+        Ok(_) => return problems.wrong(at, "which holds no request", "write `stage`, or a duration such as `1h`"),
+        Err(_) => return problems.wrong(at, "which is not a window", "write `stage`, or a duration such as `1h`"),
+    };
+    let length = values::on_slots(at, length, context.slot, problems)?;
+    if let Some(test) = test
+        && test != Test::Point
+    {
+        return problems.later(at, format!("a trailing window with test `{}`", test.name()));
+    }
+    if written.min_units.is_some_and(|units| units > 0.0) {
+        let at = gate.key("min_units");
+        let message = format!("`{}` cannot be known in a trailing window", problems.name(&at));
+        return problems.add(&at, message, "use `min_requests`");
+    }
+    let lasting = context.stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.duration.0 > 0);
+    match lasting.min_by_key(|stage| stage.duration) {
+        Some(shortest) if length > shortest.duration => problems.wrong(
+            at,
+            format!("longer than the {} of stage `{}`", shortest.duration, shortest.name),
+            "a window lies within a stage: use a shorter one, or `stage`",
+        ),
+        _ => Some(Window::Trailing(length)),
+    }
+}

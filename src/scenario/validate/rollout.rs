@@ -1,0 +1,100 @@
+//! `[rollout]`.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::super::places::At;
+use super::super::problems::{Problems, known_words};
+use super::super::quantities;
+use super::super::wire::{self, OneOrMany};
+use super::values::{self, Context};
+use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::rollout::{Promotion, Rollout, StartTime, Starts};
+
+/// What promotion needs; gates take a default from it.
+pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
+    match written.promote {
+        Some(wire::Promote::NoFail) => Promotion::NoFail,
+        Some(wire::Promote::AllPass) | None => Promotion::AllPass,
+    }
+}
+
+pub(super) fn read(
+    written: wire::Rollout,
+    context: &Context<'_>,
+    zone: Option<&TimeZone>,
+    problems: &mut Problems,
+) -> Option<Rollout> {
+    let at = At::root().key("rollout");
+    values::only_zero(&at.key("max_hold"), written.max_hold.as_ref(), "holding a stage", problems);
+    values::only_zero(&at.key("diagnose"), written.diagnose.as_ref(), "time to diagnose", problems);
+    values::only_zero(&at.key("mitigate"), written.mitigate.as_ref(), "time to mitigate", problems);
+    let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
+    let start = starts(&at.key("start"), written.start, context.slot, zone, problems);
+    Some(Rollout { promote: context.promote, pass_from: pass_from?, start: start? })
+}
+
+fn pass_from(at: &At, written: Option<&str>, context: &Context<'_>, problems: &mut Problems) -> Option<usize> {
+    let Some(name) = written else { return (!problems.is_broken(at)).then_some(0) };
+    if context.promote == Promotion::NoFail {
+        let message = format!("`{}` has no meaning with `promote = \"no-fail\"`", problems.name(at));
+        return problems.add(at, message, "leave it out, or use `promote = \"all-pass\"`");
+    }
+    let known: Vec<&str> = context.stages.iter().map(|stage| stage.name.as_str()).collect();
+    let found = known.iter().position(|known| *known == name);
+    // A stage without a readable name may be the one that is meant.
+    if found.is_some() || known.is_empty() || known.contains(&"") {
+        return found;
+    }
+    problems.wrong(at, "which is not a stage", known_words(name, &known, "stages"))
+}
+
+fn starts(
+    at: &At,
+    written: Option<OneOrMany>,
+    slot: Option<Seconds>,
+    zone: Option<&TimeZone>,
+    problems: &mut Problems,
+) -> Option<Starts> {
+    let texts: Vec<(At, String)> = match written {
+        None => return (!problems.is_broken(at)).then_some(Starts::AnyHour),
+        Some(OneOrMany::One(text)) => vec![(at.clone(), text)],
+        Some(OneOrMany::Many(texts)) if texts.is_empty() => {
+            return problems.wrong(at, "an empty list", "leave the key out to start at any hour");
+        }
+        Some(OneOrMany::Many(texts)) => {
+            texts.into_iter().enumerate().map(|(index, text)| (at.index(index), text)).collect()
+        }
+    };
+    // An unknown time zone is reported at its own key; the form of a start does not depend on it.
+    let utc = TimeZone::UTC;
+    let grid = zone.and(slot);
+    let zone = zone.unwrap_or(&utc);
+    let listed: Vec<_> = texts.iter().map(|(at, text)| start(at, text, grid, zone, problems)).collect();
+    Some(Starts::Listed(listed.into_iter().collect::<Option<_>>()?))
+}
+
+fn start(at: &At, text: &str, grid: Option<Seconds>, zone: &TimeZone, problems: &mut Problems) -> Option<StartTime> {
+    let Some(start) = quantities::start(text, zone) else {
+        return problems.wrong(at, "which is not a time to start", quantities::START_HINT);
+    };
+    match grid {
+        Some(slot) if !on_grid(start, slot, zone) => problems.wrong(
+            at,
+            format!("not at the begin of a slot of {slot}"),
+            "slots are counted from midnight UTC: move the start, or use a finer `log.slot`",
+        ),
+        _ => Some(start),
+    }
+}
+
+fn on_grid(start: StartTime, slot: Seconds, zone: &TimeZone) -> bool {
+    match start {
+        StartTime::At(moment) => moment.0 % slot.0 == 0,
+        // Winter and summer of one year stand for all: zones change by whole slots of practical width.
+        StartTime::Weekly { time, .. } => [Moment(1_736_899_200), Moment(1_752_537_600)].iter().all(|season| {
+            let offset = Timestamp::from_second(season.0).map_or(0, |at| zone.to_offset(at).seconds());
+            (time.0 - i64::from(offset)) % slot.0 == 0
+        }),
+    }
+}

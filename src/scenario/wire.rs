@@ -1,0 +1,573 @@
+//! The scenario as written: every key of the language, nothing checked beyond its type.
+//!
+//! Every field may be absent, so that one wrong key does not hide problems elsewhere. What must be there is marked
+//! `required`, which only the JSON Schema knows. Doc comments become the descriptions that editors show.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A quantity with a unit or a per cent sign as text, or a bare number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Quantity {
+    /// Without quotes.
+    Number(f64),
+    /// In quotes.
+    Text(String),
+}
+
+/// A size that later versions also take as a list or a range.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Size {
+    /// One value.
+    One(Quantity),
+    /// A list or a range.
+    Several(Value),
+}
+
+/// How much traffic a stage takes.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Exposure {
+    /// One share of all units.
+    Share(Quantity),
+    /// A share for each segment value.
+    PerSegment(Map<String, Value>),
+}
+
+/// One text or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    /// A single text.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+/// A length of time.
+#[derive(Debug, Deserialize)]
+pub(super) struct Duration(pub(super) String);
+
+/// A margin.
+#[derive(Debug, Deserialize)]
+pub(super) struct Margin(pub(super) Quantity);
+
+/// Schemas of the types above, by hand: the derived `anyOf` would make poor messages.
+macro_rules! written_as {
+    ($name:ident, $schema:tt) => {
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+written_as!(Duration, { "type": "string", "examples": ["15m", "48h", "1h 30m", "7d"] });
+written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
+written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
+written_as!(Size, { "type": ["string", "number", "array", "object"], "examples": [1.1, "1pp"] });
+written_as!(Exposure, { "type": ["string", "number", "object"], "examples": ["5%", 0.05] });
+written_as!(OneOrMany, {
+    "type": ["string", "array"], "items": { "type": "string" }, "examples": [["Mon 09:00", "2025-03-03 09:00"]],
+});
+
+/// A release plan for `replay`: the log's columns, metrics, stages, gates, and what to inject.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scenario {
+    /// What this scenario shows, in your own words; printed in its report.
+    pub(super) about: Option<String>,
+    /// Which columns of the log mean what.
+    #[schemars(required)]
+    pub(super) log: Option<Log>,
+    /// Who is assigned, and how.
+    #[schemars(required)]
+    pub(super) assignment: Option<Assignment>,
+    /// What is measured, one table for each metric.
+    #[schemars(required)]
+    pub(super) metrics: Option<BTreeMap<String, Metric>>,
+    /// The schedule, in the order it runs.
+    #[schemars(required, length(min = 1))]
+    pub(super) stages: Option<Vec<Stage>>,
+    /// The rules that promote, hold or roll back.
+    #[schemars(required, length(min = 1))]
+    pub(super) gates: Option<Vec<Gate>>,
+    /// Promotion and start of the rollout.
+    pub(super) rollout: Option<Rollout>,
+    /// Regressions to inject: each is a world of its own.
+    pub(super) effects: Option<Vec<Effect>>,
+    /// Replicates and seed.
+    pub(super) simulation: Option<Simulation>,
+}
+
+/// Which columns of the log mean what.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    /// Column of the request's time.
+    #[schemars(required, length(min = 1))]
+    pub(super) timestamp: Option<String>,
+    /// IANA time zone of weekly starts and of display. Default: UTC.
+    #[schemars(extend("examples" = ["UTC", "Europe/Berlin"]))]
+    pub(super) timezone: Option<String>,
+    /// Column of the request's id; duplicates are looked for when it is given.
+    #[schemars(length(min = 1))]
+    pub(super) request: Option<String>,
+    /// Column of what a recorded output belongs to besides the unit, such as a prompt's id.
+    #[schemars(length(min = 1))]
+    pub(super) item: Option<String>,
+    /// Segment columns: gates can ask in each of their values.
+    #[schemars(length(max = 16), inner(length(min = 1)))]
+    pub(super) segments: Option<Vec<String>>,
+    /// Width of a time slot, the finest step of looks. Default: 15m.
+    pub(super) slot: Option<Duration>,
+    /// What to do with rows without a unit or a time. Default: refuse.
+    pub(super) missing: Option<Missing>,
+    /// What to do with a request id seen before. Default: refuse.
+    pub(super) duplicates: Option<Duplicates>,
+    /// Whether whole weeks of a short log are repeated. Default: none.
+    pub(super) tile: Option<Tile>,
+    /// Column of the turn in a conversation.
+    pub(super) turn: Option<String>,
+    /// Which turns of a conversation count. Default: all.
+    pub(super) turns: Option<Turns>,
+    /// Column that names the version, for logs with one row per version.
+    pub(super) version: Option<String>,
+}
+
+/// What to do with rows without a unit or a time.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Missing {
+    Refuse,
+    Exclude,
+}
+
+/// What to do with a request id seen before.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Duplicates {
+    Refuse,
+    First,
+}
+
+/// Whether whole weeks of a short log are repeated.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Tile {
+    None,
+    Week,
+}
+
+/// Which turns of a conversation count.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Turns {
+    First,
+    All,
+}
+
+/// Who is assigned, and how.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Assignment {
+    /// Column of the sticky unit: user, session, customer.
+    #[schemars(required, length(min = 1))]
+    pub(super) unit: Option<String>,
+    /// Hash of the flag platform that will run the rollout. Default: md5-mod100.
+    pub(super) hash: Option<Hash>,
+    /// The production salt. Default: empty.
+    pub(super) salt: Option<String>,
+    /// How units are held. Default: unit.
+    pub(super) sticky: Option<Sticky>,
+    /// Who the candidate is compared with. Default: rest, everyone else.
+    pub(super) control: Option<Control>,
+    /// What one cell of the digest holds. Default: unit.
+    pub(super) cells: Option<Cells>,
+    /// File of units with a fixed version.
+    pub(super) overrides: Option<String>,
+}
+
+/// Hash of a flag platform or proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Hash {
+    #[serde(rename = "md5-mod100")]
+    Md5Mod100,
+    Configcat,
+    Envoy,
+    Eppo,
+    Firebase,
+    Flagd,
+    Flagsmith,
+    Flipt,
+    Growthbook,
+    Haproxy,
+    Launchdarkly,
+    Nginx,
+    Optimizely,
+    Posthog,
+    Split,
+    Statsig,
+    Unleash,
+}
+
+/// How units are held to their version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Sticky {
+    Unit,
+    Session,
+    Request,
+    Cookie,
+    Stage,
+}
+
+/// Who the candidate is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Control {
+    Rest,
+    Matched,
+}
+
+/// What one cell of the digest holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Cells {
+    Unit,
+    Bucket,
+}
+
+/// A metric: a sum per unit over another sum per unit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metric {
+    /// How it is computed.
+    #[schemars(required)]
+    pub(super) kind: Option<MetricKind>,
+    /// Column of each version: `{version}` stands for `stable` and `candidate`.
+    #[schemars(extend("examples" = ["{version}_quality"]))]
+    pub(super) column: Option<String>,
+    /// Of a ratio: what is summed above the line.
+    #[schemars(extend("examples" = ["{version}_cost_usd"]))]
+    pub(super) numerator: Option<String>,
+    /// Of a ratio: what is summed below the line, a column or `requests`.
+    #[schemars(extend("examples" = ["{version}_tokens", "requests"]))]
+    pub(super) denominator: Option<String>,
+    /// Of a quantile: 0.95 is p95.
+    #[schemars(extend("examples" = [0.95]))]
+    pub(super) quantile: Option<f64>,
+    /// Of a proportion: a number becomes the share above this.
+    pub(super) over: Option<f64>,
+    /// Which way it improves.
+    #[schemars(required)]
+    pub(super) better: Option<Better>,
+    /// Printed after its values; `usd` adds it to the cost of a rollout.
+    #[schemars(length(min = 1), extend("examples" = ["ms", "usd"]))]
+    pub(super) unit: Option<String>,
+    /// How a judge that samples, lags or errs sees it.
+    pub(super) measured: Option<Measured>,
+    /// For which versions the outcome was observed. Default: both.
+    pub(super) observed: Option<Observed>,
+    /// What a null means. Default: exclude.
+    pub(super) null_means: Option<NullMeans>,
+}
+
+/// How a metric is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MetricKind {
+    Mean,
+    Proportion,
+    Ratio,
+    Quantile,
+    Rare,
+    Sentinel,
+    Drift,
+}
+
+/// Which way a metric improves.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Better {
+    Higher,
+    Lower,
+}
+
+/// How a judge that samples, lags or errs sees a metric.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "parsed for its form only, and refused as not supported yet")]
+pub(super) struct Measured {
+    /// Share of requests that are judged.
+    share: Option<Quantity>,
+    /// Time from the request to its judgement.
+    delay: Option<Duration>,
+    /// Cost of one judgement.
+    cost_usd: Option<f64>,
+    /// Share of bad requests that the judge finds.
+    sensitivity: Option<Quantity>,
+    /// Share of good requests that the judge leaves alone.
+    specificity: Option<Quantity>,
+    /// Whether people judge.
+    human: Option<bool>,
+}
+
+/// For which versions an outcome was observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Observed {
+    Both,
+    Stable,
+}
+
+/// What a null means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NullMeans {
+    Exclude,
+    Bad,
+    Zero,
+}
+
+/// One exposure level and how long it holds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stage {
+    /// Printed and referred to by name.
+    #[schemars(required, length(min = 1))]
+    pub(super) name: Option<String>,
+    /// What the stage does. Default: canary.
+    pub(super) kind: Option<StageKind>,
+    /// Share of units that the candidate serves.
+    pub(super) exposure: Option<Exposure>,
+    /// How long the stage lasts; may be left out of a last stage at 100 %.
+    pub(super) duration: Option<Duration>,
+    /// Time between looks. Default: 15m where that divides the duration, otherwise the slot.
+    pub(super) look_every: Option<Duration>,
+    /// Who, instead of how many: values of segment columns.
+    pub(super) only: Option<BTreeMap<String, Vec<String>>>,
+    /// Who lets the stage begin.
+    pub(super) approval: Option<Approval>,
+    /// Time to let the stage settle before gates look.
+    pub(super) bake: Option<Duration>,
+}
+
+/// What a stage does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StageKind {
+    Eval,
+    Shadow,
+    Canary,
+    Ab,
+    Full,
+}
+
+/// Who lets a stage begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Approval {
+    Automatic,
+    Manual,
+}
+
+/// A rule from evidence to verdict, and what is done with a verdict.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gate {
+    /// Printed and referred to by name.
+    #[schemars(required, length(min = 1))]
+    pub(super) name: Option<String>,
+    /// Name of a metric.
+    #[schemars(required)]
+    pub(super) metric: Option<String>,
+    /// Largest regression against stable that is accepted: relative, or absolute in the metric's unit.
+    pub(super) allow: Option<Margin>,
+    /// Where the failing side begins. Default: at `allow`.
+    pub(super) harm: Option<Margin>,
+    /// Bound on the candidate itself, whatever stable does.
+    #[schemars(extend("examples" = [0.001]))]
+    pub(super) limit: Option<f64>,
+    /// How the evidence is weighed. Default: confidence-sequence, or fixed with `looks = "end"`.
+    pub(super) test: Option<Test>,
+    /// One-sided error rate, above 0 and at most 0.5. Default: 0.05.
+    pub(super) alpha: Option<f64>,
+    /// Target of planning, between 0 and 1. Default: 0.8.
+    pub(super) power: Option<f64>,
+    /// Segment columns: the gate is asked in each of their values too.
+    pub(super) by: Option<Vec<String>>,
+    /// How alpha is shared by overall and segments. Default: holm.
+    pub(super) correction: Option<Correction>,
+    /// `stage`, or the length of a trailing window. Default: stage.
+    #[schemars(extend("examples" = ["stage", "1h"]))]
+    pub(super) window: Option<String>,
+    /// At which looks the gate speaks. Default: all.
+    pub(super) looks: Option<Looks>,
+    /// Units with data per arm before the gate may speak. Default: 40, or 0 for test `point`.
+    #[schemars(range(min = 0))]
+    pub(super) min_units: Option<f64>,
+    /// Requests with data per arm before the gate may speak. Default: 0, or 1 for test `point`.
+    #[schemars(range(min = 0))]
+    pub(super) min_requests: Option<f64>,
+    /// How long a gate must fail: `3 of 5` looks, or a duration. Default: 1 of 1.
+    #[schemars(extend("examples" = ["1 of 1"]))]
+    pub(super) patience: Option<String>,
+    /// What a failure does. Default: rollback.
+    pub(super) on_fail: Option<OnFail>,
+    /// What an inconclusive end of stage does. Default: hold, or promote under `rollout.promote = "no-fail"`.
+    pub(super) on_inconclusive: Option<Action>,
+    /// What a look without data does. Default: hold.
+    pub(super) on_no_data: Option<Action>,
+    /// Controller whose rules the gate follows.
+    pub(super) style: Option<String>,
+}
+
+/// How the evidence is weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Test {
+    Point,
+    Fixed,
+    ConfidenceSequence,
+    GroupSequential,
+    MannWhitney,
+    Bayes,
+    Cusum,
+    Exact,
+    MaxSprt,
+    EProcess,
+    BurnRate,
+}
+
+/// How alpha is shared by overall and segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Correction {
+    Holm,
+    None,
+    Bonferroni,
+    Bh,
+}
+
+/// At which looks a gate speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Looks {
+    All,
+    End,
+}
+
+/// What a failure does.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OnFail {
+    Rollback,
+    Pause,
+}
+
+/// What a verdict does.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Action {
+    Hold,
+    Promote,
+    Rollback,
+}
+
+/// Rules of the rollout that belong to no single gate.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollout {
+    /// What promotion needs. Default: all-pass.
+    pub(super) promote: Option<Promote>,
+    /// Under `all-pass`: name of the first stage whose end needs every gate to pass. Default: the first stage.
+    pub(super) pass_from: Option<String>,
+    /// How long an inconclusive stage may be prolonged. Default: 0.
+    pub(super) max_hold: Option<Duration>,
+    /// When rollouts start: weekly times or moments. Default: any whole hour whose schedule fits in the log.
+    pub(super) start: Option<OneOrMany>,
+    /// Time from a failing look to the decision to roll back. Default: 0.
+    pub(super) diagnose: Option<Duration>,
+    /// Time that rolling back takes. Default: 0.
+    pub(super) mitigate: Option<Duration>,
+}
+
+/// What promotion needs.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Promote {
+    AllPass,
+    NoFail,
+}
+
+/// A stated change of stable's outcome, injected into the candidate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Effect {
+    /// Names its world.
+    #[schemars(required, length(min = 1))]
+    pub(super) name: Option<String>,
+    /// Name of a metric.
+    #[schemars(required)]
+    pub(super) metric: Option<String>,
+    /// Adds to every request, in the metric's unit.
+    pub(super) shift: Option<Size>,
+    /// Multiplies every request: 1.1 is 10 % more.
+    pub(super) scale: Option<Size>,
+    /// Turns this share of good requests bad; proportions only.
+    pub(super) flip: Option<Size>,
+    /// Only requests whose segment columns hold one of these values.
+    pub(super) only: Option<BTreeMap<String, Vec<String>>>,
+    /// Time from the rollout's start to the change. Default: 0.
+    pub(super) onset: Option<Duration>,
+    /// Time over which the change grows to its full size. Default: 0.
+    pub(super) ramp: Option<Duration>,
+}
+
+/// How the simulation runs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Simulation {
+    /// Number of simulated rollouts in each world. Default: 1000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) replicates: Option<u32>,
+    /// Drives everything random. Default: 7.
+    pub(super) seed: Option<u64>,
+    /// How often a logged unit appears. Default: poisson.
+    pub(super) resample: Option<Resample>,
+    /// What the null world is made of. Default: stable.
+    pub(super) null: Option<Null>,
+}
+
+/// How often a logged unit appears.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Resample {
+    Poisson,
+    None,
+}
+
+/// What the null world is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Null {
+    Stable,
+    Swap,
+}
