@@ -1,5 +1,7 @@
 //! Shadow-and-canary replay simulator for release planning.
 
+pub mod cli;
+
 pub mod commands;
 
 pub mod scenario;

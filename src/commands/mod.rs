@@ -1,1 +1,40 @@
-//! commands
+//! One verb per file; each body reads as the pipeline.
+
+mod assign;
+mod check;
+mod digest;
+mod exact;
+mod facts;
+mod inputs;
+mod progress;
+mod run;
+mod schema;
+mod synth;
+mod warnings;
+
+use std::io::Write;
+
+use crate::cli::{Cli, Command};
+use crate::error::{EXIT_DONE, Result};
+
+/// Runs what was typed and gives the exit code.
+///
+/// # Errors
+/// Bad input or usage; nothing was written.
+pub fn run_command(cli: Cli) -> Result<u8> {
+    match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Digest(args)) => digest::run(&args),
+        Some(Command::Assign(args)) => assign::run(&args),
+        Some(Command::Synth(args)) => synth::run(&args),
+        Some(Command::Schema(args)) => schema::run(args.form),
+    }
+}
+
+/// Writes the answer to stdout. A reader that has gone away (a closed pipe) is no failure.
+fn answer(text: &str) -> u8 {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    EXIT_DONE
+}

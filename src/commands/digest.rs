@@ -1,0 +1,17 @@
+//! `replay digest`: log → digest file.
+
+use super::progress::Progress;
+use super::{answer, inputs};
+use crate::cli::DigestArgs;
+use crate::digest::file;
+use crate::error::Result;
+
+pub(super) fn run(args: &DigestArgs) -> Result<u8> {
+    let progress = Progress::new();
+    let scenario = inputs::scenario(&args.inputs)?;
+    let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
+    file::write(&digest, &scenario, &args.out)?;
+    progress.finish();
+    let (rows, cells, units) = (digest.facts.rows, digest.cells.len(), digest.units.len());
+    Ok(answer(&format!("wrote {}: {rows} requests of {units} units in {cells} cells\n", args.out.display())))
+}

@@ -1,0 +1,128 @@
+//! What the report says of scenario and log.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::assign::Bucketing;
+use crate::digest::Digest;
+use crate::domain::metric::Direction;
+use crate::domain::quantity::Moment;
+use crate::domain::rollout::Promotion;
+use crate::report::{Coverage, Excluded, LogFacts, MetricFacts, ScenarioFacts, Segment};
+use crate::scenario::{HashName, Resample, Scenario, Tile};
+
+/// A moment in a time zone.
+fn zoned(moment: Moment, zone: &str) -> jiff::Zoned {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    Timestamp::from_second(moment.0).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone)
+}
+
+/// For programs: `2025-03-03T09:00:00+00:00`.
+fn rfc3339(moment: Moment, zone: &str) -> String {
+    zoned(moment, zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// For people: `Mon 2025-03-03 09:00`.
+pub(super) fn for_people(moment: Moment, zone: &str) -> String {
+    zoned(moment, zone).strftime("%a %Y-%m-%d %H:%M").to_string()
+}
+
+/// Whether a moment is Monday, 09:00.
+pub(super) fn is_monday_nine(moment: Moment, zone: &str) -> bool {
+    zoned(moment, zone).strftime("%a %H:%M").to_string() == "Mon 09:00"
+}
+
+pub(super) fn scenario(scenario: &Scenario, starts: usize, bucketing: &dyn Bucketing) -> ScenarioFacts {
+    let hash = match scenario.assignment.hash {
+        HashName::Md5Mod100 => "md5-mod100",
+    };
+    ScenarioFacts {
+        path: scenario.path.clone(),
+        fingerprint: scenario.fingerprint.clone(),
+        about: scenario.about.trim().to_owned(),
+        unit: scenario.assignment.unit.clone(),
+        hash: bucketing.buckets().map_or_else(|| hash.into(), |buckets| format!("{hash} ({buckets} buckets)")),
+        resample: match scenario.simulation.resample {
+            Resample::Poisson => "poisson".into(),
+            Resample::None => "none".into(),
+        },
+        starts,
+        promote: match scenario.rollout.promote {
+            Promotion::AllPass => "all-pass".into(),
+            Promotion::NoFail => "no-fail".into(),
+        },
+        tiled: scenario.log.tile == Tile::Week,
+    }
+}
+
+pub(super) fn log(path: &str, digest: &Digest, scenario: &Scenario) -> LogFacts {
+    let facts = &digest.facts;
+    LogFacts {
+        path: path.to_owned(),
+        rows: facts.rows,
+        units: digest.units.len(),
+        cells: digest.cells.len(),
+        start: rfc3339(facts.start, &scenario.log.timezone),
+        end: rfc3339(facts.end, &scenario.log.timezone),
+        fingerprint: facts.fingerprint.clone(),
+        excluded: Excluded {
+            null_unit: facts.excluded_null_unit,
+            timestamp: facts.excluded_timestamp,
+            duplicate: facts.excluded_duplicate,
+        },
+        coverage: coverage(digest),
+    }
+}
+
+fn coverage(digest: &Digest) -> Vec<Coverage> {
+    let cells = &digest.cells;
+    let row = |segment: Option<Segment>, held: &dyn Fn(usize) -> bool| {
+        let sum =
+            |values: &[f64]| (0..cells.len()).filter(|&cell| held(cell)).map(|cell| values[cell]).sum::<f64>() as u64;
+        Coverage { segment, requests: sum(&cells.rows), covered: sum(&cells.covered) }
+    };
+    let mut rows = vec![row(None, &|_| true)];
+    for (column, segment) in digest.segments.iter().enumerate() {
+        for (index, value) in segment.values.iter().enumerate() {
+            let named = Segment { column: segment.name.clone(), value: value.clone() };
+            rows.push(row(Some(named), &|cell| usize::from(cells.segment[column][cell]) == index));
+        }
+    }
+    rows
+}
+
+pub(super) fn metrics(scenario: &Scenario) -> Vec<MetricFacts> {
+    let row = |metric: &crate::domain::metric::Metric| MetricFacts {
+        name: metric.name.clone(),
+        kind: metric.kind.name().into(),
+        better: match metric.better {
+            Direction::Higher => "higher".into(),
+            Direction::Lower => "lower".into(),
+        },
+        unit: metric.unit.clone(),
+    };
+    scenario.metrics.iter().map(row).collect()
+}
+
+/// What no replay of a log can show; every report repeats what applies to it.
+pub(super) fn limits(scenario: &Scenario, digest: &Digest) -> Vec<String> {
+    let mut limits = vec![
+        "The candidate's answers cannot change later traffic here: users who would leave, retry or ask otherwise do not.".to_owned(),
+        "Caches, queues and capacity at small exposure are not in the log: latency is the shadow's, under shadow load.".to_owned(),
+        "Traffic after the log may differ from traffic in it; resampling units covers chance, not change.".to_owned(),
+    ];
+    if !digest.items.is_empty() {
+        limits.push(format!(
+            "Recorded outputs belong to {} values of `{}`: the canary is replayed on these outputs as if they were all the candidate can say.",
+            digest.items.len(),
+            scenario.log.item.as_deref().unwrap_or("item")
+        ));
+    }
+    if scenario.log.tile == Tile::Week {
+        limits.push(
+            "Whole weeks of the log were repeated: the same requests return, and time adds less than it seems."
+                .to_owned(),
+        );
+    }
+    limits
+}

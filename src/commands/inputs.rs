@@ -1,0 +1,98 @@
+//! Scenario and log, read and held against each other.
+
+use super::progress::Progress;
+use crate::cli::Inputs;
+use crate::digest::cells::MetricCells;
+use crate::digest::{self, Digest};
+use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::rollout::Stage;
+use crate::domain::world::Change;
+use crate::error::{Error, Problem, Result};
+use crate::scenario::{Scenario, Tile};
+use crate::simulate::whole_weeks;
+
+pub(super) fn scenario(inputs: &Inputs) -> Result<Scenario> {
+    let path = inputs.scenario.as_deref().ok_or_else(|| Error::at("", "a scenario is needed: `--scenario FILE`"))?;
+    Scenario::read(path)
+}
+
+/// The digest of the log, with the scenario's segment values checked against it.
+pub(super) fn digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) -> Result<Digest> {
+    let path = inputs.log.as_deref().ok_or_else(|| Error::at("", "a log is needed: a file, a glob or a directory"))?;
+    let digest = digest::load(path, scenario, &|step| progress.step(step))?;
+    let problems: Vec<Problem> = effect_problems(scenario, &digest);
+    if problems.is_empty() { Ok(digest) } else { Err(problems.into()) }
+}
+
+/// Effects name values that the log must have, and flips need outcomes that are 0 or 1.
+fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for effect in &scenario.effects {
+        for (column, values) in &effect.only {
+            let known = &digest.segments[*column];
+            for value in values.iter().filter(|value| !known.values.contains(value)) {
+                let nearest =
+                    known.values.iter().max_by(|a, b| strsim::jaro(a, value).total_cmp(&strsim::jaro(b, value)));
+                let message = format!(
+                    "effect `{}`: `{value}` is no value of segment column `{}` in the log",
+                    effect.name, known.name
+                );
+                let hint = format!(
+                    "did you mean `{}`? The log has {}",
+                    nearest.map_or("", String::as_str),
+                    known.values.iter().take(20).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+                );
+                problems.push(Problem::new(&scenario.path, message).hint(hint));
+            }
+        }
+        if let (Change::Flip(_), MetricCells::Sums(sums)) = (effect.change, &digest.cells.metrics[effect.metric])
+            && sums.version.stable.num.iter().any(|num| num.fract() != 0.0)
+        {
+            let metric = &scenario.metrics[effect.metric].name;
+            let message =
+                format!("effect `{}`: metric `{metric}` has values between 0 and 1, which cannot flip", effect.name);
+            problems.push(Problem::new(&scenario.path, message).hint("use `shift` or `scale`, or a column of 0 and 1"));
+        }
+    }
+    problems
+}
+
+/// Moments at which the schedule can start; an error that says how much log is needed where there is none.
+pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>> {
+    let needed = scenario.duration();
+    let length = Seconds(digest.end().0 - digest.first.0);
+    if scenario.log.tile == Tile::Week {
+        let weeks = whole_weeks(digest) as i64 * digest.slot.0;
+        if weeks == 0 {
+            let message = format!("the log covers {length}, which is no whole week to repeat");
+            return Err(Problem::new(&scenario.path, message)
+                .hint("`log.tile = \"week\"` needs at least 7 days")
+                .into());
+        }
+        // Every start within the weeks; the schedule then runs on into their repetition.
+        let mut starts = scenario.starts(digest.first, Moment(digest.first.0 + weeks + needed.0));
+        starts.retain(|start| start.0 < digest.first.0 + weeks);
+        return Ok(starts);
+    }
+    let starts = scenario.starts(digest.first, digest.end());
+    if !starts.is_empty() {
+        return Ok(starts);
+    }
+    let message = if length < needed {
+        format!("the log covers {length}, the schedule needs {needed}")
+    } else {
+        format!("no start time leaves room for the schedule: it needs {needed} and the log covers {length}")
+    };
+    let hint = "log more traffic, shorten the stages, choose other `rollout.start` times, or repeat whole weeks with `log.tile = \"week\"`";
+    Err(Problem::new(&scenario.path, message).hint(hint).into())
+}
+
+/// A stage by name.
+pub(super) fn stage<'a>(scenario: &'a Scenario, name: &str) -> Result<&'a Stage> {
+    let known: Vec<String> = scenario.stages.iter().map(|stage| format!("`{}`", stage.name)).collect();
+    scenario.stages.iter().find(|stage| stage.name == name).ok_or_else(|| {
+        Problem::new(&scenario.path, format!("no stage is called `{name}`"))
+            .hint(format!("stages: {}", known.join(", ")))
+            .into()
+    })
+}

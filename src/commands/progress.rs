@@ -1,0 +1,53 @@
+//! Progress on stderr, and Ctrl-C.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// One line on stderr, shown only on a terminal.
+pub(super) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { bar }
+    }
+
+    /// Names the step.
+    pub(super) fn step(&self, message: &str) {
+        self.bar.set_message(message.to_owned());
+    }
+
+    /// A step of known length.
+    pub(super) fn start(&self, message: &str, length: usize) {
+        let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {per_sec}, {eta} left");
+        if let Ok(style) = style {
+            self.bar.set_style(style.progress_chars("=> "));
+        }
+        self.bar.set_length(length as u64);
+        self.step(message);
+    }
+
+    /// Some of it is done.
+    pub(super) fn advance(&self, by: usize) {
+        self.bar.inc(by as u64);
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A flag that Ctrl-C sets. A second Ctrl-C is left to the system where no handler could be set.
+pub(super) fn interrupted() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&flag);
+    // Without a handler Ctrl-C ends the program at once, and no report is half written either.
+    let _ = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed));
+    flag
+}

@@ -1,0 +1,116 @@
+//! The main job: ingest → digest → shadow → simulate → gate → outcome → power → report.
+
+use std::sync::atomic::Ordering;
+
+use super::progress::{Progress, interrupted};
+use super::{answer, exact, facts, inputs, warnings};
+use crate::assign::production;
+use crate::cli::RunArgs;
+use crate::error::{EXIT_INTERRUPTED, Error, Result};
+use crate::outcome::player::Player;
+use crate::outcome::rows;
+use crate::outcome::tally::Tally;
+use crate::power::closed_form;
+use crate::report::{self, Report};
+use crate::scenario::Scenario;
+use crate::shadow;
+use crate::simulate::Simulator;
+
+pub(super) fn run(args: &RunArgs) -> Result<u8> {
+    let stop = interrupted();
+    let scenario = scenario(args)?;
+    report::write::prepare(&args.out)?;
+    use_threads(args)?;
+    let progress = Progress::new();
+    let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
+    let starts = inputs::starts(&scenario, &digest)?;
+
+    progress.step("comparing shadow outputs");
+    let shadow = shadow::report(&digest, &scenario);
+
+    let simulator = Simulator::new(&digest, &scenario);
+    let player = Player::new(&scenario, &simulator, starts);
+    let mut tally = Tally::new(&player);
+    progress.start("replaying", scenario.simulation.replicates);
+    player.play(&stop, |played| {
+        progress.advance(played.len());
+        played.into_iter().for_each(|replicate| tally.add(replicate));
+    });
+    if stop.load(Ordering::Relaxed) {
+        progress.finish();
+        return Ok(EXIT_INTERRUPTED);
+    }
+
+    progress.step("planning");
+    let plans = closed_form::plans(&player);
+    let bucketing = production(&scenario.assignment);
+    let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
+    let gates = rows::gates(&player, &tally, &plans, &digest);
+    let self_check = rows::self_check(&player, &tally, &digest);
+    let evidence = warnings::Evidence {
+        scenario: &scenario,
+        bucketing: &*bucketing,
+        log: &log,
+        shadow: &shadow,
+        gates: &gates,
+        self_check: &self_check,
+    };
+    let report = Report {
+        schema: report::SCHEMA.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: command(args),
+        seed: scenario.simulation.seed,
+        replicates: tally.replicates,
+        scenario: facts::scenario(&scenario, player.starts.len(), &*bucketing),
+        metrics: facts::metrics(&scenario),
+        stages: rows::stages(&player, &tally),
+        worlds: rows::worlds(&player, &tally, &digest),
+        power_curves: rows::power_curves(&player, &tally),
+        exact: Some(exact::replay(&player, &digest, &*bucketing)),
+        warnings: warnings::all(&evidence),
+        limits: facts::limits(&scenario, &digest),
+        log,
+        shadow,
+        gates,
+        self_check,
+    };
+    progress.step("writing");
+    report::write::write(&report, &args.out)?;
+    progress.finish();
+    Ok(answer(&(report::terminal::summary(&report) + &report::terminal::places(&args.out))))
+}
+
+/// The scenario, with what was typed in place of what is written.
+fn scenario(args: &RunArgs) -> Result<Scenario> {
+    let mut scenario = inputs::scenario(&args.inputs)?;
+    if let Some(replicates) = args.replicates {
+        scenario.simulation.replicates = replicates as usize;
+    }
+    if let Some(seed) = args.seed {
+        scenario.simulation.seed = seed;
+    }
+    Ok(scenario)
+}
+
+/// The command that gives the same report, whatever the number of threads and wherever it is written.
+fn command(args: &RunArgs) -> String {
+    let quoted = |text: &str| {
+        if text.contains([' ', '*', '\'', '"']) { format!("'{}'", text.replace('\'', "'\\''")) } else { text.into() }
+    };
+    let scenario = args.inputs.scenario.as_deref().unwrap_or(std::path::Path::new("")).display().to_string();
+    let mut command =
+        format!("replay {} --scenario {}", quoted(args.inputs.log.as_deref().unwrap_or_default()), quoted(&scenario));
+    if let Some(replicates) = args.replicates {
+        command += &format!(" --replicates {replicates}");
+    }
+    if let Some(seed) = args.seed {
+        command += &format!(" --seed {seed}");
+    }
+    command
+}
+
+fn use_threads(args: &RunArgs) -> Result<()> {
+    let Some(threads) = args.threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    pool.map_err(|error| Error::at("--threads", error.to_string()))
+}

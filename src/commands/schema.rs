@@ -1,0 +1,19 @@
+//! `replay schema`: the JSON Schema of a file form.
+
+use serde_json::Value;
+
+use super::answer;
+use crate::cli::Form;
+use crate::error::Result;
+use crate::{report, scenario};
+
+pub(super) fn run(form: Form) -> Result<u8> {
+    Ok(print(&match form {
+        Form::Report => report::json::schema(),
+        Form::Scenario => scenario::schema::json_schema(),
+    }))
+}
+
+pub(super) fn print(schema: &Value) -> u8 {
+    answer(&format!("{schema:#}\n"))
+}

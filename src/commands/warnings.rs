@@ -1,0 +1,204 @@
+//! What a reader should know before trusting a number.
+
+use crate::assign::Bucketing;
+use crate::domain::gate::{Looks, Test};
+use crate::report::{Coverage, GateRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning};
+use crate::scenario::Scenario;
+
+/// Coverage that differs from the whole log's by more than this is worth a warning.
+const COVERAGE_GAP: f64 = 0.02;
+
+/// What the warnings are drawn from.
+pub(super) struct Evidence<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) bucketing: &'a dyn Bucketing,
+    pub(super) log: &'a LogFacts,
+    pub(super) shadow: &'a [ShadowRow],
+    pub(super) gates: &'a [GateRow],
+    pub(super) self_check: &'a [SelfCheckRow],
+}
+
+pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
+    [
+        error_rates(evidence),
+        little_data(evidence),
+        coverage(evidence),
+        nulls(evidence),
+        items(evidence),
+        assignment(evidence),
+        rows(evidence),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn warning(code: &str, place: impl Into<String>, text: impl Into<String>) -> Warning {
+    Warning { code: code.into(), text: text.into(), r#where: place.into() }
+}
+
+fn named(segment: Option<&Segment>) -> String {
+    segment.map_or_else(String::new, |s| format!(", {} = {}", s.column, s.value))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn rate(share: &Share) -> String {
+    format!("{} ({}-{})", percent(share.share), percent(share.low), percent(share.high))
+}
+
+/// Error rates above alpha, one warning per gate and kind of error, naming the worst place.
+fn error_rates(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for gate in &evidence.scenario.gates {
+        for error in ["false alarm", "wrong pass", "wrong failure"] {
+            let flagged =
+                evidence.self_check.iter().filter(|row| row.flagged && row.gate == gate.name && row.error == error);
+            let mut flagged: Vec<&SelfCheckRow> = flagged.collect();
+            flagged.sort_by(|a, b| b.rate.share.total_cmp(&a.rate.share));
+            let Some(worst) = flagged.first() else { continue };
+            let alpha = percent(worst.alpha);
+            let more = if flagged.len() > 1 {
+                format!(", and above it in {} other places", flagged.len() - 1)
+            } else {
+                String::new()
+            };
+            let text = format!(
+                "{error} rate of gate `{}` is {} at a nominal {alpha}{more}: {}",
+                gate.name,
+                rate(&worst.rate),
+                advice(gate.test, gate.looks, error)
+            );
+            warnings.push(warning(
+                "error-rate",
+                format!("stage {}{}", worst.stage, named(worst.segment.as_ref())),
+                text,
+            ));
+        }
+    }
+    warnings
+}
+
+fn advice(test: Test, looks: Looks, error: &str) -> &'static str {
+    match (test, looks) {
+        (Test::Point, _) => {
+            "a bare threshold has no error rate to keep; use `fixed` at the stage's end or `confidence-sequence`"
+        }
+        (Test::Fixed, Looks::All) if error != "wrong pass" => {
+            "a fixed test at every look alarms at every chance it gets; use `looks = \"end\"` or `confidence-sequence`"
+        }
+        _ => {
+            "too few units or events for a normal interval; raise `min_units`, use a longer or larger stage, or a wider margin"
+        }
+    }
+}
+
+fn little_data(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let rare = evidence.gates.iter().filter(|row| row.with_data.high < 0.5);
+    let text = |row: &GateRow| {
+        format!(
+            "gate `{}` has enough data at the stage's end in only {} of replicates: it cannot speak there",
+            row.gate,
+            rate(&row.with_data)
+        )
+    };
+    rare.map(|row| warning("little-data", format!("stage {}{}", row.stage, named(row.segment.as_ref())), text(row)))
+        .collect()
+}
+
+fn covered_share(row: &Coverage) -> f64 {
+    row.covered as f64 / (row.requests as f64).max(1.0)
+}
+
+fn coverage(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let Some((whole, segments)) = evidence.log.coverage.split_first() else { return Vec::new() };
+    let overall = covered_share(whole);
+    let mut warnings = Vec::new();
+    if whole.covered < whole.requests {
+        let text = format!(
+            "{} of requests have a shadow output; the others count as traffic only, as if they were missing at random",
+            percent(overall)
+        );
+        warnings.push(warning("coverage", "log", text));
+    }
+    for row in segments.iter().filter(|row| (covered_share(row) - overall).abs() > COVERAGE_GAP) {
+        let text = format!(
+            "shadow coverage is {} here and {} overall: metrics weigh this segment by what was shadowed, not by its traffic",
+            percent(covered_share(row)),
+            percent(overall)
+        );
+        warnings.push(warning("coverage-by-segment", named(row.segment.as_ref()).trim_start_matches(", "), text));
+    }
+    warnings
+}
+
+fn nulls(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let overall =
+        evidence.shadow.iter().filter(|row| row.segment.is_none() && row.nulls_stable + row.nulls_candidate > 0);
+    let text = |row: &ShadowRow| {
+        let covered = evidence.log.coverage.first().map_or(0, |whole| whole.covered) as f64;
+        format!(
+            "metric `{}` is null for {} of stable's and {} of the candidate's shadowed requests and leaves them out: the shadow report \
+             compares the requests where both have a value, a canary gate each arm's own; a version that has no value on its hardest \
+             requests looks better than it is, so gate what makes the nulls (errors) as well",
+            row.metric,
+            percent(row.nulls_stable as f64 / covered),
+            percent(row.nulls_candidate as f64 / covered)
+        )
+    };
+    overall.map(|row| warning("nulls", format!("metric {}", row.metric), text(row))).collect()
+}
+
+fn items(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let overall = evidence.shadow.iter().filter(|row| row.segment.is_none());
+    let wide = overall
+        .filter_map(|row| row.se_unit.zip(row.se_item).filter(|(unit, item)| *item > 2.0 * unit).map(|se| (row, se)));
+    let text = |(row, (unit, item)): &(&ShadowRow, (f64, f64))| {
+        format!(
+            "the difference of `{}` has standard error {item:.4} with items and {unit:.4} by unit alone: {} items are the sample of the \
+             candidate's behaviour, and neither more requests nor a longer canary on them says more about others",
+            row.metric,
+            row.items.unwrap_or(0)
+        )
+    };
+    wide.map(|found| warning("items", format!("metric {}", found.0.metric), text(&found))).collect()
+}
+
+fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if evidence.scenario.assignment.salt.is_empty() {
+        let text =
+            "the hash has no salt: every canary of this platform starts with the same units, who bear every risk";
+        warnings.push(warning("no-salt", "assignment", text));
+    }
+    if let Some(buckets) = evidence.bucketing.buckets() {
+        let steps = f64::from(buckets);
+        let coarse = |exposure: f64| (exposure * steps - (exposure * steps).round()).abs() > 1e-9;
+        for stage in evidence.scenario.stages.iter().filter(|stage| coarse(stage.exposure.get())) {
+            let real = (stage.exposure.get() * steps).ceil() / steps;
+            let text = format!(
+                "the platform has {buckets} buckets, so {} of units means {} in production; replicates use {}",
+                stage.exposure,
+                percent(real),
+                stage.exposure
+            );
+            warnings.push(warning("granularity", format!("stage {}", stage.name), text));
+        }
+    }
+    warnings
+}
+
+fn rows(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let excluded = &evidence.log.excluded;
+    let reasons = [
+        (excluded.null_unit, "a null unit"),
+        (excluded.timestamp, "a null or unparsable time stamp"),
+        (excluded.duplicate, "a request id seen before"),
+    ];
+    let found = reasons.iter().filter(|(count, _)| *count > 0);
+    found
+        .map(|(count, reason)| warning("excluded", "log", format!("{count} rows with {reason} were left out")))
+        .collect()
+}
