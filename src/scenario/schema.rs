@@ -67,7 +67,10 @@ mod tests {
 
     #[test]
     fn nothing_may_be_null() {
-        assert!(!json_schema().to_string().contains("\"type\":\"null\"") && !json_schema().to_string().contains("\"null\"]"));
+        assert!(
+            !json_schema().to_string().contains("\"type\":\"null\"")
+                && !json_schema().to_string().contains("\"null\"]")
+        );
     }
 
     #[test]
