@@ -1,7 +1,6 @@
 //! TOML text to JSON, keeping where each value stands in the file.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
@@ -96,9 +95,13 @@ impl Places {
         if let Some(place) = self.0.get(at) {
             return place.clone();
         }
-        let nowhere = Place { offset: 0, line: 1, name: String::new(), shown: "absent".into() };
-        let above = at.parent().map_or_else(|| nowhere.clone(), |parent| self.get(&parent));
-        Place { name: dotted(&above.name, &at.last()), shown: nowhere.shown, ..above }
+        match at.parent() {
+            Some(parent) => {
+                let above = self.get(&parent);
+                Place { name: dotted(&above.name, &at.last()), shown: "absent".into(), ..above }
+            }
+            None => Place { offset: 0, line: 1, name: String::new(), shown: "the file".into() },
+        }
     }
 }
 
@@ -120,14 +123,16 @@ pub(super) struct Document {
     pub(super) places: Places,
     /// Numbers that are not finite or too large, and tables nested too deeply.
     pub(super) unusable: Vec<Unusable>,
+    /// Lists that went with an unusable item: the others would have changed their numbers.
+    pub(super) dropped: Vec<At>,
 }
 
 impl Document {
     /// Reads a parsed file.
     pub(super) fn new(text: &str, lines: &Lines, table: &DeTable<'_>) -> Self {
-        let mut walk = Walk { text, lines, places: HashMap::new(), unusable: Vec::new() };
+        let mut walk = Walk { text, lines, places: HashMap::new(), unusable: Vec::new(), dropped: Vec::new() };
         let json = walk.table(&At::root(), "", table);
-        Self { json, places: Places(walk.places), unusable: walk.unusable }
+        Self { json, places: Places(walk.places), unusable: walk.unusable, dropped: walk.dropped }
     }
 }
 
@@ -136,6 +141,7 @@ struct Walk<'a> {
     lines: &'a Lines,
     places: HashMap<At, Place>,
     unusable: Vec<Unusable>,
+    dropped: Vec<At>,
 }
 
 impl Walk<'_> {
@@ -144,7 +150,7 @@ impl Walk<'_> {
         for (key, value) in table {
             let at = at.key(key.get_ref());
             let name = dotted(name, key.get_ref());
-            if let Some(json) = self.value(&at, name, key.span().start, value) {
+            if let Some(json) = self.value(&at, &name, key.span().start, value) {
                 map.insert(key.get_ref().to_string(), json);
             }
         }
@@ -152,10 +158,10 @@ impl Walk<'_> {
     }
 
     /// `None` if the value, or one inside a list, cannot be used.
-    fn value(&mut self, at: &At, name: String, offset: usize, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    fn value(&mut self, at: &At, name: &str, offset: usize, value: &Spanned<DeValue<'_>>) -> Option<Value> {
         let shown = self.shown(value.get_ref(), value.span());
         let line = self.lines.line(offset);
-        self.places.insert(at.clone(), Place { offset, line, name: name.clone(), shown });
+        self.places.insert(at.clone(), Place { offset, line, name: name.to_owned(), shown });
         if at.segments().len() > DEEPEST {
             return self.unusable(at, "nested too deeply");
         }
@@ -165,16 +171,20 @@ impl Walk<'_> {
             DeValue::Datetime(moment) => Some(Value::from(moment.to_string())),
             DeValue::Integer(number) => integer(number).or_else(|| self.unusable(at, "too large for a whole number")),
             DeValue::Float(number) => float(number).or_else(|| self.unusable(at, "not a finite number")),
-            DeValue::Table(table) => Some(self.table(at, &name, table)),
+            DeValue::Table(table) => Some(self.table(at, name, table)),
             DeValue::Array(values) => {
                 let items: Vec<_> = values
                     .iter()
                     .enumerate()
                     .map(|(index, item)| {
-                        self.value(&at.index(index), format!("{name}[{index}]"), item.span().start, item)
+                        self.value(&at.index(index), &format!("{name}[{index}]"), item.span().start, item)
                     })
                     .collect();
-                items.into_iter().collect::<Option<_>>().map(Value::Array)
+                let items: Option<Vec<Value>> = items.into_iter().collect();
+                if items.is_none() {
+                    self.dropped.push(at.clone());
+                }
+                items.map(Value::Array)
             }
         }
     }
@@ -203,8 +213,11 @@ fn integer(number: &DeInteger<'_>) -> Option<Value> {
     i64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::from)
 }
 
+/// JSON Schema calls 1000.0 a whole number, so it becomes one.
 fn float(number: &DeFloat<'_>) -> Option<Value> {
-    number.as_str().parse().ok().and_then(Number::from_f64).map(Value::Number)
+    let number: f64 = number.as_str().parse().ok()?;
+    let whole = if number.fract() == 0.0 { format!("{number:.0}").parse::<i64>().ok() } else { None };
+    whole.map(Value::from).or_else(|| Number::from_f64(number).map(Value::Number))
 }
 
 /// The key below a dotted one, quoted where TOML needs quotes.
@@ -212,10 +225,4 @@ fn dotted(above: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let key = if bare { key.to_owned() } else { format!("{key:?}") };
     if above.is_empty() { key } else { format!("{above}.{key}") }
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }

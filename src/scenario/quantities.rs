@@ -31,7 +31,7 @@ fn seconds(span: &Span) -> Result<Seconds, &'static str> {
         return Err("which is not in whole seconds");
     }
     if span.is_negative() {
-        return Err("less than nothing");
+        return Err("which is less than nothing");
     }
     let days = i64::from(span.get_weeks()) * 7 + i64::from(span.get_days());
     Ok(Seconds(days * 86_400 + i64::from(span.get_hours()) * 3600 + span.get_minutes() * 60 + span.get_seconds()))
@@ -43,8 +43,8 @@ pub(super) fn amount(text: &str) -> Option<(f64, &str)> {
     if text.len() > LONGEST_AMOUNT || !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         return None;
     }
-    let ends = text.char_indices().map(|(index, _)| index).chain([text.len()]).rev();
-    let (number, end) = ends.filter_map(|end| Some((text[..end].parse::<f64>().ok()?, end))).next()?;
+    let mut ends = text.char_indices().map(|(index, _)| index).chain([text.len()]).rev();
+    let (number, end) = ends.find_map(|end| Some((text[..end].parse::<f64>().ok()?, end)))?;
     number.is_finite().then(|| (number, text[end..].trim()))
 }
 
@@ -70,7 +70,7 @@ fn weekly(text: &str) -> Option<StartTime> {
     let day = day.to_lowercase();
     let index = DAYS.iter().position(|name| *name == day || name[..3] == day)?;
     let (hour, minute) = time.trim().split_once(':')?;
-    let (hour, minute) = (two_digits(hour)?, two_digits(minute)?);
+    let (hour, minute) = (two_digits(hour)?, two_digits(minute).filter(|_| minute.len() == 2)?);
     let valid = hour < 24 && minute < 60;
     valid.then_some(StartTime::Weekly { day: i8::try_from(index).ok()?, time: Seconds(hour * 3600 + minute * 60) })
 }
@@ -129,7 +129,7 @@ mod tests {
         let eight = StartTime::At(Moment(1_740_988_800));
         assert_eq!(start("2025-03-03 09:00", &berlin), Some(eight));
         assert_eq!(start("2025-03-03T08:00:00Z", &berlin), Some(eight));
-        for text in ["", "Mon", "Mon 24:00", "Mon 9", "Mon 09:00:00", "noon", "2025-02-30 09:00"] {
+        for text in ["", "Mon", "Mon 24:00", "Mon 9", "Mon 9:5", "Mon 09:00:00", "noon", "2025-02-30 09:00"] {
             assert_eq!(start(text, &berlin), None, "{text:?}");
         }
     }

@@ -46,7 +46,7 @@ fn whole_hours(slot: Seconds, first: Moment, latest: Moment) -> Vec<Moment> {
     let hour = Seconds::HOUR.0;
     let step = hour / gcd(hour, slot.0) * slot.0;
     let begin = first.0.div_euclid(step) * step;
-    (0..).map(|index| Moment(begin + index * step)).take_while(|moment| *moment <= latest).collect()
+    (0..=(latest.0 - begin) / step).map(|index| Moment(begin + index * step)).collect()
 }
 
 fn gcd(a: i64, b: i64) -> i64 {

@@ -31,20 +31,29 @@ pub(super) fn check(json: &mut Value, problems: &mut Problems) {
         .collect();
     // A mistyped key explains the key that is then missing, so unknown keys come first.
     errors.sort_by_key(|(_, error)| matches!(error.kind(), Kind::Required { .. }));
+    let mut refused: Vec<At> = Vec::new();
     for (at, error) in &errors {
         match error.kind() {
             Kind::AdditionalProperties { unexpected } => {
                 for key in unexpected {
                     unknown_key(json, problems, at, key);
+                    refused.push(at.key(key));
                 }
             }
             Kind::Required { property } => missing_key(problems, at, property.as_str().unwrap_or_default()),
-            kind => wrong_value(json, problems, at, kind),
+            _ if refused.contains(at) => {}
+            kind => {
+                wrong_value(json, problems, at, kind);
+                refused.push(at.clone());
+            }
         }
+    }
+    for at in &refused {
+        remove(json, problems, at);
     }
 }
 
-fn unknown_key(json: &mut Value, problems: &mut Problems, table: &At, key: &str) {
+fn unknown_key(json: &Value, problems: &mut Problems, table: &At, key: &str) {
     let known = keys(table);
     let at = table.key(key);
     problems.add::<()>(
@@ -52,10 +61,10 @@ fn unknown_key(json: &mut Value, problems: &mut Problems, table: &At, key: &str)
         format!("`{}` is not a key of the scenario language", problems.name(&at)),
         known_words(key, &known, "keys here"),
     );
-    if let Some(near) = did_you_mean(key, known) {
-        problems.mark_broken(&table.key(near));
+    let near = did_you_mean(key, known).map(|near| table.key(near));
+    if let Some(near) = near.filter(|near| json.pointer(near.as_str()).is_none()) {
+        problems.mark_broken(&near);
     }
-    remove(json, problems, &at);
 }
 
 fn missing_key(problems: &mut Problems, table: &At, key: &str) {
@@ -64,13 +73,12 @@ fn missing_key(problems: &mut Problems, table: &At, key: &str) {
         .and_then(|part| part.pointer(&format!("/properties/{key}/description")))
         .and_then(Value::as_str)
         .unwrap_or_default();
-    problems.missing::<()>(&at, format!("`{key}`: {}", lower_first(meaning.trim_end_matches('.'))));
+    let words = allowed_words(&at);
+    let choice = if words.is_empty() { String::new() } else { format!("; one of {}", listed(words)) };
+    problems.missing::<()>(&at, format!("`{key}`: {}{choice}", lower_first(meaning.trim_end_matches('.'))));
 }
 
-fn wrong_value(json: &mut Value, problems: &mut Problems, at: &At, kind: &Kind) {
-    if problems.is_broken(at) {
-        return;
-    }
+fn wrong_value(json: &Value, problems: &mut Problems, at: &At, kind: &Kind) {
     let value = json.pointer(at.as_str()).cloned().unwrap_or_default();
     let words = allowed_words(at);
     let types = allowed_types(at);
@@ -88,14 +96,13 @@ fn wrong_value(json: &mut Value, problems: &mut Problems, at: &At, kind: &Kind) 
     } else {
         problems.wrong::<()>(at, out_of_bounds(kind), example_hint(at).unwrap_or_default());
     }
-    remove(json, problems, at);
 }
 
 /// Bounds that the schema states; everything else of the language is checked with the meaning of the value.
 fn out_of_bounds(kind: &Kind) -> String {
     match kind {
-        Kind::Minimum { limit } => format!("less than {limit}"),
-        Kind::Maximum { limit } => format!("more than {limit}"),
+        Kind::Minimum { limit } => format!("which is less than {limit}"),
+        Kind::Maximum { limit } => format!("which is more than {limit}"),
         Kind::MinLength { .. } => "an empty text".into(),
         Kind::MinItems { .. } => "an empty list".into(),
         Kind::MaxItems { limit } => format!("with more than {limit} items"),

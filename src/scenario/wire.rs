@@ -80,7 +80,7 @@ macro_rules! written_as {
 written_as!(Duration, { "type": "string", "examples": ["15m", "48h", "1h 30m", "7d"] });
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
-written_as!(Size, { "type": ["string", "number", "array", "object"], "examples": [1.1, "1pp"] });
+written_as!(Size, { "type": ["string", "number", "array", "object"] });
 written_as!(Exposure, { "type": ["string", "number", "object"], "examples": ["5%", 0.05] });
 written_as!(OneOrMany, {
     "type": ["string", "array"], "items": { "type": "string" }, "examples": [["Mon 09:00", "2025-03-03 09:00"]],
@@ -135,6 +135,7 @@ pub(super) struct Log {
     #[schemars(length(max = 16), inner(length(min = 1)))]
     pub(super) segments: Option<Vec<String>>,
     /// Width of a time slot, the finest step of looks. Default: 15m.
+    #[schemars(extend("examples" = ["5m", "15m", "1h"]))]
     pub(super) slot: Option<Duration>,
     /// What to do with rows without a unit or a time. Default: refuse.
     pub(super) missing: Option<Missing>,
@@ -175,7 +176,7 @@ pub(super) enum Tile {
 }
 
 /// Which turns of a conversation count.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Turns {
     First,
@@ -401,6 +402,7 @@ pub(super) struct Gate {
     /// Largest regression against stable that is accepted: relative, or absolute in the metric's unit.
     pub(super) allow: Option<Margin>,
     /// Where the failing side begins. Default: at `allow`.
+    #[schemars(extend("examples" = ["0%"]))]
     pub(super) harm: Option<Margin>,
     /// Bound on the candidate itself, whatever stable does.
     #[schemars(extend("examples" = [0.001]))]
@@ -528,10 +530,13 @@ pub(super) struct Effect {
     #[schemars(required)]
     pub(super) metric: Option<String>,
     /// Adds to every request, in the metric's unit.
+    #[schemars(extend("examples" = [-0.1, "1pp", "20 ms"]))]
     pub(super) shift: Option<Size>,
     /// Multiplies every request: 1.1 is 10 % more.
+    #[schemars(extend("examples" = [1.1, "110%"]))]
     pub(super) scale: Option<Size>,
     /// Turns this share of good requests bad; proportions only.
+    #[schemars(extend("examples" = ["2%"]))]
     pub(super) flip: Option<Size>,
     /// Only requests whose segment columns hold one of these values.
     pub(super) only: Option<BTreeMap<String, Vec<String>>>,
@@ -549,6 +554,7 @@ pub(super) struct Simulation {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) replicates: Option<u32>,
     /// Drives everything random. Default: 7.
+    #[schemars(range(max = 9_223_372_036_854_775_807_i64))]
     pub(super) seed: Option<u64>,
     /// How often a logged unit appears. Default: poisson.
     pub(super) resample: Option<Resample>,

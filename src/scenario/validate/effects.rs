@@ -78,7 +78,8 @@ fn shift(at: &At, size: &Quantity, metric: Option<&Metric>, problems: &mut Probl
         Quantity::Text(text) => match quantities::amount(text) {
             Some((number, "pp")) => points(at, number, metric, problems),
             Some((number, "%")) => {
-                let scale = 1.0 + number / 100.0;
+                // Hides the binary rounding of factors like 1.07.
+                let scale = ((1.0 + number / 100.0) * 1e9).round() / 1e9;
                 problems.wrong(at, "but a shift is absolute", format!("write `scale = {scale}` for a relative change"))
             }
             None | Some((_, "")) => {
@@ -96,7 +97,7 @@ fn scale(at: &At, size: &Quantity, problems: &mut Problems) -> Option<f64> {
     };
     match factor {
         Some(factor) if factor > 0.0 && factor.is_finite() => Some(factor),
-        Some(_) => problems.wrong(at, "not above zero", "1.1 is 10 % more"),
+        Some(_) => problems.wrong(at, "which is not above zero", "1.1 is 10 % more"),
         None => problems.wrong(at, "which is not a factor", "write 1.1 without quotes, or `110%`"),
     }
 }
@@ -119,9 +120,11 @@ fn onset(at: &At, written: Option<&wire::Duration>, context: &Context<'_>, probl
     let durations: Option<Vec<i64>> =
         context.stages.iter().map(|stage| Some(stage.value.as_ref()?.duration.0)).collect();
     match durations.map(|durations| Seconds(durations.iter().sum())) {
-        Some(schedule) if onset.0 > 0 && onset >= schedule => {
-            problems.wrong(at, format!("after the end of the schedule of {schedule}"), "use a shorter time")
-        }
+        Some(schedule) if onset.0 > 0 && onset >= schedule => problems.wrong(
+            at,
+            format!("which is not before the end of the schedule of {schedule}"),
+            "use a shorter time",
+        ),
         _ => Some(onset),
     }
 }

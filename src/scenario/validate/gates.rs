@@ -19,21 +19,21 @@ pub(super) fn read(written: Vec<wire::Gate>, context: &Context<'_>, problems: &m
     let gates: Vec<Option<Gate>> = written
         .into_iter()
         .enumerate()
-        .map(|(index, gate)| read_one(&list.index(index), gate, &mut names, context, problems))
+        .map(|(index, gate)| read_one(&list.index(index), &gate, &mut names, context, problems))
         .collect();
     gates.into_iter().collect()
 }
 
 fn read_one(
     at: &At,
-    written: wire::Gate,
+    written: &wire::Gate,
     names: &mut Names<'_>,
     context: &Context<'_>,
     problems: &mut Problems,
 ) -> Option<Gate> {
     let name = names.fresh(&at.key("name"), written.name.clone(), problems);
     let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
-    let thresholds = thresholds(at, &written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
+    let thresholds = thresholds(at, written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
     if written.patience.as_ref().is_some_and(|patience| patience.trim() != "1 of 1") {
         problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
     }
@@ -49,7 +49,7 @@ fn read_one(
     let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
     let by = by(&at.key("by"), written.by.clone(), context, problems);
     let correction = correction(&at.key("correction"), written.correction, problems);
-    let window = window(at, &written, test, context, problems);
+    let window = window(at, written, test, context, problems);
     let point = test == Some(Test::Point);
     let thresholds = thresholds?;
     Some(Gate {
@@ -157,15 +157,21 @@ fn margin(at: &At, written: &Quantity, metric: Option<&Metric>, problems: &mut P
     if size < 0.0 {
         return problems.wrong(
             at,
-            "below zero",
+            "which is below zero",
             "a margin is the regression that is accepted: zero or more, whichever way is worse",
         );
     }
+    let share = metric.is_some_and(|metric| matches!(metric.kind, MetricKind::Proportion { .. }));
     let higher = metric.is_some_and(|metric| metric.better == Direction::Higher);
     match margin {
         Margin::Relative(share) if higher && share >= 1.0 => {
             problems.wrong(at, "so even a candidate at zero would pass", "where higher is better, use less than 100 %")
         }
+        Margin::Absolute(size) if share && size > 1.0 => problems.wrong(
+            at,
+            "but a proportion lies between 0 and 1",
+            format!("write \"{size}pp\" for percentage points"),
+        ),
         _ => Some(margin),
     }
 }
@@ -220,7 +226,7 @@ fn test(at: &At, written: Option<wire::Test>, looks: Looks, problems: &mut Probl
         Some(wire::Test::ConfidenceSequence) => Some(Test::ConfidenceSequence),
         Some(_) => {
             let shown = problems.shown(at);
-            let what = format!("test {}", shown.replace('"', ""));
+            let what = format!("test {}", shown.replace(['"', '\''], ""));
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
@@ -246,8 +252,8 @@ fn probability(
     let value = written.unwrap_or(default);
     match Probability::new(value) {
         Some(probability) if value <= largest => Some(probability),
-        _ if largest < 1.0 => problems.wrong(at, format!("not above 0 and at most {largest}"), ""),
-        _ => problems.wrong(at, "not between 0 and 1", ""),
+        _ if largest < 1.0 => problems.wrong(at, format!("which is not above 0 and at most {largest}"), ""),
+        _ => problems.wrong(at, "which is not between 0 and 1", ""),
     }
 }
 

@@ -81,7 +81,7 @@ fn start(at: &At, text: &str, grid: Option<Seconds>, zone: &TimeZone, problems: 
     match grid {
         Some(slot) if !on_grid(start, slot, zone) => problems.wrong(
             at,
-            format!("not at the begin of a slot of {slot}"),
+            format!("which is not at the begin of a slot of {slot}"),
             "slots are counted from midnight UTC: move the start, or use a finer `log.slot`",
         ),
         _ => Some(start),
@@ -91,7 +91,7 @@ fn start(at: &At, text: &str, grid: Option<Seconds>, zone: &TimeZone, problems: 
 fn on_grid(start: StartTime, slot: Seconds, zone: &TimeZone) -> bool {
     match start {
         StartTime::At(moment) => moment.0 % slot.0 == 0,
-        // Winter and summer of one year stand for all: zones change by whole slots of practical width.
+        // Winter and summer of one year stand for all; `Scenario::starts` keeps odd years on the grid.
         StartTime::Weekly { time, .. } => [Moment(1_736_899_200), Moment(1_752_537_600)].iter().all(|season| {
             let offset = Timestamp::from_second(season.0).map_or(0, |at| zone.to_offset(at).seconds());
             (time.0 - i64::from(offset)) % slot.0 == 0

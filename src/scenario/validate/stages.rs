@@ -45,7 +45,7 @@ fn unsupported(at: &At, stage: &wire::Stage, problems: &mut Problems) -> Option<
     later(stage.kind == Some(wire::StageKind::Shadow), "kind", "stage kind `shadow`");
     later(stage.kind == Some(wire::StageKind::Ab), "kind", "stage kind `ab`");
     later(stage.only.is_some(), "only", "`only` of a stage (waves by segment)");
-    later(stage.approval.is_some(), "approval", "`approval` of a stage");
+    later(stage.approval == Some(wire::Approval::Manual), "approval", "`approval` of a stage");
     later(stage.bake.is_some(), "bake", "`bake` of a stage");
     supported
 }
@@ -100,7 +100,7 @@ fn times(
     let look_every = match &stage.look_every {
         Some(text) => look_every(&at, text, duration, slot, problems),
         None if problems.is_broken(&at) => None,
-        None => default_look(duration?, slot?),
+        None => Some(default_look(duration?, slot?)),
     };
     Some((duration?, look_every?))
 }
@@ -148,9 +148,9 @@ fn look_every(
 }
 
 /// A quarter of an hour where that fits, otherwise the finest step there is.
-fn default_look(duration: Seconds, slot: Seconds) -> Option<Seconds> {
+fn default_look(duration: Seconds, slot: Seconds) -> Seconds {
     let fits = QUARTER.0 % slot.0 == 0 && duration.0 % QUARTER.0 == 0;
-    Some(if fits { QUARTER } else { slot })
+    if fits { QUARTER } else { slot }
 }
 
 fn some_time(list: &At, stages: &[Named<Stage>], problems: &mut Problems) {

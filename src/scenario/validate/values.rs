@@ -44,8 +44,11 @@ impl Context<'_> {
             return Some(index);
         }
         let known: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let message = format!("`{name}` in `{}` is not a segment of the log", problems.name(at));
-        problems.add(at, message, format!("add it to `log.segments`, or: {}", known_words(name, &known, "segments")))
+        let hint = format!("{}; or add it to `log.segments`", known_words(name, &known, "segments"));
+        if at.last() == name {
+            return problems.add(at, format!("`{}` is not a segment of the log", problems.name(at)), hint);
+        }
+        problems.wrong(at, "which is not a segment of the log", hint)
     }
 }
 
@@ -98,7 +101,7 @@ pub(super) fn share(at: &At, written: &Quantity, problems: &mut Problems) -> Opt
         }
         _ => String::new(),
     };
-    problems.wrong(at, "outside of more than 0 % to 100 %", hint)
+    problems.wrong(at, "which is not above 0 % and at most 100 %", hint)
 }
 
 /// A list without repetitions; an absent one is empty.
