@@ -19,7 +19,8 @@ use rayon::prelude::*;
 use crate::domain::version::PerVersion;
 use crate::error::{Error, Result};
 use outcomes::{Answer, Model, Normals, Setting};
-use recipe::{Per, Recipe};
+use recipe::Per;
+pub use recipe::Recipe;
 use traffic::{Choice, Purpose, Traffic, stream};
 
 /// One request of the log.
@@ -203,8 +204,12 @@ mod tests {
         if std::env::var_os("REPLAY_REGENERATE").is_some() {
             std::fs::copy(&made, bundled("support-bot.parquet")).unwrap();
         }
-        let same = std::fs::read(&made).unwrap() == std::fs::read(bundled("support-bot.parquet")).unwrap();
+        let committed = std::fs::read(bundled("support-bot.parquet")).unwrap();
+        let same = std::fs::read(&made).unwrap() == committed;
         assert!(same, "datasets/support-bot.parquet differs from what datasets/support-bot.toml makes");
+        let fingerprint = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&committed));
+        let readme = std::fs::read_to_string(bundled("README.md")).unwrap();
+        assert!(readme.contains(&fingerprint), "datasets/README.md does not give the fingerprint {fingerprint}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a synthetic log is made from: the TOML as written, and its checks.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -481,7 +482,7 @@ impl Recipe {
             // Written so that a NaN fails too.
             let positive = segment.shares.values().sum::<f64>() > 0.0;
             if !positive {
-                checks.problem(&path, "has no share above 0".into(), None);
+                checks.problem(&path, "has no share above 0", None);
             }
         }
         let combinations = self.segments.iter().map(|segment| segment.shares.len()).product::<usize>();
@@ -537,7 +538,7 @@ impl Recipe {
     fn check_outcomes(&self, checks: &mut Checks) {
         let outcomes = &self.outcomes;
         if !Metric::ALL.iter().any(|metric| self.makes(*metric)) {
-            checks.problem(&["outcomes"], "is empty".into(), Some("describe at least one, such as [outcomes.success]"));
+            checks.problem(&["outcomes"], "is empty", Some("describe at least one, such as [outcomes.success]"));
         }
         let binaries = [
             ("error", &outcomes.error),
@@ -585,11 +586,7 @@ impl Recipe {
             checks.deviations("cost_usd", &[("sd", cost.sd)]);
             if cost.per_output_token > 0.0 && outcomes.output_tokens.is_none() {
                 let hint = "describe [outcomes.output_tokens], or leave `per_output_token` out";
-                checks.problem(
-                    &["outcomes", "cost_usd", "per_output_token"],
-                    "needs a number of tokens".into(),
-                    Some(hint),
-                );
+                checks.problem(&["outcomes", "cost_usd", "per_output_token"], "needs a number of tokens", Some(hint));
             }
         }
         if let Some(retry) = &outcomes.retry {
@@ -613,7 +610,7 @@ impl Recipe {
             }
             let amount = matches!(change.metric, Metric::LatencyMs | Metric::OutputTokens | Metric::CostUsd);
             if amount && change.shift != 0.0 {
-                checks.problem(&path("shift"), "is for rates and means only".into(), Some("use `scale` for amounts"));
+                checks.problem(&path("shift"), "is for rates and means only", Some("use `scale` for amounts"));
             }
         }
     }
@@ -632,7 +629,7 @@ impl Recipe {
 
 /// The line, from 1, of a byte of the text.
 fn line_at(text: &str, byte: usize) -> usize {
-    text.as_bytes()[..byte.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
+    text.get(..byte).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// Collects problems, each at its line.
@@ -644,7 +641,7 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    fn problem(&mut self, path: &[&str], message: String, hint: Option<&str>) {
+    fn problem(&mut self, path: &[&str], message: impl fmt::Display, hint: Option<&str>) {
         let mut problem = Problem::new(
             format!("{}:{}", self.place, line_at(self.text, self.position(path))),
             format!("`{}` {message}", path.join(".")),

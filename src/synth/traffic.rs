@@ -96,6 +96,7 @@ impl Curve {
     }
 
     /// Share of the traffic before a moment, counted from the start of the log.
+    #[expect(clippy::cast_possible_wrap, reason = "a year has fewer than 2^63 bins")]
     fn share_before(&self, offset_us: i64) -> f64 {
         let bin = usize::try_from(offset_us / BIN_US).expect("inside the log").min(self.running.len() - 2);
         let within = (offset_us - bin as i64 * BIN_US) as f64 / BIN_US as f64;
@@ -103,7 +104,7 @@ impl Curve {
     }
 
     /// The inverse: the moment before which this share of the traffic has come.
-    #[expect(clippy::cast_possible_truncation, reason = "a share of one bin")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "at most a year, in microseconds")]
     fn moment(&self, share: f64) -> i64 {
         let bin = self.running.partition_point(|sum| *sum <= share).clamp(1, self.running.len() - 1) - 1;
         let width = self.running[bin + 1] - self.running[bin];
@@ -176,7 +177,11 @@ impl Traffic {
     }
 
     /// The requests of one user, session by session; sessions are in order, and requests within a session.
-    #[expect(clippy::cast_possible_truncation, reason = "gaps are at most days, in microseconds")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts, and gaps of days in microseconds"
+    )]
     pub(super) fn arrivals(&self, user: User, rng: &mut ChaCha8Rng) -> Vec<Arrival> {
         // A user may be expected to send next to nothing, which `Poisson` refuses.
         let sessions = Poisson::new(user.expected / self.session_requests).map_or(0.0, |poisson| poisson.sample(rng));
