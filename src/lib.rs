@@ -29,3 +29,5 @@ pub mod stats;
 pub mod report;
 
 pub mod error;
+
+pub mod synth;
