@@ -20,7 +20,7 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
 }
 
 /// One unit per row under the name of its column, quoted where CSV needs it.
-fn listed<'a>(scenario: &Scenario, units: impl Iterator<Item = &'a String>) -> Result<String> {
+fn listed<'a>(scenario: &'a Scenario, units: impl Iterator<Item = &'a String>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let rows = std::iter::once(&scenario.assignment.unit).chain(units);
     let written = rows.map(|row| writer.write_record([row])).collect::<std::result::Result<(), _>>();

@@ -19,7 +19,7 @@ use crate::simulate::Simulator;
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let stop = interrupted();
     let scenario = scenario(args)?;
-    report::write::prepare(&args.out)?;
+    report::prepare(&args.out)?;
     use_threads(args)?;
     let progress = Progress::new();
     let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
@@ -75,9 +75,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         self_check,
     };
     progress.step("writing");
-    report::write::write(&report, &args.out)?;
+    report::write(&report, &args.out)?;
     progress.finish();
-    Ok(answer(&(report::terminal::summary(&report) + &report::terminal::places(&args.out))))
+    Ok(answer(&(report::summary(&report) + &report::places(&args.out))))
 }
 
 /// The scenario, with what was typed in place of what is written.

@@ -9,7 +9,7 @@ use crate::{report, scenario};
 
 pub(super) fn run(form: Form) -> Result<u8> {
     Ok(print(&match form {
-        Form::Report => report::json::schema(),
+        Form::Report => report::schema(),
         Form::Scenario => scenario::schema::json_schema(),
     }))
 }

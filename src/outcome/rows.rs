@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::player::{CURVE_MULTIPLES, Cause, Player, WorldOutcome};
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
-use crate::domain::gate::Test;
 use crate::domain::metric::{Margin, MetricKind};
-use crate::domain::world::World;
+use crate::domain::world::{Change, Effect, World};
 use crate::gate::question::Question;
 use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
@@ -16,6 +15,7 @@ use crate::report::{
     Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment, SelfCheckRow, Share,
     Spread, StageFacts, WorldRow, WorldStage,
 };
+use crate::scenario::Scenario;
 use crate::simulate::layout::Slice;
 use crate::stats::interval::wilson;
 use crate::stats::spread::quantile;
@@ -75,6 +75,51 @@ pub fn worlds(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<WorldR
     (0..player.worlds.len()).map(|world| WorldRows { player, tally, digest, world }.row()).collect()
 }
 
+/// The kind of a world, for programs.
+fn kind(world: World) -> &'static str {
+    match world {
+        World::Recorded => "recorded",
+        World::Null => "null",
+        World::Margin(_) => "margin",
+        World::Effect(_) => "effect",
+    }
+}
+
+/// What is taken as true of the candidate, in one line.
+fn meaning(world: World, scenario: &Scenario) -> String {
+    match world {
+        World::Recorded => "the candidate as logged".into(),
+        World::Null => "the candidate answers exactly as stable did".into(),
+        World::Margin(gate) => {
+            let gate = &scenario.gates[gate];
+            let metric = &scenario.metrics[gate.metric].name;
+            if gate.allow.is_some() {
+                format!("{metric} worse than stable by exactly what is allowed ({})", gate.allow_text)
+            } else {
+                format!("{metric} exactly at its {}", gate.allow_text)
+            }
+        }
+        World::Effect(effect) => effect_meaning(&scenario.effects[effect], scenario),
+    }
+}
+
+fn effect_meaning(effect: &Effect, scenario: &Scenario) -> String {
+    let metric = &scenario.metrics[effect.metric].name;
+    let mut text = match effect.change {
+        Change::Shift(amount) => format!("{metric} {}{}", if amount < 0.0 { "− " } else { "+ " }, amount.abs()),
+        Change::Scale(factor) => format!("{metric} × {factor}"),
+        Change::Flip(share) => format!("{metric}: {} % of good outcomes turn bad", share * 100.0),
+    };
+    for (index, (column, values)) in effect.only.iter().enumerate() {
+        let joint = if index == 0 { "where" } else { "and" };
+        text += &format!(" {joint} {} = {}", scenario.log.segments[*column], values.join(" or "));
+    }
+    if effect.onset.0 > 0 {
+        text += &format!(", from {} on", effect.onset);
+    }
+    text
+}
+
 /// One world's row in the making.
 struct WorldRows<'a> {
     player: &'a Player<'a>,
@@ -104,6 +149,9 @@ impl WorldRows<'_> {
         };
         WorldRow {
             world: self.player.scenario.world_name(self.player.worlds[self.world]),
+            kind: kind(self.player.worlds[self.world]).into(),
+            meaning: meaning(self.player.worlds[self.world], self.player.scenario),
+            onset_s: self.onset_s() as f64,
             promoted: self.share_of(|o| o.outcome.end == End::Promoted),
             rolled_back: self.share_of(|o| matches!(o.outcome.end, End::RolledBack { .. })),
             stalled: self.share_of(|o| matches!(o.outcome.end, End::Stalled { .. })),
@@ -262,6 +310,7 @@ fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &D
         segment: segment(player.simulator.layout.slices[question.slice], digest),
         test: gate.test.name().into(),
         alpha: gate.alpha.get(),
+        power: gate.power.get(),
         allow: gate.allow_text.clone(),
         difference: recorded.and_then(|rates| rates.difference),
         se: recorded.and_then(|rates| rates.se),
@@ -362,10 +411,4 @@ pub fn power_curves(player: &Player<'_>, tally: &Tally) -> Vec<PowerCurve> {
         }
     }
     curves
-}
-
-/// Whether a test has an error rate to hold.
-#[must_use]
-pub fn has_alpha(test: Test) -> bool {
-    test != Test::Point
 }

@@ -5,6 +5,32 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+mod labels;
+
+mod terminal;
+
+mod json;
+
+mod tables;
+
+mod figures;
+
+mod html;
+
+mod write;
+
+#[cfg(test)]
+mod sample;
+
+#[cfg(test)]
+mod look;
+
+pub use json::schema;
+#[cfg(test)]
+pub(crate) use sample::sample;
+pub use terminal::{places, summary};
+pub use write::{prepare, write};
+
 /// Name and version of the form of `report.json`.
 pub const SCHEMA: &str = "replay.report/1";
 
@@ -222,6 +248,12 @@ pub struct ShadowRow {
 pub struct WorldRow {
     /// `recorded`, `null`, `margin: GATE`, or an effect's name.
     pub world: String,
+    /// `recorded`, `null`, `margin` or `effect`.
+    pub kind: String,
+    /// What is taken as true of the candidate, in one line: `latency_p95 × 1.10 where region = eu, from 6h on`.
+    pub meaning: String,
+    /// Seconds from the start of the rollout to the onset of the world's effect; 0 where it is there from the start.
+    pub onset_s: f64,
     /// Reached the end of the schedule.
     pub promoted: Share,
     /// Rolled back by a gate.
@@ -332,6 +364,8 @@ pub struct GateRow {
     pub test: String,
     /// One-sided.
     pub alpha: f64,
+    /// Chance to decide that the gate asks for.
+    pub power: f64,
     /// As written: `1%`, `0.5pp`, or `limit 0.001`.
     pub allow: String,
     /// Verdicts of this slice as if every replicate reached the stage, per world: `recorded`, `null`, `margin` (this gate's own), effects.

@@ -1,0 +1,120 @@
+//! What each gate can see at each stage.
+
+use super::axes::{Axis, Panel, Scale};
+use super::picture::{Anchor, LABEL, Picture, Point, color, text_width};
+use crate::report::{MetricFacts, PowerCurve, PowerPoint, Report, Share, labels};
+
+/// Panels shown; the table has all.
+const PANELS: usize = 24;
+const TOP: f64 = 132.0;
+const PANEL: f64 = 250.0;
+
+pub(super) fn draw(report: &Report) -> Picture {
+    let mut gates: Vec<&str> = Vec::new();
+    for curve in &report.power_curves {
+        if !gates.contains(&curve.gate.as_str()) {
+            gates.push(&curve.gate);
+        }
+    }
+    let shown = gates.len().min(PANELS);
+    let mut picture = Picture::new(
+        TOP + PANEL * shown.div_ceil(2) as f64 + 10.0,
+        "What each gate can see",
+        "Solid: chance to fail. Dashed: chance to pass. Between both the gate is inconclusive and the stage cannot end.",
+    );
+    draw_legend(&mut picture, report);
+    for (index, gate) in gates.iter().take(PANELS).enumerate() {
+        let curves: Vec<&PowerCurve> = report.power_curves.iter().filter(|curve| curve.gate == *gate).collect();
+        let left = if index % 2 == 0 { 56.0 } else { 506.0 };
+        draw_gate(&mut picture, report, gate, &curves, (left, TOP + PANEL * (index / 2) as f64));
+    }
+    let more = gates.len() - shown;
+    if more > 0 {
+        let note = format!("and {more} more gates in the tables");
+        picture.text((16.0, picture.height - 6.0), &note, Anchor::Start, color::SOFT, 868.0);
+    }
+    if gates.is_empty() {
+        picture.text((16.0, TOP - 30.0), "No gate has a power curve.", Anchor::Start, color::SOFT, 868.0);
+    }
+    picture
+}
+
+fn draw_legend(picture: &mut Picture, report: &Report) {
+    let mut x = 16.0;
+    let mut y = 66.0;
+    for (index, stage) in report.stages.iter().enumerate() {
+        let name = labels::short(&stage.name, 22);
+        let width = 24.0 + text_width(&name, LABEL) + 16.0;
+        if x + width > 884.0 && y < 68.0 {
+            (x, y) = (16.0, 82.0);
+        }
+        if x + width > 884.0 {
+            picture.text((x, y), "…", Anchor::Start, color::INK, 20.0);
+            break;
+        }
+        picture.line(vec![(x, y - 4.0), (x + 20.0, y - 4.0)], color::nth(index), 3.0);
+        picture.text((x + 24.0, y), &name, Anchor::Start, color::INK, 300.0);
+        x += width;
+    }
+    let y = 100.0;
+    picture.line(vec![(16.0, y - 9.0), (16.0, y + 1.0)], color::INK, 1.5);
+    picture.text((22.0, y), "accepted regression", Anchor::Start, color::SOFT, 200.0);
+    picture.dashed(&[(160.0, y - 4.0), (184.0, y - 4.0)], color::INK, 1.0, 3.0);
+    let alpha =
+        "alpha: solid curves left of the line and dashed curves right of it should stay below; bars: Monte Carlo 95 %";
+    picture.text((190.0, y), alpha, Anchor::Start, color::SOFT, 690.0);
+}
+
+fn draw_gate(picture: &mut Picture, report: &Report, gate: &str, curves: &[&PowerCurve], (left, top): Point) {
+    let row = report.gates.iter().find(|row| row.gate == gate);
+    let metric = row.and_then(|row| report.metrics.iter().find(|metric| metric.name == row.metric));
+    let relative = curves.first().is_some_and(|curve| curve.scale == "relative");
+    let points = || curves.iter().flat_map(|curve| curve.points.iter());
+    let low = points().map(|point| point.regression).fold(0.0, f64::min);
+    let high = points().map(|point| point.regression).chain(curves.iter().map(|c| c.allow)).fold(low, f64::max);
+    let panel = Panel {
+        left,
+        top: top + 24.0,
+        right: left + 372.0,
+        bottom: top + PANEL - 48.0,
+        x: Axis::new(if relative { Scale::Percent } else { Scale::Number }, low, high),
+        y: Axis::new(Scale::Percent, 0.0, 1.0),
+    };
+    panel.draw_axes(picture, &axis_name(metric, relative), "");
+    let allow = row.map_or_else(String::new, |row| format!(" (accepts {})", labels::visible(&row.allow)));
+    let room = 360.0 - text_width(&allow, 12.0);
+    let title = super::picture::fit(gate, room, 12.0) + &allow;
+    picture.text_sized((left, top + 12.0), &title, Anchor::Start, color::INK, 376.0, 12.0);
+    if let Some(allow) = curves.first().map(|curve| curve.allow) {
+        picture.line(vec![panel.at(allow, 0.0), panel.at(allow, 1.0)], color::INK, 1.5);
+    }
+    if let Some(row) = row {
+        picture.dashed(&[panel.at(low, row.alpha), panel.at(high, row.alpha)], color::INK, 1.0, 3.0);
+    }
+    for curve in curves {
+        let stage = report.stages.iter().position(|stage| stage.name == curve.stage).unwrap_or(0);
+        let trace = |side: fn(&PowerPoint) -> Share| -> Vec<Point> {
+            curve.points.iter().map(|point| panel.at(point.regression, side(point).share)).collect()
+        };
+        for point in &curve.points {
+            for share in [point.fail, point.pass] {
+                let bar = vec![panel.at(point.regression, share.low), panel.at(point.regression, share.high)];
+                picture.line(bar, color::between(color::WHITE, color::nth(stage), 0.6), 1.0);
+            }
+        }
+        picture.dashed(&trace(|point| point.pass), color::nth(stage), 1.5, 5.0);
+        picture.line(trace(|point| point.fail), color::nth(stage), 2.0);
+    }
+}
+
+fn axis_name(metric: Option<&MetricFacts>, relative: bool) -> String {
+    let Some(metric) = metric else { return "true regression (larger is worse)".to_owned() };
+    let way = if metric.better == "higher" { "drop" } else { "rise" };
+    let name = labels::short(&metric.name, 24);
+    let unit = metric.unit.as_deref().map(labels::visible);
+    match (relative, unit) {
+        (true, _) => format!("true {way} of {name}, % of stable"),
+        (false, Some(unit)) => format!("true {way} of {name}, {unit}"),
+        (false, None) => format!("true {way} of {name}"),
+    }
+}

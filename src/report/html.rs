@@ -1,0 +1,163 @@
+//! `report.html`: one file, nothing loaded from elsewhere.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use super::figures::{self, Figure};
+use super::{Report, labels};
+use crate::error::{Error, Result};
+
+mod grids;
+
+mod words;
+
+const TEMPLATE: &str = include_str!("report.html.j2");
+
+/// Everything the template may use.
+#[derive(Serialize)]
+struct Page<'a> {
+    title: String,
+    about: String,
+    regular: String,
+    bold: String,
+    figures: BTreeMap<&'static str, Drawn<'a>>,
+    verdict: Vec<words::Line>,
+    warnings: Vec<words::Note>,
+    limits: Vec<String>,
+    exact: Option<String>,
+    facts: Vec<(&'static str, String)>,
+    worlds: Grid,
+    causes: Grid,
+    served: Grid,
+    stages: Grid,
+    gates: Grid,
+    slices: Grid,
+    shadow: Grid,
+    flagged: Grid,
+    checked: Grid,
+    coverage: Grid,
+}
+
+/// A figure; its SVG is the only text the template does not escape, because drawing did.
+#[derive(Serialize)]
+struct Drawn<'a> {
+    svg: &'a str,
+    caption: &'static str,
+}
+
+/// A table as shown.
+#[derive(Debug, Serialize)]
+struct Grid {
+    head: Vec<Head>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// The head of a column: what it is called and what it means.
+#[derive(Debug, Serialize)]
+struct Head {
+    label: &'static str,
+    meaning: &'static str,
+}
+
+/// A cell: its text and how it is set (`name`, `number`, `good`, `bad`, `warn`).
+#[derive(Debug, Serialize)]
+struct Cell {
+    text: String,
+    class: &'static str,
+}
+
+impl Cell {
+    fn name(text: impl Into<String>) -> Self {
+        Self { text: text.into(), class: "name" }
+    }
+
+    fn number(text: impl Into<String>) -> Self {
+        Self { text: text.into(), class: "number" }
+    }
+
+    /// A number that calls for attention if `bad`.
+    fn marked(text: impl Into<String>, bad: bool) -> Self {
+        Self { text: text.into(), class: if bad { "number bad" } else { "number" } }
+    }
+}
+
+fn heads(columns: &[(&'static str, &'static str)]) -> Vec<Head> {
+    columns.iter().map(|(label, meaning)| Head { label, meaning: labels::meaning(meaning) }).collect()
+}
+
+/// The page.
+pub(super) fn render(report: &Report, figures: &[Figure]) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let context = Page {
+        title: labels::short(&report.scenario.path, 80),
+        about: labels::visible(&report.scenario.about),
+        regular: STANDARD.encode(figures::REGULAR),
+        bold: STANDARD.encode(figures::BOLD),
+        figures: figures
+            .iter()
+            .map(|figure| (figure.name, Drawn { svg: &figure.svg, caption: figure.caption }))
+            .collect(),
+        verdict: words::verdict(report),
+        warnings: words::warnings(report),
+        limits: report.limits.iter().map(|limit| labels::visible(limit)).collect(),
+        exact: words::exact(report),
+        facts: words::facts(report),
+        worlds: grids::worlds(report),
+        causes: grids::causes(report),
+        served: grids::served(report),
+        stages: grids::stages(report),
+        gates: grids::gates(report, false),
+        slices: grids::gates(report, true),
+        shadow: grids::shadow(report),
+        flagged: grids::self_check(report, true),
+        checked: grids::self_check(report, false),
+        coverage: grids::coverage(report),
+    };
+    let page = environment.render_str(TEMPLATE, Value::from(Serde(&context)));
+    page.map_err(|e| Error::at("report.html", format!("cannot write: {e:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{sample, sample::crowded, sample::empty, sample::hostile};
+
+    fn page(report: &Report) -> String {
+        render(report, &figures::render(report).expect("draws")).expect("renders")
+    }
+
+    #[test]
+    fn hostile_text_is_escaped_everywhere() {
+        let page = page(&hostile());
+        assert!(!page.contains("<script"), "raw markup");
+        assert!(!page.contains("alert(1)</"), "raw markup");
+        assert!(page.contains("&lt;script&gt;alert(1)"), "shown as text");
+        for hidden in ['\u{202e}', '\u{200b}', '\u{1b}'] {
+            assert!(!page.contains(hidden), "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_loaded_from_elsewhere() {
+        let page = page(&sample());
+        for outside in ["src=\"http", "href=\"http", "url(http", "@import", "<link", "<iframe"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert!(page.contains("Content-Security-Policy"));
+        assert_eq!(page.matches("<svg ").count(), 5);
+    }
+
+    #[test]
+    fn unusual_reports_render_and_the_same_twice() {
+        for report in [sample(), crowded(), empty()] {
+            assert_eq!(page(&report), page(&report));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Tables of the page.
+
+use super::{Cell, Grid, heads};
+use crate::report::terminal::decides;
+use crate::report::{GateRow, MetricFacts, Report, WorldRow, labels};
+
+fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| labels::NONE.to_owned(), written)
+}
+
+/// How each world ends.
+pub(super) fn worlds(report: &Report) -> Grid {
+    let row = |world: &WorldRow| {
+        vec![
+            Cell::name(labels::world(&world.world)),
+            Cell { text: labels::visible(&world.meaning), class: "soft" },
+            Cell::number(labels::share(world.promoted)),
+            Cell::number(labels::share(world.rolled_back)),
+            Cell::number(labels::share(world.stalled)),
+            Cell::number(labels::share(world.detected)),
+            Cell::number(or_none(world.time_to_detect_s, |time| labels::spread(time, labels::duration))),
+            Cell::number(labels::spread(world.exposed_requests, labels::count)),
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("If the candidate is", ""),
+            ("which means", ""),
+            ("promoted", "promoted"),
+            ("rolled back", "rolled_back"),
+            ("stalled", "stalled"),
+            ("found", "detected"),
+            ("time to detect", "time_to_detect"),
+            ("requests served", "exposed"),
+        ]),
+        rows: report.worlds.iter().map(row).collect(),
+    }
+}
+
+/// Why rollouts are rolled back.
+pub(super) fn causes(report: &Report) -> Grid {
+    let row = |world: &WorldRow| {
+        let by: Vec<String> = world
+            .rolled_back_by
+            .iter()
+            .take(3)
+            .map(|by| {
+                let slice = by.segment.as_ref().map_or_else(String::new, |s| format!(", {}", labels::segment(Some(s))));
+                format!(
+                    "{}{slice} ({}): {}",
+                    labels::visible(&by.gate),
+                    labels::visible(&by.cause),
+                    labels::share(by.share)
+                )
+            })
+            .collect();
+        vec![
+            Cell::name(labels::world(&world.world)),
+            Cell::number(labels::share(world.causes.harm)),
+            Cell::number(labels::share(world.causes.noise)),
+            Cell::number(labels::share(world.causes.no_data)),
+            Cell { text: by.join("; "), class: "soft" },
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("If the candidate is", ""),
+            ("for harm", "harm"),
+            ("for noise", "noise"),
+            ("for lack of data", "no_data"),
+            ("most often by", ""),
+        ]),
+        rows: report.worlds.iter().map(row).collect(),
+    }
+}
+
+/// Who is served, and what it costs.
+pub(super) fn served(report: &Report) -> Grid {
+    let row = |world: &WorldRow| {
+        let bad: Vec<String> = world
+            .excess_bad
+            .iter()
+            .map(|(metric, spread)| format!("{}: {}", labels::visible(metric), labels::spread(*spread, labels::signed)))
+            .collect();
+        vec![
+            Cell::name(labels::world(&world.world)),
+            Cell::number(labels::spread(world.exposed_units, labels::count)),
+            Cell::number(labels::spread(world.exposed_requests, labels::count)),
+            Cell { text: bad.join("; "), class: "soft" },
+            Cell::number(or_none(world.cost_usd, |cost| labels::spread(cost, labels::number))),
+            Cell::number(or_none(world.excess_cost_usd, |cost| labels::spread(cost, labels::signed))),
+            Cell::number(labels::spread(world.duration_s, labels::duration)),
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("If the candidate is", ""),
+            ("units served", "exposed"),
+            ("requests served", "exposed"),
+            ("excess bad outcomes", "excess_bad"),
+            ("cost, usd", ""),
+            ("beyond stable, usd", ""),
+            ("start to end", ""),
+        ]),
+        rows: report.worlds.iter().map(row).collect(),
+    }
+}
+
+/// The schedule.
+pub(super) fn stages(report: &Report) -> Grid {
+    Grid {
+        head: heads(&[
+            ("stage", ""),
+            ("exposure", ""),
+            ("duration", ""),
+            ("looks", ""),
+            ("units on the candidate", ""),
+            ("requests on the candidate", ""),
+        ]),
+        rows: report
+            .stages
+            .iter()
+            .map(|stage| {
+                vec![
+                    Cell::name(labels::visible(&stage.name)),
+                    Cell::number(labels::percent(stage.exposure)),
+                    Cell::number(labels::duration(stage.duration_s as f64)),
+                    Cell::number(labels::whole(stage.looks as u64)),
+                    Cell::number(labels::count(stage.units_candidate)),
+                    Cell::number(labels::count(stage.requests_candidate)),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// What each gate can see at each stage: whole gates, or their slices.
+pub(super) fn gates(report: &Report, slices: bool) -> Grid {
+    let metric = |row: &GateRow| report.metrics.iter().find(|metric| metric.name == row.metric);
+    let row = |row: &GateRow| {
+        let gate = labels::visible(&row.gate);
+        let name = row.segment.as_ref().map_or(gate.clone(), |s| format!("{gate}, {}", labels::segment(Some(s))));
+        let rate =
+            |world: &str, fail: bool| row.rates.get(world).map(|rates| if fail { rates.fail } else { rates.pass });
+        let above = |world: &str, fail: bool| rate(world, fail).is_some_and(|share| share.low > row.alpha);
+        vec![
+            Cell::name(name),
+            Cell::name(labels::visible(&row.stage)),
+            Cell::name(labels::visible(&row.allow)),
+            Cell::marked(or_none(rate("null", false), labels::share), rate("null", false).is_some() && !decides(row)),
+            Cell::marked(or_none(rate("null", true), labels::share), above("null", true)),
+            Cell::marked(or_none(rate("margin", false), labels::share), above("margin", false)),
+            Cell::number(or_none(rate("recorded", true), labels::share)),
+            Cell::number(sees(row, metric(row))),
+            Cell::number(or_none(row.units_needed, labels::count)),
+            Cell::number(or_none(row.duration_needed_s, |seconds| labels::duration(seconds as f64))),
+            Cell::number(or_none(row.exposure_needed, labels::percent)),
+            Cell { text: rule(row), class: "soft" },
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("gate", ""),
+            ("stage", ""),
+            ("accepts", ""),
+            ("passes if fine", "pass_null"),
+            ("false alarm", "false_alarm"),
+            ("wrong pass", "wrong_pass"),
+            ("fails as recorded", ""),
+            ("sees", "mde"),
+            ("units needed", "needed"),
+            ("or time", "needed"),
+            ("or exposure", "needed"),
+            ("rule", ""),
+        ]),
+        rows: report.gates.iter().filter(|gate| gate.segment.is_some() == slices).map(row).collect(),
+    }
+}
+
+fn sees(row: &GateRow, metric: Option<&MetricFacts>) -> String {
+    let unit = metric.and_then(|metric| metric.unit.as_deref());
+    let way = metric.map_or("", |metric| if metric.better == "higher" { "−" } else { "+" });
+    match (row.mde_relative, row.mde) {
+        (Some(relative), _) => format!("{way}{}", labels::percent(relative)),
+        (None, Some(mde)) => format!("{way}{}", labels::with_unit(labels::number(mde), unit)),
+        (None, None) => labels::NONE.to_owned(),
+    }
+}
+
+fn rule(row: &GateRow) -> String {
+    format!("{}, alpha {}, power {}", labels::test(&row.test), labels::percent(row.alpha), labels::percent(row.power))
+}
+
+/// What shadow mode has shown.
+pub(super) fn shadow(report: &Report) -> Grid {
+    Grid {
+        head: heads(&[
+            ("metric", ""),
+            ("slice", ""),
+            ("stable", ""),
+            ("candidate", ""),
+            ("difference (95 %)", ""),
+            ("se by unit", ""),
+            ("se by unit and item", ""),
+            ("design effect", "design_effect"),
+            ("units", ""),
+            ("requests", ""),
+            ("without value", ""),
+            ("accepts", ""),
+            ("shows", ""),
+        ]),
+        rows: report
+            .shadow
+            .iter()
+            .map(|row| {
+                let metric = report.metrics.iter().find(|metric| metric.name == row.metric);
+                let unit = |value| labels::with_unit(value, metric.and_then(|metric| metric.unit.as_deref()));
+                let interval = match (row.low, row.high) {
+                    (Some(low), Some(high)) => format!(" ({} to {})", labels::signed(low), labels::signed(high)),
+                    _ => String::new(),
+                };
+                let class = match row.shown.as_deref() {
+                    Some("pass") => "good",
+                    Some("fail") => "bad",
+                    _ => "",
+                };
+                vec![
+                    Cell::name(labels::visible(&row.metric)),
+                    Cell::name(labels::segment(row.segment.as_ref())),
+                    Cell::number(unit(labels::number(row.stable))),
+                    Cell::number(unit(labels::number(row.candidate))),
+                    Cell::number(format!("{}{interval}", labels::signed(row.difference))),
+                    Cell::number(or_none(row.se_unit, labels::number)),
+                    Cell::number(or_none(row.se_item, labels::number)),
+                    Cell::number(or_none(row.design_effect, labels::number)),
+                    Cell::number(labels::whole(row.units)),
+                    Cell::number(labels::whole(row.requests)),
+                    Cell::number(labels::whole(row.nulls_stable) + " / " + &labels::whole(row.nulls_candidate)),
+                    Cell::name(or_none(row.allow.as_deref(), labels::visible)),
+                    Cell { text: or_none(row.shown.as_deref(), labels::visible), class },
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// Error rates against alpha: those above, or all.
+pub(super) fn self_check(report: &Report, only_flagged: bool) -> Grid {
+    Grid {
+        head: heads(&[("gate", ""), ("stage", ""), ("slice", ""), ("error", ""), ("replayed", ""), ("nominal", "")]),
+        rows: report
+            .self_check
+            .iter()
+            .filter(|row| row.flagged || !only_flagged)
+            .map(|row| {
+                vec![
+                    Cell::name(labels::visible(&row.gate)),
+                    Cell::name(labels::visible(&row.stage)),
+                    Cell::name(
+                        row.segment.as_ref().map_or_else(|| "whole gate".to_owned(), |s| labels::segment(Some(s))),
+                    ),
+                    Cell::name(labels::visible(&row.error)),
+                    Cell::marked(labels::share(row.rate), row.flagged),
+                    Cell::number(labels::percent(row.alpha)),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// Where the log has both outputs.
+pub(super) fn coverage(report: &Report) -> Grid {
+    Grid {
+        head: heads(&[("slice", ""), ("requests", ""), ("with a candidate output", "")]),
+        rows: report
+            .log
+            .coverage
+            .iter()
+            .map(|row| {
+                let covered = if row.requests > 0 {
+                    format!(
+                        "{} ({})",
+                        labels::whole(row.covered),
+                        labels::percent(row.covered as f64 / row.requests as f64)
+                    )
+                } else {
+                    labels::NONE.to_owned()
+                };
+                vec![
+                    Cell::name(labels::segment(row.segment.as_ref())),
+                    Cell::number(labels::whole(row.requests)),
+                    Cell::number(covered),
+                ]
+            })
+            .collect(),
+    }
+}

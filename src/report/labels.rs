@@ -1,0 +1,255 @@
+//! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
+
+use super::{Segment, Share, Spread};
+use crate::error::printable;
+
+/// What stands where there is no number.
+pub(crate) const NONE: &str = "–";
+
+/// Text from a log or a scenario on one line: control characters, line breaks and characters that reorder or hide
+/// text become visible escapes.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in printable(text).chars() {
+        let hidden = matches!(c,
+            '\n' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+            | '\u{e0000}'..='\u{e0fff}');
+        if hidden {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// At most `width` characters on one line, the rest elided.
+pub(crate) fn short(text: &str, width: usize) -> String {
+    let text = visible(text);
+    if text.chars().count() <= width {
+        return text;
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.truncate(kept.trim_end().len());
+    kept.push('…');
+    kept
+}
+
+/// What is taken as true of the candidate, in a few words.
+pub(crate) fn world(name: &str) -> String {
+    match name {
+        "recorded" => "as recorded".to_owned(),
+        "null" => "as good as stable (A/A)".to_owned(),
+        other => match other.strip_prefix("margin: ") {
+            Some(gate) => format!("at margin: {}", visible(gate)),
+            None => visible(other),
+        },
+    }
+}
+
+/// `all requests` or `column = value`.
+pub(crate) fn segment(segment: Option<&Segment>) -> String {
+    segment.map_or_else(
+        || "all requests".to_owned(),
+        |segment| format!("{} = {}", visible(&segment.column), visible(&segment.value)),
+    )
+}
+
+/// The gate's rule in words.
+pub(crate) fn test(name: &str) -> String {
+    match name {
+        "point" => "bare threshold".to_owned(),
+        "fixed" => "one test at the stage’s end".to_owned(),
+        "confidence-sequence" => "confidence sequence".to_owned(),
+        "group-sequential" => "group-sequential".to_owned(),
+        other => visible(other),
+    }
+}
+
+/// Digits in groups of three: `1,234,567`.
+pub(crate) fn count(value: f64) -> String {
+    if !value.is_finite() {
+        return NONE.to_owned();
+    }
+    let digits = format!("{:.0}", value.abs());
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if value < 0.0 && digits != "0" {
+        grouped.push('−');
+    }
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A whole number in groups of three.
+pub(crate) fn whole(value: u64) -> String {
+    count(value as f64)
+}
+
+/// About three significant digits.
+pub(crate) fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return NONE.to_owned();
+    }
+    let size = value.abs();
+    let text = match size {
+        0.0 => "0".to_owned(),
+        _ if size >= 1000.0 => return count(value),
+        _ if size >= 100.0 => format!("{size:.0}"),
+        _ if size >= 10.0 => format!("{size:.1}"),
+        _ if size >= 1.0 => format!("{size:.2}"),
+        _ if size >= 0.1 => format!("{size:.3}"),
+        _ if size >= 0.01 => format!("{size:.4}"),
+        _ if size >= 0.000_1 => format!("{size:.5}"),
+        _ => format!("{size:.1e}"),
+    };
+    if value < 0.0 { format!("−{text}") } else { text }
+}
+
+/// A number with its sign, for differences.
+pub(crate) fn signed(value: f64) -> String {
+    if value.is_finite() && value > 0.0 { format!("+{}", number(value)) } else { number(value) }
+}
+
+/// A share without its sign for percent: whole percents, one decimal below ten, never rounded to 0 or 100.
+pub(crate) fn percent_digits(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent.abs() {
+        size if !size.is_finite() => NONE.to_owned(),
+        0.0 => "0".to_owned(),
+        size if size < 0.05 => "<0.1".to_owned(),
+        size if size < 9.95 => trim_zero(&format!("{percent:.1}")),
+        size if size >= 99.5 && size < 99.95 => format!("{percent:.1}"),
+        size if size >= 99.95 && size < 100.0 => ">99.9".to_owned(),
+        _ => count(percent),
+    }
+}
+
+fn trim_zero(text: &str) -> String {
+    text.strip_suffix(".0").unwrap_or(text).replace('-', "−")
+}
+
+/// `1.9 %`.
+pub(crate) fn percent(share: f64) -> String {
+    let digits = percent_digits(share);
+    if digits == NONE { digits } else { format!("{digits} %") }
+}
+
+/// A share with its Monte Carlo interval: `93 % (91–95)`.
+pub(crate) fn share(share: Share) -> String {
+    format!("{} ({}–{})", percent(share.share), percent_digits(share.low), percent_digits(share.high))
+}
+
+/// Two largest units: `2d 3h`, `45m`, `90s`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return NONE.to_owned();
+    }
+    let sign = if seconds < 0.0 { "−" } else { "" };
+    let size = seconds.abs();
+    // Rounded to the smaller shown unit first, so that `23h 60m` cannot appear.
+    let (unit, major, minor) = match size {
+        _ if size < 90.0 => return format!("{sign}{size:.0}s"),
+        _ if size < 3_570.0 => (60.0, ("h", 60.0), "m"),
+        _ if size < 86_370.0 => (60.0, ("h", 60.0), "m"),
+        _ => (3_600.0, ("d", 24.0), "h"),
+    };
+    let rounded = (size / unit).round();
+    let (high, low) = ((rounded / major.1).floor(), rounded % major.1);
+    match (high > 0.0, low > 0.0) {
+        (true, true) => format!("{sign}{}{} {low}{minor}", count(high), major.0),
+        (true, false) => format!("{sign}{}{}", count(high), major.0),
+        (false, _) => format!("{sign}{low}{minor}"),
+    }
+}
+
+/// Median with the range of the middle 80 %: `3h (1h–7h)`.
+pub(crate) fn spread(spread: Spread, written: fn(f64) -> String) -> String {
+    format!("{} ({}–{})", written(spread.p50), written(spread.p10), written(spread.p90))
+}
+
+/// A value of a metric with its unit, if it has one.
+pub(crate) fn with_unit(value: String, unit: Option<&str>) -> String {
+    match unit {
+        Some(unit) if value != NONE => format!("{value} {}", visible(unit)),
+        _ => value,
+    }
+}
+
+/// What a column of the page means, in one line.
+pub(crate) fn meaning(name: &str) -> &'static str {
+    match name {
+        "promoted" => "reached the end of the schedule",
+        "rolled_back" => "rolled back by a gate",
+        "stalled" => "stopped and waiting for a person",
+        "harm" => "the world’s effect is past the gate’s margin in the failing slice",
+        "noise" => "rolled back although the effect is within the margin",
+        "no_data" => "a look had too little data and the gate treats that as a failure",
+        "detected" => "rolled back for harm",
+        "time_to_detect" => "from the effect’s onset to the rollback, among replicates that detect; median (10 %–90 %)",
+        "exposed" => "served by the candidate before the end; median (10 %–90 %)",
+        "pass_null" => "chance to pass at the stage’s end if the candidate is as good as stable",
+        "false_alarm" => "chance to fail although the candidate is as good as stable",
+        "wrong_pass" => "chance to pass although the metric is worse by exactly the accepted regression",
+        "wrong_failure" => "chance to fail although the metric is not worse than the accepted regression",
+        "mde" => "smallest regression that fails at the stage’s end with the gate’s power",
+        "needed" => "needed to pass with the gate’s power if the candidate is as good as stable",
+        "excess_bad" => "bad outcomes served beyond what stable would have served; median (10 %–90 %)",
+        "design_effect" => "variance with requests of a unit kept together, over that of independent requests",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_hides_or_reorders_becomes_visible() {
+        assert_eq!(visible("a\u{202e}b\nc\u{200b}\u{1b}"), "a\\u{202e}b\\nc\\u{200b}\\u{1b}");
+        assert_eq!(short("a rather long name", 9), "a rather…");
+    }
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(count(1_234_567.4), "1,234,567");
+        assert_eq!(count(-1_234.0), "−1,234");
+        assert_eq!(count(-0.2), "0");
+        assert_eq!(number(0.012_345), "0.0123");
+        assert_eq!(number(-12.34), "−12.3");
+        assert_eq!(signed(0.5), "+0.500");
+        assert_eq!(number(f64::NAN), NONE);
+    }
+
+    #[test]
+    fn shares_never_round_to_certainty() {
+        assert_eq!(percent(0.0), "0 %");
+        assert_eq!(percent(0.000_2), "<0.1 %");
+        assert_eq!(percent(0.032), "3.2 %");
+        assert_eq!(percent(0.05), "5 %");
+        assert_eq!(percent(0.996), "99.6 %");
+        assert_eq!(percent(0.999_9), ">99.9 %");
+        assert_eq!(percent(1.0), "100 %");
+        assert_eq!(share(Share { share: 0.93, low: 0.91, high: 0.95 }), "93 % (91–95)");
+    }
+
+    #[test]
+    fn durations_show_their_two_largest_units() {
+        for (seconds, shown) in [
+            (45.0, "45s"),
+            (900.0, "15m"),
+            (3_599.0, "1h"),
+            (5_400.0, "1h 30m"),
+            (86_399.0, "1d"),
+            (183_600.0, "2d 3h"),
+            (-3_600.0, "−1h"),
+        ] {
+            assert_eq!(duration(seconds), shown);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What stands in each table.
+
+use super::{Finished, Table};
+use crate::report::{
+    CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Spread, WorldRow, WorldStage,
+};
+
+/// All tables in the order of the page.
+pub(super) fn all(report: &Report) -> Vec<Finished> {
+    vec![
+        worlds(report),
+        world_stages(report),
+        rolled_back_by(report),
+        excess_bad(report),
+        gates(report),
+        gate_rates(report),
+        shadow(report),
+        self_check(report),
+        power(report),
+        detection(report),
+        exposure(report),
+    ]
+}
+
+fn worlds(report: &Report) -> Finished {
+    Table::of(&report.worlds)
+        .text("world", |row| &row.world)
+        .text("kind", |row| &row.kind)
+        .text("meaning", |row| &row.meaning)
+        .number("onset_s", |row| row.onset_s)
+        .share("promoted", |row| row.promoted)
+        .share("rolled_back", |row| row.rolled_back)
+        .share("stalled", |row| row.stalled)
+        .share("harm", |row| row.causes.harm)
+        .share("noise", |row| row.causes.noise)
+        .share("no_data", |row| row.causes.no_data)
+        .share("detected", |row| row.detected)
+        .spread("time_to_detect_s", |row| row.time_to_detect_s)
+        .spread("exposed_requests", |row| Some(row.exposed_requests))
+        .spread("exposed_units", |row| Some(row.exposed_units))
+        .spread("cost_usd", |row| row.cost_usd)
+        .spread("excess_cost_usd", |row| row.excess_cost_usd)
+        .spread("duration_s", |row| Some(row.duration_s))
+        .named("worlds")
+}
+
+/// Each item of a row with the row it belongs to.
+fn nested<'r, R, I: 'r>(rows: &'r [R], items: impl Fn(&'r R) -> &'r [I]) -> Vec<(&'r R, &'r I)> {
+    rows.iter().flat_map(|row| items(row).iter().map(move |item| (row, item))).collect()
+}
+
+fn world_stages(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, &WorldStage)> = nested(&report.worlds, |world| &world.stages);
+    Table::of(&rows)
+        .text("world", |(world, _)| &world.world)
+        .text("stage", |(_, stage)| &stage.stage)
+        .share("entered", |(_, stage)| stage.entered)
+        .share("rolled_back", |(_, stage)| stage.rolled_back)
+        .share("promoted", |(_, stage)| stage.promoted)
+        .share("stalled", |(_, stage)| stage.stalled)
+        .named("world_stages")
+}
+
+fn rolled_back_by(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, &RolledBackBy)> = nested(&report.worlds, |world| &world.rolled_back_by);
+    Table::of(&rows)
+        .text("world", |(world, _)| &world.world)
+        .text("gate", |(_, by)| &by.gate)
+        .segment(|(_, by)| by.segment.as_ref())
+        .text("cause", |(_, by)| &by.cause)
+        .share("share", |(_, by)| by.share)
+        .named("rolled_back_by")
+}
+
+fn excess_bad(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, &String, &Spread)> = report
+        .worlds
+        .iter()
+        .flat_map(|world| world.excess_bad.iter().map(move |(metric, spread)| (world, metric, spread)))
+        .collect();
+    Table::of(&rows)
+        .text("world", |(world, ..)| &world.world)
+        .text("metric", |(_, metric, _)| metric)
+        .spread("excess_bad", |(.., spread)| Some(**spread))
+        .named("excess_bad")
+}
+
+fn gates(report: &Report) -> Finished {
+    Table::of(&report.gates)
+        .text("stage", |row| &row.stage)
+        .text("gate", |row| &row.gate)
+        .text("metric", |row| &row.metric)
+        .segment(|row| row.segment.as_ref())
+        .text("test", |row| &row.test)
+        .number("alpha", |row| row.alpha)
+        .number("power", |row| row.power)
+        .text("allow", |row| &row.allow)
+        .number_or("difference", |row| row.difference)
+        .number_or("se", |row| row.se)
+        .share("with_data", |row| row.with_data)
+        .number_or("power_closed_form", |row| row.power_closed_form)
+        .number_or("mde", |row| row.mde)
+        .number_or("mde_relative", |row| row.mde_relative)
+        .number_or("units_needed", |row| row.units_needed)
+        .number_or("requests_needed", |row| row.requests_needed)
+        .whole("duration_needed_s", |row| row.duration_needed_s)
+        .number_or("exposure_needed", |row| row.exposure_needed)
+        .named("gates")
+}
+
+fn gate_rates(report: &Report) -> Finished {
+    let rows: Vec<(&GateRow, &String, &Rates)> =
+        report.gates.iter().flat_map(|row| row.rates.iter().map(move |(world, rates)| (row, world, rates))).collect();
+    Table::of(&rows)
+        .text("stage", |(row, ..)| &row.stage)
+        .text("gate", |(row, ..)| &row.gate)
+        .segment(|(row, ..)| row.segment.as_ref())
+        .text("world", |(_, world, _)| world)
+        .share("pass", |(.., rates)| rates.pass)
+        .share("fail", |(.., rates)| rates.fail)
+        .number_or("difference", |(.., rates)| rates.difference)
+        .number_or("se", |(.., rates)| rates.se)
+        .named("gate_rates")
+}
+
+fn shadow(report: &Report) -> Finished {
+    let count = |value: u64| i64::try_from(value).ok();
+    Table::of(&report.shadow)
+        .text("metric", |row| &row.metric)
+        .segment(|row| row.segment.as_ref())
+        .number("stable", |row| row.stable)
+        .number("candidate", |row| row.candidate)
+        .number("difference", |row| row.difference)
+        .number_or("se_unit", |row| row.se_unit)
+        .number_or("se_item", |row| row.se_item)
+        .number_or("low", |row| row.low)
+        .number_or("high", |row| row.high)
+        .whole("units", |row| count(row.units))
+        .whole("items", |row| row.items.and_then(count))
+        .whole("requests", |row| count(row.requests))
+        .whole("nulls_stable", |row| count(row.nulls_stable))
+        .whole("nulls_candidate", |row| count(row.nulls_candidate))
+        .number_or("design_effect", |row| row.design_effect)
+        .text_or("allow", |row| row.allow.as_deref())
+        .text_or("shown", |row| row.shown.as_deref())
+        .named("shadow")
+}
+
+fn self_check(report: &Report) -> Finished {
+    Table::of(&report.self_check)
+        .text("stage", |row| &row.stage)
+        .text("gate", |row| &row.gate)
+        .segment(|row| row.segment.as_ref())
+        .text("error", |row| &row.error)
+        .number("alpha", |row| row.alpha)
+        .share("rate", |row| row.rate)
+        .flag("flagged", |row| row.flagged)
+        .named("self_check")
+}
+
+fn power(report: &Report) -> Finished {
+    let rows: Vec<(&PowerCurve, &PowerPoint)> = nested(&report.power_curves, |curve| &curve.points);
+    Table::of(&rows)
+        .text("gate", |(curve, _)| &curve.gate)
+        .text("stage", |(curve, _)| &curve.stage)
+        .text("scale", |(curve, _)| &curve.scale)
+        .number("allow", |(curve, _)| curve.allow)
+        .number("regression", |(_, point)| point.regression)
+        .share("fail", |(_, point)| point.fail)
+        .share("pass", |(_, point)| point.pass)
+        .named("power")
+}
+
+fn detection(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, &CurvePoint)> = nested(&report.worlds, |world| &world.detection_curve);
+    Table::of(&rows)
+        .text("world", |(world, _)| &world.world)
+        .number("time_s", |(_, point)| point.time_s)
+        .number("share", |(_, point)| point.share)
+        .named("detection")
+}
+
+fn exposure(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, &FanPoint)> = nested(&report.worlds, |world| &world.exposure_fan);
+    Table::of(&rows)
+        .text("world", |(world, _)| &world.world)
+        .number("time_s", |(_, point)| point.time_s)
+        .number("requests_p10", |(_, point)| point.p10)
+        .number("requests_p50", |(_, point)| point.p50)
+        .number("requests_p90", |(_, point)| point.p90)
+        .named("exposure")
+}

@@ -1,0 +1,318 @@
+//! The summary a person can decide from, on one screen.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{GateRow, MetricFacts, Report, StageFacts, WorldRow, labels};
+use crate::error::printable;
+
+/// Rows shown of each list; the page has all.
+const WORLDS: usize = 15;
+const GATES: usize = 8;
+const STAGES: usize = 6;
+const NOTES: usize = 4;
+const WIDTH: usize = 100;
+
+/// The summary as plain text, at most about 45 lines of 100 columns.
+#[must_use]
+pub fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    for part in [head(report), verdict(report), worlds(report), gates(report), self_check(report), warnings(report)] {
+        if !part.is_empty() {
+            text.push_str(&part);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Where the files are, after the summary.
+#[must_use]
+pub fn places(out: &Path) -> String {
+    let out = printable(&out.display().to_string());
+    format!("Read {out}/report.html; numbers in {out}/report.json and {out}/tables, figures in {out}/figures.\n")
+}
+
+fn head(report: &Report) -> String {
+    let log = &report.log;
+    let mut text = clipped(&format!(
+        "{} on {}: {} requests, {} units, {}",
+        labels::short(&report.scenario.path, 28),
+        labels::short(&log.path, 28),
+        labels::whole(log.rows),
+        labels::whole(log.units as u64),
+        labels::short(&format!("{} to {}", day(&log.start), day(&log.end)), 28),
+    ));
+    let tiled = if report.scenario.tiled { " · WEEKS OF THE LOG REPEATED" } else { "" };
+    let _ = writeln!(
+        text,
+        "replay {} · {} replicates · seed {}{tiled}",
+        labels::short(&report.version, 16),
+        labels::whole(report.replicates as u64),
+        report.seed
+    );
+    text
+}
+
+fn day(time: &str) -> &str {
+    time.split('T').next().unwrap_or(time)
+}
+
+fn verdict(report: &Report) -> String {
+    let mut text = String::new();
+    if let Some(world) = of_kind(report, "recorded") {
+        text.push_str(&wrapped(&format!("As recorded: {}.", outcome(world)), ""));
+        if let Some(by) = world.rolled_back_by.first().filter(|by| by.share.share > 0.0) {
+            let slice = by
+                .segment
+                .as_ref()
+                .map_or_else(String::new, |slice| format!(", {}", labels::short(&labels::segment(Some(slice)), 30)));
+            let line = format!(
+                "Mostly rolled back by {}{slice} ({}): {}.",
+                labels::short(&by.gate, 30),
+                labels::visible(&by.cause),
+                labels::share(by.share)
+            );
+            text.push_str(&wrapped(&format!("  {line}"), "  "));
+        }
+    }
+    if let Some(world) = of_kind(report, "null") {
+        let line = format!(
+            "If as good as stable: rolled back for nothing in {}; promoted in {}.",
+            labels::share(world.rolled_back),
+            labels::share(world.promoted)
+        );
+        text.push_str(&wrapped(&line, ""));
+    }
+    if let Some(exact) = &report.exact {
+        let line = format!(
+            "With the production salt from {}: {} {} requests and {} units served by the candidate.",
+            labels::short(&exact.start, 24),
+            labels::short(&exact.says, 150),
+            labels::whole(exact.exposed_requests),
+            labels::whole(exact.exposed_units)
+        );
+        text.push_str(&wrapped(&line, ""));
+    }
+    text
+}
+
+pub(super) fn of_kind<'a>(report: &'a Report, kind: &str) -> Option<&'a WorldRow> {
+    report.worlds.iter().find(|world| world.kind == kind)
+}
+
+/// Most likely end first.
+pub(super) fn outcome(world: &WorldRow) -> String {
+    let mut ends = [("rolled back", world.rolled_back), ("promoted", world.promoted), ("stalled", world.stalled)];
+    ends.sort_by(|a, b| b.1.share.total_cmp(&a.1.share));
+    ends.map(|(name, share)| format!("{name} in {}", labels::share(share))).join(", ")
+}
+
+fn worlds(report: &Report) -> String {
+    if report.worlds.is_empty() {
+        return String::new();
+    }
+    let name = 25;
+    let mut text = format!(
+        "{:name$} {:>18} {:>18} {:>16} {:>8} {:>10}\n",
+        "IF THE CANDIDATE IS", "promoted", "rolled back", "stalled", "found in", "exposed"
+    );
+    for world in report.worlds.iter().take(WORLDS) {
+        let found = world.time_to_detect_s.map_or_else(|| labels::NONE.to_owned(), |time| labels::duration(time.p50));
+        let _ = writeln!(
+            text,
+            "{:name$} {:>18} {:>18} {:>16} {found:>8} {:>10}",
+            labels::short(&labels::world(&world.world), name),
+            labels::share(world.promoted),
+            labels::share(world.rolled_back),
+            labels::share(world.stalled),
+            labels::count(world.exposed_requests.p50),
+        );
+    }
+    more(&mut text, report.worlds.len(), WORLDS, "worlds");
+    text
+}
+
+fn more(text: &mut String, all: usize, shown: usize, what: &str) {
+    if all > shown {
+        let _ = writeln!(text, "… and {} more {what} in report.html", all - shown);
+    }
+}
+
+fn gates(report: &Report) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for row in &report.gates {
+        if !names.contains(&row.gate.as_str()) {
+            names.push(&row.gate);
+        }
+    }
+    if names.is_empty() {
+        return String::new();
+    }
+    let name = 18;
+    let stages = &report.stages[..report.stages.len().min(STAGES)];
+    let mut text = format!("{:name$}", "CHANCE TO PASS AT");
+    for stage in stages {
+        let _ = write!(text, " {:>6}", labels::short(&stage.name, 6));
+    }
+    text.push_str("  (if as good as stable)\n");
+    for gate in names.iter().take(GATES) {
+        let mut line = format!("{:name$}", labels::short(gate, name));
+        for stage in stages {
+            let pass =
+                gate_row(report, gate, stage).and_then(|row| row.rates.get("null")).map(|rates| rates.pass.share);
+            let pass = pass.map_or_else(|| labels::NONE.to_owned(), |pass| labels::percent(pass).replace(' ', ""));
+            let _ = write!(line, " {pass:>6}");
+        }
+        if let Some((row, stage)) = telling(report, gate) {
+            let _ = write!(line, "  {}", sees(row, stage, metric(report, row)));
+        }
+        text.push_str(&clipped(&line));
+    }
+    more(&mut text, names.len(), GATES, "gates");
+    more(&mut text, report.stages.len(), STAGES, "stages");
+    text
+}
+
+/// The row of a whole gate at a stage.
+fn gate_row<'a>(report: &'a Report, gate: &str, stage: &StageFacts) -> Option<&'a GateRow> {
+    report.gates.iter().find(|row| row.gate == gate && row.stage == stage.name && row.segment.is_none())
+}
+
+fn metric<'a>(report: &'a Report, row: &GateRow) -> Option<&'a MetricFacts> {
+    report.metrics.iter().find(|metric| metric.name == row.metric)
+}
+
+/// Whether a gate that is met by a candidate as good as stable passes as often as it asks for.
+pub(super) fn decides(row: &GateRow) -> bool {
+    row.rates.get("null").is_some_and(|rates| rates.pass.share >= row.power)
+}
+
+/// The last stage at which a gate cannot decide, or its first where it always can.
+fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a StageFacts)> {
+    let rows = || report.stages.iter().filter_map(|stage| gate_row(report, gate, stage).map(|row| (row, stage)));
+    rows().filter(|(row, _)| !decides(row)).last().or_else(|| rows().next())
+}
+
+/// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
+fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
+    let way = if metric.is_some_and(|metric| metric.better == "higher") { "drop" } else { "rise" };
+    let size = row.mde_relative.map(labels::percent).or_else(|| {
+        row.mde.map(|mde| labels::with_unit(labels::number(mde), metric.and_then(|metric| metric.unit.as_deref())))
+    });
+    let size = size.map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));
+    let place = format!("{} {}: sees {size}", labels::short(&stage.name, 8), labels::duration(stage.duration_s as f64));
+    if decides(row) {
+        return format!("{place}; enough");
+    }
+    let longer = row.duration_needed_s.map(|seconds| labels::duration(seconds as f64));
+    let wider = row.exposure_needed.map(labels::percent);
+    let needs = match (longer, wider) {
+        (Some(longer), Some(wider)) => format!("needs {longer} or {wider}"),
+        (Some(longer), None) => format!("needs {longer}"),
+        (None, Some(wider)) => format!("needs {wider}"),
+        (None, None) => "never in this log".to_owned(),
+    };
+    format!("{place}; {needs}")
+}
+
+fn self_check(report: &Report) -> String {
+    let flagged: Vec<_> = report.self_check.iter().filter(|row| row.flagged).collect();
+    if flagged.is_empty() {
+        let checked = report.self_check.len();
+        return if checked == 0 {
+            String::new()
+        } else {
+            format!("Self-check: all {checked} error rates are at most alpha, within Monte Carlo error.\n")
+        };
+    }
+    let mut text =
+        format!("SELF-CHECK: {} of {} error rates lie above alpha\n", flagged.len(), report.self_check.len());
+    for row in flagged.iter().take(NOTES) {
+        let slice = row.segment.as_ref().map_or_else(String::new, |s| format!(", {}", labels::segment(Some(s))));
+        text.push_str(&clipped(&format!(
+            "  {} at {}{slice}: {} in {} for a nominal {}",
+            labels::short(&row.gate, 24),
+            labels::short(&row.stage, 12),
+            labels::visible(&row.error),
+            labels::share(row.rate),
+            labels::percent(row.alpha)
+        )));
+    }
+    more(&mut text, flagged.len(), NOTES, "of them");
+    text
+}
+
+fn warnings(report: &Report) -> String {
+    if report.warnings.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("WARNINGS\n");
+    for warning in report.warnings.iter().take(NOTES) {
+        let place = labels::short(&warning.r#where, 24);
+        text.push_str(&wrapped(&format!("  {place}: {}", labels::short(&warning.text, 150)), "    "));
+    }
+    more(&mut text, report.warnings.len(), NOTES, "warnings");
+    text
+}
+
+/// One line of at most the screen's width.
+fn clipped(line: &str) -> String {
+    labels::short(line, WIDTH) + "\n"
+}
+
+/// Lines of at most the screen's width, broken at spaces; later ones start with `indent`.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut used = 0;
+    for (index, word) in text.split(' ').enumerate() {
+        let word = labels::short(word, WIDTH - 4);
+        let width = word.chars().count();
+        if index > 0 && used + 1 + width > WIDTH {
+            lines.push('\n');
+            lines.push_str(indent);
+            used = indent.len();
+        } else if index > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(&word);
+        used += width;
+    }
+    lines.push('\n');
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{sample, sample::crowded, sample::empty, sample::hostile};
+
+    #[test]
+    fn it_fits_one_screen() {
+        for report in [sample(), hostile(), crowded(), empty()] {
+            let text = summary(&report);
+            assert!(text.lines().count() <= 48, "{} lines\n{text}", text.lines().count());
+            for line in text.lines() {
+                assert!(line.chars().count() <= WIDTH, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_decision_comes_first_with_its_uncertainty() {
+        let text = summary(&sample());
+        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("`{what}` is missing in\n{text}"));
+        assert!(
+            at("As recorded: rolled back in 95 % (94–97)") < at("If as good as stable: rolled back for nothing in")
+        );
+        assert!(at("If as good") < at("IF THE CANDIDATE IS"));
+        assert!(at("SELF-CHECK: 10 of 90") < at("WARNINGS"));
+    }
+
+    #[test]
+    fn hostile_text_does_not_reach_the_terminal() {
+        let text = summary(&hostile());
+        assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}' && c != '\u{200b}')));
+    }
+}
