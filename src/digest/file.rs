@@ -1,1 +1,462 @@
-//! The digest on disk.
+//! The digest on disk: one Parquet file whose metadata says how it was made, so that any number of them can be merged.
+//!
+//! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one, `rows`,
+//! `covered`, and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
+//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::bins::BinLists;
+use super::layout::{self, Codes, ColumnKind, NULL_NAME, Table, Values, ValuesRef};
+use super::{Digest, Facts, build};
+use crate::domain::metric::{Metric, MetricKind, Source};
+use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::version::PerVersion;
+use crate::error::{Error, Problem, Result};
+use crate::ingest::engine::guarded;
+use crate::scenario::Scenario;
+
+/// Key of the metadata that makes a Parquet file a digest.
+const METADATA_KEY: &str = "replay.digest";
+const SCHEMA: &str = "replay.digest/1";
+
+const UNIT: &str = "unit";
+const SLOT_START: &str = "slot_start";
+const ITEM: &str = "item";
+const ROWS: &str = "rows";
+const COVERED: &str = "covered";
+
+/// What a digest says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Header {
+    schema: String,
+    slot_s: i64,
+    unit: String,
+    segments: Vec<String>,
+    item: Option<String>,
+    metrics: Vec<Definition>,
+    facts: FactsText,
+}
+
+/// What of a metric went into its cells. The quantile, the direction and the unit did not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Definition {
+    name: String,
+    kind: String,
+    stable: Columns,
+    candidate: Columns,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    over: Option<f64>,
+}
+
+/// Columns of one version; without one it is 1 for each request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Columns {
+    numerator: Option<String>,
+    denominator: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct FactsText {
+    rows: u64,
+    start: i64,
+    end: i64,
+    fingerprint: String,
+    excluded_null_unit: u64,
+    excluded_timestamp: u64,
+    excluded_duplicate: u64,
+}
+
+impl Definition {
+    fn of(metric: &Metric) -> Self {
+        let one = |column: &PerVersion<String>| {
+            column.map(|name| Columns { numerator: Some(name.clone()), denominator: None })
+        };
+        let (columns, over) = match &metric.kind {
+            MetricKind::Mean { column } | MetricKind::Quantile { column, .. } => (one(column), None),
+            MetricKind::Proportion { column, over } => (one(column), *over),
+            MetricKind::Ratio { numerator, denominator } => {
+                let name = |source: &Source| match source {
+                    Source::Column(name) => Some(name.clone()),
+                    Source::Requests => None,
+                };
+                let columns = PerVersion::from_fn(|version| Columns {
+                    numerator: name(numerator.get(version)),
+                    denominator: name(denominator.get(version)),
+                });
+                (columns, None)
+            }
+        };
+        Self {
+            name: metric.name.clone(),
+            kind: metric.kind.name().into(),
+            stable: columns.stable,
+            candidate: columns.candidate,
+            over,
+        }
+    }
+
+    /// For messages.
+    fn words(&self) -> String {
+        let columns = |columns: &Columns| {
+            let name = |name: &Option<String>| name.as_ref().map_or("requests".into(), |name| format!("`{name}`"));
+            match self.kind.as_str() {
+                "ratio" => format!("{} / {}", name(&columns.numerator), name(&columns.denominator)),
+                _ => name(&columns.numerator),
+            }
+        };
+        let over = self.over.map_or(String::new(), |over| format!(" over {over}"));
+        format!("{} of {} and {}{over}", self.kind, columns(&self.stable), columns(&self.candidate))
+    }
+}
+
+impl Header {
+    fn of(scenario: &Scenario, facts: &Facts) -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            slot_s: scenario.log.slot.0,
+            unit: scenario.assignment.unit.clone(),
+            segments: scenario.log.segments.clone(),
+            item: scenario.log.item.clone(),
+            metrics: scenario.metrics.iter().map(Definition::of).collect(),
+            facts: FactsText {
+                rows: facts.rows,
+                start: facts.start.0,
+                end: facts.end.0,
+                fingerprint: facts.fingerprint.clone(),
+                excluded_null_unit: facts.excluded_null_unit,
+                excluded_timestamp: facts.excluded_timestamp,
+                excluded_duplicate: facts.excluded_duplicate,
+            },
+        }
+    }
+
+    /// Everything that keeps this digest from serving a scenario.
+    fn misfits(&self, place: &str, scenario: &Scenario) -> Vec<Problem> {
+        let wanted = Self::of(scenario, &NO_FACTS);
+        let mut problems = Vec::new();
+        let mut differ = |key: &str, digest: String, scenario: String| {
+            if digest != scenario {
+                let message = format!("the digest was made with `{key}` = {digest}, and the scenario has {scenario}");
+                problems.push(Problem::new(place, message).hint("make the digest again from the log"));
+            }
+        };
+        let quoted = |names: &[String]| {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("[{}]", names.join(", "))
+        };
+        let item = |item: &Option<String>| item.as_ref().map_or("no column".into(), |name| format!("`{name}`"));
+        differ("log.slot", Seconds(self.slot_s).to_string(), Seconds(wanted.slot_s).to_string());
+        differ("assignment.unit", format!("`{}`", self.unit), format!("`{}`", wanted.unit));
+        differ("log.segments", quoted(&self.segments), quoted(&wanted.segments));
+        differ("log.item", item(&self.item), item(&wanted.item));
+        for metric in &wanted.metrics {
+            match self.metrics.iter().find(|held| held.name == metric.name) {
+                Some(held) => differ(&format!("metrics.{}", metric.name), held.words(), metric.words()),
+                None => differ(&format!("metrics.{}", metric.name), "nothing".into(), metric.words()),
+            }
+        }
+        problems
+    }
+}
+
+const NO_FACTS: Facts = Facts {
+    rows: 0,
+    start: Moment(0),
+    end: Moment(0),
+    fingerprint: String::new(),
+    excluded_null_unit: 0,
+    excluded_timestamp: 0,
+    excluded_duplicate: 0,
+};
+
+/// Whether the file is a Parquet file that a digest was written to.
+pub(crate) fn is_digest(path: &Path) -> bool {
+    header_text(path).is_ok_and(|text| text.is_some())
+}
+
+fn header_text(path: &Path) -> std::result::Result<Option<String>, String> {
+    guarded(|| {
+        let mut reader = ParquetReader::new(File::open(path)?);
+        let pairs = reader.get_metadata()?.key_value_metadata().iter().flatten();
+        Ok(pairs.filter(|pair| pair.key == METADATA_KEY).find_map(|pair| pair.value.clone()))
+    })
+}
+
+/// Writes a digest whole or not at all. `scenario` is the one that it was made with.
+///
+/// # Errors
+/// When the file cannot be written; what was there before is then untouched.
+pub fn write(digest: &Digest, scenario: &Scenario, path: &Path) -> Result<()> {
+    let place = path.display().to_string();
+    let failed = |message: String| Error::from(Problem::new(&place, format!("cannot be written: {message}")));
+    let header = serde_json::to_string(&Header::of(scenario, &digest.facts)).map_err(|error| failed(error.to_string()))?;
+    let mut frame = guarded(|| to_frame(digest, scenario)).map_err(failed)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = temporary_file(directory).map_err(|error| failed(error.to_string()))?;
+    let metadata = KeyValueMetadata::from_static(vec![(METADATA_KEY.into(), header)]);
+    guarded(|| ParquetWriter::new(temporary.as_file()).with_key_value_metadata(Some(metadata)).finish(&mut frame))
+        .map_err(failed)?;
+    temporary.as_file().sync_all().map_err(|error| failed(error.to_string()))?;
+    temporary.persist(path).map_err(|error| failed(error.error.to_string()))?;
+    Ok(())
+}
+
+/// Beside the file it will become, so that renaming is one step; with the permissions of any new file.
+fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".replay-digest-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(directory)
+}
+
+fn to_frame(digest: &Digest, scenario: &Scenario) -> PolarsResult<DataFrame> {
+    let cells = &digest.cells;
+    let named = |name: &str, codes: &[u32], names: &[String]| {
+        let texts = codes.iter().map(|&code| names[code as usize].as_str());
+        StringChunked::from_iter_values(name.into(), texts).into_column()
+    };
+    let first = layout::slot_of(digest.first, digest.slot);
+    let micros = cells.slot.iter().map(|&slot| build::slot_micros(first + i64::from(slot), digest.slot));
+    let starts = Int64Chunked::from_iter_values(SLOT_START.into(), micros).into_column();
+    let starts = starts.cast(&DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)))?;
+    let mut columns = vec![named(UNIT, &cells.unit, &digest.units), starts];
+    for (segment, codes) in digest.segments.iter().zip(&cells.segment) {
+        let codes: Vec<u32> = codes.iter().map(|&code| u32::from(code)).collect();
+        columns.push(named(&segment_name(&segment.name), &codes, &segment.values));
+    }
+    if scenario.log.item.is_some() {
+        columns.push(named(ITEM, &cells.item, &digest.items));
+    }
+    columns.extend([counts(ROWS, &cells.rows), counts(COVERED, &cells.covered)]);
+    for (metric, of) in scenario.metrics.iter().zip(&cells.metrics) {
+        for ((part, kind), values) in layout::columns(metric).into_iter().zip(layout::metric_columns(of)) {
+            let name = format!("{}.{part}", metric.name);
+            columns.push(match (kind, values) {
+                (ColumnKind::Count, ValuesRef::Numbers(numbers)) => counts(&name, numbers),
+                (_, ValuesRef::Numbers(numbers)) => Column::new(name.into(), numbers),
+                (_, ValuesRef::Bins(bins)) => lists(&name, bins),
+            });
+        }
+    }
+    DataFrame::new(cells.len(), columns)
+}
+
+fn segment_name(name: &str) -> String {
+    format!("segment.{name}")
+}
+
+fn counts(name: &str, numbers: &[f64]) -> Column {
+    UInt64Chunked::from_iter_values(name.into(), numbers.iter().map(|&number| number as u64)).into_column()
+}
+
+fn lists(name: &str, bins: &BinLists) -> Column {
+    let cells = bins.offsets.len() - 1;
+    let mut builder =
+        ListPrimitiveChunkedBuilder::<Int16Type>::new(name.into(), cells, bins.bins.len(), DataType::Int16);
+    for cell in 0..cells {
+        builder.append_slice(bins.of(cell));
+    }
+    builder.finish().into_column()
+}
+
+/// Reads digests and adds them up, as if they had been made from one log.
+///
+/// # Errors
+/// Files that cannot be read, and digests that were not made for this scenario: every difference.
+pub fn read(paths: &[PathBuf], scenario: &Scenario) -> Result<Digest> {
+    let headers = headers(paths, scenario)?;
+    let mut facts = headers.iter().map(|header| header.facts.clone());
+    let mut total = facts.next().ok_or_else(|| Error::at("", "no digest is named"))?;
+    for other in facts {
+        total.rows += other.rows;
+        total.start = total.start.min(other.start);
+        total.end = total.end.max(other.end);
+        total.excluded_null_unit += other.excluded_null_unit;
+        total.excluded_timestamp += other.excluded_timestamp;
+        total.excluded_duplicate += other.excluded_duplicate;
+    }
+    if headers.len() > 1 {
+        total.fingerprint = merged_fingerprint(&headers);
+    }
+    let facts = Facts {
+        rows: total.rows,
+        start: Moment(total.start),
+        end: Moment(total.end),
+        fingerprint: total.fingerprint,
+        excluded_null_unit: total.excluded_null_unit,
+        excluded_timestamp: total.excluded_timestamp,
+        excluded_duplicate: total.excluded_duplicate,
+    };
+    let place = paths[0].display().to_string();
+    let slot = scenario.log.slot;
+    let (first, slots) = layout::slot_range(&facts, slot, &place)?;
+
+    let mut shards = Shards::new(scenario);
+    for path in paths {
+        let damaged = |message: String| damaged(path, &message);
+        let frame = guarded(|| shards.read(path)).map_err(damaged)?;
+        shards.check(&frame, first, slots).map_err(damaged)?;
+        shards.frames.push(frame);
+    }
+    let table = guarded(|| shards.table()).map_err(|message| Error::at(&place, message))?;
+    let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, &place)?;
+    Ok(Digest {
+        facts,
+        slot,
+        first: Moment(first * slot.0),
+        slots,
+        units: assembled.units,
+        segments: assembled.segments,
+        items: assembled.items,
+        cells: assembled.cells,
+    })
+}
+
+fn damaged(path: &Path, message: &str) -> Error {
+    Problem::new(path.display().to_string(), format!("the digest cannot be read: {message}"))
+        .hint("the file may be cut short or damaged; make it again from the log")
+        .into()
+}
+
+fn headers(paths: &[PathBuf], scenario: &Scenario) -> Result<Vec<Header>> {
+    let mut headers = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let place = path.display().to_string();
+        let text = header_text(path).and_then(|text| text.ok_or_else(|| "it has no `replay.digest` metadata".to_owned()));
+        let version = |text: &str| {
+            let value: serde_json::Value = serde_json::from_str(text).ok()?;
+            Some(value.get("schema")?.as_str()?.to_owned())
+        };
+        match text {
+            Err(message) => problems.extend(damaged(path, &message).problems),
+            Ok(text) if version(&text).as_deref().is_some_and(|version| version != SCHEMA) => {
+                let message = format!("is a digest of schema `{}`, and this program reads `{SCHEMA}`", version(&text).unwrap_or_default());
+                problems.push(Problem::new(place, message).hint("make the digest again from the log"));
+            }
+            Ok(text) => match serde_json::from_str::<Header>(&text) {
+                Err(error) => problems.extend(damaged(path, &error.to_string()).problems),
+                Ok(header) => {
+                    problems.extend(header.misfits(&place, scenario));
+                    headers.push(header);
+                }
+            },
+        }
+    }
+    if problems.is_empty() { Ok(headers) } else { Err(Error::from(problems)) }
+}
+
+/// Does not depend on the order of the shards.
+fn merged_fingerprint(headers: &[Header]) -> String {
+    let mut fingerprints: Vec<&str> = headers.iter().map(|header| header.facts.fingerprint.as_str()).collect();
+    fingerprints.sort_unstable();
+    format!("{:032x}", xxh3_128(fingerprints.join("\n").as_bytes()))
+}
+
+/// Digests that are being added up.
+struct Shards<'a> {
+    scenario: &'a Scenario,
+    frames: Vec<DataFrame>,
+}
+
+impl<'a> Shards<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        Self { scenario, frames: Vec::new() }
+    }
+
+    /// Names of key columns that hold text.
+    fn text_columns(&self) -> Vec<String> {
+        let segments = self.scenario.log.segments.iter().map(|name| segment_name(name));
+        [UNIT.to_owned()].into_iter().chain(segments).chain(self.scenario.log.item.iter().map(|_| ITEM.into())).collect()
+    }
+
+    /// Names of the columns that are added up.
+    fn value_columns(&self) -> Vec<(String, ColumnKind)> {
+        let metrics = self.scenario.metrics.iter().flat_map(|metric| {
+            layout::columns(metric).into_iter().map(|(part, kind)| (format!("{}.{part}", metric.name), kind))
+        });
+        [(ROWS.to_owned(), ColumnKind::Count), (COVERED.to_owned(), ColumnKind::Count)].into_iter().chain(metrics).collect()
+    }
+
+    fn read(&self, path: &Path) -> PolarsResult<DataFrame> {
+        let values = self.value_columns().into_iter().map(|(name, _)| name);
+        let names: BTreeSet<String> = self.text_columns().into_iter().chain([SLOT_START.into()]).chain(values).collect();
+        let frame = ParquetReader::new(File::open(path)?).with_columns(Some(names.into_iter().collect())).finish()?;
+        // Other engines may have written other types that mean the same.
+        let mut columns = vec![
+            frame.column(SLOT_START)?.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.cast(&DataType::Int64)?,
+        ];
+        for name in self.text_columns() {
+            columns.push(frame.column(&name)?.cast(&DataType::String)?);
+        }
+        for (name, kind) in self.value_columns() {
+            let dtype = match kind {
+                ColumnKind::Bins => DataType::List(Box::new(DataType::Int16)),
+                ColumnKind::Count | ColumnKind::Sum => DataType::Float64,
+            };
+            columns.push(frame.column(&name)?.cast(&dtype)?);
+        }
+        DataFrame::new(frame.height(), columns)
+    }
+
+    /// Refuses what no digest holds.
+    fn check(&self, frame: &DataFrame, first: i64, slots: u32) -> std::result::Result<(), String> {
+        let width = build::slot_micros(1, self.scenario.log.slot);
+        let range = first * width..(first + i64::from(slots)) * width;
+        let starts = guarded(|| Ok(frame.column(SLOT_START)?.i64()?.clone()))?;
+        if starts.iter().any(|start| start.is_none_or(|start| start % width != 0 || !range.contains(&start))) {
+            return Err(format!("`{SLOT_START}` is null, out of range, or not the start of a slot"));
+        }
+        if guarded(|| Ok(frame.column(UNIT)?.null_count()))? > 0 {
+            return Err(format!("`{UNIT}` is null"));
+        }
+        for (name, kind) in self.value_columns() {
+            if kind == ColumnKind::Bins {
+                continue;
+            }
+            let numbers = guarded(|| Ok(frame.column(&name)?.f64()?.clone()))?;
+            let fits = |number: f64| number.is_finite() && (kind == ColumnKind::Sum || number >= 0.0);
+            if numbers.iter().any(|number| !number.is_some_and(fits)) {
+                return Err(format!("`{name}` holds a value that is no sum"));
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> PolarsResult<Table> {
+        let mut frames = self.frames.iter();
+        let mut all = frames.next().cloned().unwrap_or_default();
+        for frame in frames {
+            all.vstack_mut(frame)?;
+        }
+        let width = build::slot_micros(1, self.scenario.log.slot);
+        let mut codes = Vec::new();
+        for name in self.text_columns() {
+            codes.push(Codes::of(all.column(&name)?.str()?.iter().map(|text| text.unwrap_or(NULL_NAME))));
+        }
+        let item = self.scenario.log.item.as_ref().and_then(|_| codes.pop());
+        let segments = codes.split_off(1);
+        let unit = codes.pop().unwrap_or_default();
+        let mut values = Vec::new();
+        for (name, kind) in self.value_columns() {
+            let column = all.column(&name)?;
+            values.push(match kind {
+                ColumnKind::Bins => Values::Bins(build::bin_lists(column)?),
+                ColumnKind::Count | ColumnKind::Sum => Values::Numbers(column.f64()?.into_no_null_iter().collect()),
+            });
+        }
+        let slot = all.column(SLOT_START)?.i64()?.into_no_null_iter().map(|start| start.div_euclid(width)).collect();
+        Ok(Table { slot, unit, segments, item, values })
+    }
+}

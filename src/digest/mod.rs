@@ -2,10 +2,38 @@
 
 pub mod bins;
 pub mod cells;
+
+mod layout;
+
+pub mod build;
 pub mod file;
 
+#[cfg(test)]
+mod tests;
+
 use crate::domain::quantity::{Moment, Seconds};
+use crate::error::Result;
+use crate::ingest::{self, Input};
+use crate::scenario::Scenario;
 use cells::Cells;
+
+/// Opens LOG, whether it is a log or digests, and gives its digest. `progress` hears the name of each step.
+///
+/// # Errors
+/// Every problem of the files, columns and rows.
+pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(&str)) -> Result<Digest> {
+    progress("checking");
+    match ingest::open(path, scenario)? {
+        Input::Log(log) => {
+            progress("digesting");
+            build::build(&log, scenario)
+        }
+        Input::Digest(paths) => {
+            progress("merging");
+            file::read(&paths, scenario)
+        }
+    }
+}
 
 /// All cells of a log, and what is known of the log as a whole.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,372 @@
+//! `TrafficLog` → `Digest`, on this machine.
+//!
+//! Sums must not depend on the order of rows or on threads, but adding floating-point numbers does. So each summand is
+//! first rounded to a multiple of a quantum, a power of two about 2⁴⁰ times smaller than the largest absolute value of
+//! its column, and multiples are added as integers, exactly. A sum is then off by at most half a quantum per request:
+//! 5·10⁻¹³ of the column's largest value, and nothing at all for 0/1 outcomes and whole numbers up to 2⁴⁰.
+
+use polars::prelude::*;
+
+use super::layout::{self, ColumnKind, Codes, NULL_NAME, Table, Values};
+use super::bins::BinLists;
+use super::{Digest, Facts};
+use crate::domain::metric::{Metric, MetricKind, Source};
+use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::version::Version;
+use crate::error::{Error, Result};
+use crate::ingest::engine::{Outcome, collect, guarded};
+use crate::ingest::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
+use crate::ingest::{TrafficLog, values};
+use crate::scenario::Scenario;
+
+const MICROS: i64 = 1_000_000;
+
+/// Digests a log: one pass over its rows.
+///
+/// Of requests with the same id the earliest is kept, where the scenario says so; at the same time stamp the one that
+/// is smallest in the order of unit, item, segments and values. So the order of rows does not matter here either.
+///
+/// # Errors
+/// When the log can no longer be read, or is too large for a digest.
+pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
+    // The bytes are read in the shade of the query, which is bound by the processor.
+    let (fingerprint, frame) = std::thread::scope(|scope| {
+        let fingerprint = scope.spawn(|| log.fingerprint());
+        let frame = cells(log, scenario);
+        (fingerprint.join().expect("hashing a file does not panic"), frame)
+    });
+    let failed = |message: String| Error::at(log.place(), format!("cannot be read: {message}"));
+    let frame = frame.map_err(failed)?;
+    let plan = Plan::of(log, scenario);
+    let (table, times) = guarded(|| table(&frame, scenario, &plan)).map_err(failed)?;
+    let rows: f64 = match &table.values[0] {
+        Values::Numbers(rows) => rows.iter().sum(),
+        Values::Bins(_) => unreachable!("a table begins with the numbers of requests"),
+    };
+    let findings = log.findings();
+    let facts = Facts {
+        rows: rows as u64,
+        start: times.0,
+        end: times.1,
+        fingerprint: fingerprint?,
+        excluded_null_unit: findings.null_unit,
+        excluded_timestamp: findings.bad_time,
+        excluded_duplicate: findings.rows - findings.null_unit - findings.bad_time - rows as u64,
+    };
+    let slot = scenario.log.slot;
+    let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
+    let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, log.place())?;
+    Ok(Digest {
+        facts,
+        slot,
+        first: Moment(first * slot.0),
+        slots,
+        units: assembled.units,
+        segments: assembled.segments,
+        items: assembled.items,
+        cells: assembled.cells,
+    })
+}
+
+/// The GROUP BY.
+fn cells(log: &TrafficLog, scenario: &Scenario) -> Outcome<DataFrame> {
+    let rows = log.usable_rows()?;
+    let rows = match &log.findings().duplicates {
+        Some(duplicates) => without_repeats(&rows, duplicates, log.columns())?,
+        None => rows,
+    };
+    let plan = Plan::of(log, scenario);
+    collect(
+        rows.with_columns([plan.covered])
+            .with_columns(plan.present)
+            .with_columns(plan.masked)
+            .with_columns(plan.features)
+            .group_by(plan.keys)
+            .agg(plan.sums),
+    )
+}
+
+/// Only the few requests that occur more than once are sorted; all others stream by.
+fn without_repeats(rows: &LazyFrame, duplicates: &DataFrame, columns: &Columns) -> Outcome<LazyFrame> {
+    let ids = || duplicates.clone().lazy().select([col(REQUEST)]);
+    let join = |kind| rows.clone().join(ids(), [col(REQUEST)], [col(REQUEST)], JoinArgs::new(kind));
+    let mut order = vec![REQUEST.to_owned(), TIME.to_owned(), UNIT.to_owned()];
+    order.extend(columns.item.iter().map(|_| ITEM.to_owned()));
+    order.extend((0..columns.segments.len()).map(schema::segment));
+    order.extend((0..columns.values.len()).map(schema::value));
+    let read: Vec<Expr> = order.iter().map(col).collect();
+    let repeated = collect(join(JoinType::Semi).select(read.clone()))?;
+    guarded(|| {
+        let first = repeated.sort(order, SortMultipleOptions::default())?.lazy().filter(col(REQUEST).is_first_distinct());
+        concat([join(JoinType::Anti).select(read), first], UnionArgs::default())
+    })
+}
+
+/// How one column of the table comes out of the GROUP BY.
+struct Output {
+    /// Of the aggregate.
+    name: String,
+    kind: ColumnKind,
+    /// What one unit of an integer sum is worth.
+    quantum: f64,
+}
+
+/// The expressions of the GROUP BY, step by step, each on the columns of the step before.
+struct Plan<'a> {
+    columns: &'a Columns,
+    peaks: &'a [f64],
+    /// Bits of a summand, so that the sum over all rows fits 63.
+    bits: i32,
+    covered: Expr,
+    present: Vec<Expr>,
+    masked: Vec<Expr>,
+    features: Vec<Expr>,
+    keys: Vec<Expr>,
+    sums: Vec<Expr>,
+    outputs: Vec<Output>,
+}
+
+const COVERED: &str = "covered";
+const SLOT: &str = "slot";
+const START: &str = "start";
+const END: &str = "end";
+const ROWS: &str = "rows";
+
+impl<'a> Plan<'a> {
+    fn of(log: &'a TrafficLog, scenario: &Scenario) -> Self {
+        let columns = log.columns();
+        let named = |name: String| col(&name).fill_null(lit(NULL_NAME)).alias(&name);
+        let mut keys = vec![col(UNIT), values::slots(col(TIME), scenario.log.slot.0 * MICROS).alias(SLOT)];
+        keys.extend((0..columns.segments.len()).map(|index| named(schema::segment(index))));
+        keys.extend(columns.item.iter().map(|_| named(ITEM.to_owned())));
+        let mut plan = Self {
+            columns,
+            peaks: &log.findings().peaks,
+            bits: (62 - i32::try_from(log.findings().rows.ilog2()).expect("a logarithm is small")).min(40),
+            covered: covered(scenario, columns).alias(COVERED),
+            present: Vec::new(),
+            masked: Vec::new(),
+            features: Vec::new(),
+            keys,
+            sums: vec![len().alias(ROWS), col(TIME).min().alias(START), col(TIME).max().alias(END)],
+            outputs: vec![Output { name: ROWS.into(), kind: ColumnKind::Count, quantum: 1.0 }],
+        };
+        plan.count(COVERED);
+        for (index, metric) in scenario.metrics.iter().enumerate() {
+            match &metric.kind {
+                MetricKind::Quantile { column, .. } => {
+                    for version in Version::BOTH {
+                        plan.add_bins(index, version, column.get(version));
+                    }
+                }
+                _ => plan.add_sums(index, metric),
+            }
+        }
+        plan
+    }
+
+    fn value(&self, column: &str) -> Expr {
+        col(schema::value(self.columns.value_index(column)))
+    }
+
+    fn peak(&self, column: &str) -> f64 {
+        self.peaks[self.columns.value_index(column)]
+    }
+
+    fn count(&mut self, name: &str) {
+        self.sums.push(col(name).sum());
+        self.outputs.push(Output { name: name.to_owned(), kind: ColumnKind::Count, quantum: 1.0 });
+    }
+
+    /// Adds the sum of `number` as integer multiples of a quantum. `peak` bounds it.
+    fn sum(&mut self, name: String, number: Expr, peak: f64, convert: fn(f64) -> f64) {
+        let quantum = quantum(peak, self.bits);
+        let multiple = move |x: f64| (convert(x) / quantum).round_ties_even() as i64;
+        self.features.push(values::whole_numbers(number, multiple).alias(&name));
+        self.sums.push(col(&name).sum());
+        self.outputs.push(Output { name, kind: ColumnKind::Sum, quantum });
+    }
+
+    /// The sum is already there under another name.
+    fn same(&mut self, name: &str) {
+        let quantum = self.outputs.iter().find(|output| output.name == name).map_or(1.0, |output| output.quantum);
+        self.outputs.push(Output { name: name.to_owned(), kind: ColumnKind::Sum, quantum });
+    }
+
+    fn add_bins(&mut self, index: usize, version: Version, column: &str) {
+        let name = format!("{index} {} bins", version.name());
+        let value = when(col(COVERED)).then(self.value(column)).otherwise(lit(NULL));
+        self.features.push(values::bins(value).alias(&name));
+        // The order within a cell is made when the digest is assembled.
+        self.sums.push(col(&name).implode(false));
+        self.outputs.push(Output { name, kind: ColumnKind::Bins, quantum: 1.0 });
+    }
+
+    fn add_sums(&mut self, index: usize, metric: &Metric) {
+        let name = |version: Version, part: &str| format!("{index} {} {part}", version.name());
+        for version in Version::BOTH {
+            let numerator = self.numerator(metric, version);
+            let denominator = match &metric.kind {
+                MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version)),
+                _ => None,
+            };
+            // Columns that must be measured for the request to count.
+            let mut present = col(COVERED);
+            for (value, _) in numerator.iter().chain(&denominator) {
+                present = present.and(value.clone().is_not_null());
+            }
+            let n = name(version, "n");
+            self.present.push(present.alias(&n));
+            self.count(&n);
+            let masked = |value: Expr| when(col(&n)).then(value).otherwise(lit(NULL));
+            let (value, peak) = numerator.clone().unwrap_or_else(|| (lit(1.0), 1.0));
+            let (num, x) = (name(version, "num"), name(version, "x"));
+            self.masked.push(masked(value).alias(&x));
+            self.sum(num.clone(), col(&x), peak, |x| x);
+            let zero_or_one = numerator.is_none() || is_indicator(metric);
+            if zero_or_one {
+                self.same(&num);
+            } else {
+                self.sum(name(version, "num2"), col(&x), peak * peak, |x| x * x);
+            }
+            if let Some((value, den_peak)) = denominator {
+                let d = name(version, "d");
+                self.masked.push(masked(value).alias(&d));
+                self.sum(name(version, "den"), col(&d), den_peak, |x| x);
+                self.sum(name(version, "den2"), col(&d), den_peak * den_peak, |x| x * x);
+                self.sum(name(version, "numden"), col(&x) * col(&d), peak * den_peak, |x| x);
+            }
+        }
+        self.add_paired(index, metric);
+    }
+
+    fn add_paired(&mut self, index: usize, metric: &Metric) {
+        let name = |version: Version, part: &str| format!("{index} {} {part}", version.name());
+        let [stable, candidate] = Version::BOTH.map(|version| col(name(version, "n")));
+        let n = format!("{index} paired n");
+        self.masked.push(stable.and(candidate).alias(&n));
+        self.count(&n);
+        let in_pair = |column: String| when(col(&n)).then(col(column)).otherwise(lit(NULL));
+        for version in Version::BOTH {
+            let peak = self.numerator(metric, version).map_or(1.0, |(_, peak)| peak);
+            self.sum(name(version, "paired num"), in_pair(name(version, "x")), peak, |x| x);
+        }
+        let MetricKind::Ratio { denominator, .. } = &metric.kind else { return };
+        if Version::BOTH.iter().all(|&version| !layout::has_denominator(metric, version)) {
+            return;
+        }
+        for version in Version::BOTH {
+            match self.source(denominator.get(version)) {
+                Some((_, peak)) => self.sum(name(version, "paired den"), in_pair(name(version, "d")), peak, |x| x),
+                None => self.same(&n),
+            }
+        }
+    }
+
+    /// The value of a source and the bound of its absolute value; `None` is 1 for each request.
+    fn source(&self, source: &Source) -> Option<(Expr, f64)> {
+        match source {
+            Source::Column(column) => Some((self.value(column), self.peak(column))),
+            Source::Requests => None,
+        }
+    }
+
+    fn numerator(&self, metric: &Metric, version: Version) -> Option<(Expr, f64)> {
+        match &metric.kind {
+            MetricKind::Mean { column } | MetricKind::Proportion { column, over: None } => {
+                let column = column.get(version);
+                Some((self.value(column), self.peak(column)))
+            }
+            MetricKind::Proportion { column, over: Some(over) } => {
+                Some((self.value(column.get(version)).gt(lit(*over)).cast(DataType::Float64), 1.0))
+            }
+            MetricKind::Ratio { numerator, .. } => self.source(numerator.get(version)),
+            MetricKind::Quantile { .. } => unreachable!("quantiles have bins"),
+        }
+    }
+}
+
+fn is_indicator(metric: &Metric) -> bool {
+    matches!(metric.kind, MetricKind::Proportion { over: Some(_), .. })
+}
+
+/// A power of two such that a number up to `peak` is a multiple of `bits` bits.
+fn quantum(peak: f64, bits: i32) -> f64 {
+    if peak <= 0.0 {
+        return 1.0;
+    }
+    // Peaks end at 1e100, and products of two at 1e200; the lower bound keeps the quantum's inverse finite.
+    let exponent = (peak.log2().ceil() as i32 - bits).max(-1000);
+    2_f64.powi(exponent)
+}
+
+/// Whether any candidate column that a metric reads is measured; without one every request counts.
+fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
+    let mut names: Vec<&str> = Vec::new();
+    for metric in &scenario.metrics {
+        match &metric.kind {
+            MetricKind::Mean { column } | MetricKind::Proportion { column, .. } | MetricKind::Quantile { column, .. } => {
+                names.push(&column.candidate);
+            }
+            MetricKind::Ratio { numerator, denominator } => {
+                for source in [&numerator.candidate, &denominator.candidate] {
+                    names.extend(if let Source::Column(column) = source { Some(column.as_str()) } else { None });
+                }
+            }
+        }
+    }
+    let measured = names.into_iter().map(|name| col(schema::value(columns.value_index(name))).is_not_null());
+    measured.reduce(Expr::or).unwrap_or_else(|| col(UNIT).is_not_null())
+}
+
+/// The result of the GROUP BY as a table, with the first and the last time stamp.
+fn table(frame: &DataFrame, scenario: &Scenario, plan: &Plan) -> PolarsResult<(Table, (Moment, Moment))> {
+    let codes = |name: &str| Ok::<_, PolarsError>(Codes::of(frame.column(name)?.str()?.iter().map(Option::unwrap_or_default)));
+    let second = |micros: Option<i64>| Moment(micros.unwrap_or_default().div_euclid(MICROS));
+    let start = second(frame.column(START)?.i64()?.min());
+    let end = second(frame.column(END)?.i64()?.max());
+    let slot: Vec<i64> = frame.column(SLOT)?.i64()?.into_no_null_iter().collect();
+    let segments = (0..scenario.log.segments.len()).map(|index| codes(&schema::segment(index)));
+    let mut values = Vec::with_capacity(plan.outputs.len());
+    for output in &plan.outputs {
+        let column = frame.column(&output.name)?;
+        values.push(match output.kind {
+            ColumnKind::Bins => Values::Bins(bin_lists(column)?),
+            ColumnKind::Count | ColumnKind::Sum => {
+                let integers = column.cast(&DataType::Int64)?;
+                Values::Numbers(integers.i64()?.iter().map(|sum| sum.unwrap_or(0) as f64 * output.quantum).collect())
+            }
+        });
+    }
+    let item = scenario.log.item.as_ref().map(|_| codes(ITEM)).transpose()?;
+    let table = Table { slot, unit: codes(UNIT)?, segments: segments.collect::<PolarsResult<_>>()?, item, values };
+    Ok((table, (start, end)))
+}
+
+/// A column of lists; a null is no request.
+pub(super) fn bin_lists(column: &Column) -> PolarsResult<BinLists> {
+    let lists = column.list()?;
+    let mut offsets = Vec::with_capacity(lists.len() + 1);
+    let mut bins = Vec::new();
+    offsets.push(0);
+    for chunk in lists.downcast_iter() {
+        let inner = Series::try_from((PlSmallStr::EMPTY, chunk.values().clone()))?.cast(&DataType::Int16)?;
+        let inner: Vec<Option<i16>> = inner.i16()?.iter().collect();
+        let validity = chunk.validity();
+        for (index, window) in chunk.offsets().buffer().windows(2).enumerate() {
+            if validity.is_none_or(|bits| bits.get_bit(index)) {
+                let (from, to) = (usize::try_from(window[0]), usize::try_from(window[1]));
+                let (from, to) = (from.expect("offsets grow from 0"), to.expect("offsets grow from 0"));
+                bins.extend(inner[from..to].iter().flatten());
+            }
+            let end = u32::try_from(bins.len());
+            offsets.push(end.map_err(|_| polars_err!(ComputeError: "more than 4,294,967,295 measured requests"))?);
+        }
+    }
+    Ok(BinLists { offsets, bins })
+}
+
+/// Start of a slot in microseconds since 1970.
+pub(super) fn slot_micros(slot: i64, width: Seconds) -> i64 {
+    slot * width.0 * MICROS
+}

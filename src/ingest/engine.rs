@@ -1,0 +1,80 @@
+//! Calls into the query engine: a hostile file gives a message, whether the engine returns an error or panics.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use polars::prelude::{DataFrame, Engine, LazyFrame, PolarsResult};
+
+/// What a failing call says, on one line.
+pub(crate) type Outcome<T> = std::result::Result<T, String>;
+
+/// Number of guarded calls under way, in any thread.
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`; neither its error nor its panic reaches the terminal.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> PolarsResult<T>) -> Outcome<T> {
+    silence_guarded_panics();
+    GUARDED.fetch_add(1, Ordering::SeqCst);
+    let outer = HERE.replace(true);
+    // What `work` holds is dropped on a panic, so that nothing half-changed is seen afterwards.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    HERE.set(outer);
+    GUARDED.fetch_sub(1, Ordering::SeqCst);
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(first_line(&error.to_string())),
+        Err(panic) => Err(first_line(&panic_text(panic.as_ref()))),
+    }
+}
+
+/// Runs a query on the streaming engine.
+pub(crate) fn collect(frame: LazyFrame) -> Outcome<DataFrame> {
+    guarded(|| Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single()))
+}
+
+/// The message of a panic in a guarded call is returned, and so must not be printed as well. The hook is set once for
+/// the whole process, because the engine panics in worker threads of its own.
+fn silence_guarded_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let worker = std::thread::current()
+                .name()
+                .is_some_and(|name| ["polars", "async-executor", "tokio"].iter().any(|kind| name.starts_with(kind)));
+            let silent = HERE.get() || (worker && GUARDED.load(Ordering::SeqCst) > 0);
+            if !silent {
+                print(info);
+            }
+        }));
+    });
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the engine gave up").to_owned()
+}
+
+/// The rest of an engine's message is advice on its own options.
+fn first_line(message: &str) -> String {
+    let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown reason").trim();
+    line.trim_end_matches(['.', ':']).chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_message() {
+        let outcome = guarded::<()>(|| panic!("byte {} is missing\nsecond line", 7));
+        assert_eq!(outcome, Err("byte 7 is missing".into()));
+    }
+}

@@ -1,0 +1,493 @@
+//! Columns of the log: what each is for, whether it fits, and how its values are read. Their names are known here and
+//! nowhere later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead as _;
+
+use polars::io::HiveOptions;
+use polars::prelude::*;
+
+use super::engine::guarded;
+use super::files::{Files, Format, LogFile};
+use super::values;
+use crate::domain::metric::{Metric, MetricKind, Source};
+use crate::domain::version::Version;
+use crate::error::{Error, Problem, Result};
+use crate::scenario::Scenario;
+
+/// Names of the checked columns; the log's own names end here.
+pub(crate) const UNIT: &str = "unit";
+pub(crate) const TIME: &str = "time";
+pub(crate) const REQUEST: &str = "request";
+pub(crate) const ITEM: &str = "item";
+pub(crate) const ROW: &str = "row";
+/// Whether the time stamp is text that is none.
+pub(crate) const TIME_UNPARSED: &str = "time unparsed";
+
+/// Name of a checked segment column.
+pub(crate) fn segment(index: usize) -> String {
+    format!("segment {index}")
+}
+
+/// Name of a checked value column.
+pub(crate) fn value(index: usize) -> String {
+    format!("value {index}")
+}
+
+/// Whether the value is text that is no number.
+pub(crate) fn unparsed(index: usize) -> String {
+    format!("value {index} unparsed")
+}
+
+/// The text of a value, where it arrived as text.
+pub(crate) fn raw(name: &str) -> String {
+    format!("{name} raw")
+}
+
+/// A column that metrics read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ValueColumn {
+    pub(crate) name: String,
+    /// The scenario's key that names it first.
+    pub(crate) key: String,
+    /// Whether each metric that reads it is a share of 0/1 outcomes, which may be boolean.
+    pub(crate) boolean: bool,
+    /// The metric that needs 0 or more.
+    pub(crate) not_negative: Option<String>,
+    /// The metric that needs 0 to 1.
+    pub(crate) share: Option<String>,
+}
+
+/// What the scenario needs of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Columns {
+    pub(crate) timestamp: String,
+    pub(crate) unit: String,
+    pub(crate) request: Option<String>,
+    pub(crate) item: Option<String>,
+    pub(crate) segments: Vec<String>,
+    pub(crate) values: Vec<ValueColumn>,
+}
+
+/// What a column must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Time,
+    /// Unit, request, item.
+    Identifier,
+    Segment,
+    Number {
+        boolean: bool,
+    },
+}
+
+impl Columns {
+    /// The columns that a scenario names.
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        let mut columns = Self {
+            timestamp: scenario.log.timestamp.clone(),
+            unit: scenario.assignment.unit.clone(),
+            request: scenario.log.request.clone(),
+            item: scenario.log.item.clone(),
+            segments: scenario.log.segments.clone(),
+            values: Vec::new(),
+        };
+        for metric in &scenario.metrics {
+            columns.add_metric(metric);
+        }
+        columns
+    }
+
+    fn add_metric(&mut self, metric: &Metric) {
+        let key = |part: &str| format!("metrics.{}.{part}", metric.name);
+        let cost = metric.unit.as_deref() == Some("usd");
+        for version in Version::BOTH {
+            match &metric.kind {
+                MetricKind::Mean { column } => self.add(column.get(version), key("column"), false, cost, false),
+                MetricKind::Proportion { column, over: None } => {
+                    self.add(column.get(version), key("column"), true, false, true);
+                }
+                MetricKind::Proportion { column, over: Some(_) } => {
+                    self.add(column.get(version), key("column"), false, false, false);
+                }
+                MetricKind::Quantile { column, .. } => {
+                    self.add(column.get(version), key("column"), false, true, false);
+                }
+                MetricKind::Ratio { numerator, denominator } => {
+                    if let Source::Column(column) = numerator.get(version) {
+                        self.add(column, key("numerator"), false, cost, false);
+                    }
+                    if let Source::Column(column) = denominator.get(version) {
+                        self.add(column, key("denominator"), false, true, false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str, key: String, boolean: bool, not_negative: bool, share: bool) {
+        let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
+        let index = self.values.iter().position(|column| column.name == name).unwrap_or_else(|| {
+            self.values.push(ValueColumn { name: name.to_owned(), key, boolean, not_negative: None, share: None });
+            self.values.len() - 1
+        });
+        let column = &mut self.values[index];
+        column.boolean &= boolean;
+        if not_negative {
+            column.not_negative.get_or_insert(metric.clone());
+        }
+        if share {
+            column.share.get_or_insert(metric);
+        }
+    }
+
+    /// Index of a value column.
+    pub(crate) fn value_index(&self, name: &str) -> usize {
+        self.values.iter().position(|column| column.name == name).expect("every metric's columns were added")
+    }
+
+    /// Every need: column, the scenario's key that names it, what it must hold.
+    fn needs(&self) -> Vec<(&str, String, Want)> {
+        let mut needs = vec![
+            (self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time),
+            (self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier),
+        ];
+        needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
+        needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
+        needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
+        needs.extend(self.values.iter().map(|column| {
+            (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })
+        }));
+        needs
+    }
+
+    fn names(&self) -> BTreeSet<&str> {
+        self.needs().into_iter().map(|(name, ..)| name).collect()
+    }
+}
+
+/// Files that are read by one scan: of one schema, and of one partition as far as the scenario uses it.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) files: Vec<LogFile>,
+    format: Format,
+    schema: SchemaRef,
+    partition: BTreeMap<String, Option<String>>,
+}
+
+/// Where a column's values come from.
+enum Origin {
+    /// The file, with its type.
+    Typed(Expr, DataType),
+    /// The file or a directory's name, as text to be parsed.
+    Text(Expr),
+}
+
+impl Part {
+    fn origin(&self, name: &str) -> Option<Origin> {
+        if let Some(dtype) = self.schema.get(name) {
+            // `col` would read a name such as `^a.*$` as a pattern.
+            let column = Expr::Column(name.into());
+            return Some(match self.format.is_text() {
+                true => Origin::Text(column),
+                false => Origin::Typed(column, dtype.clone()),
+            });
+        }
+        let text = self.partition.get(name)?;
+        Some(Origin::Text(text.as_ref().map_or_else(|| lit(NULL).cast(DataType::String), |text| lit(text.clone()))))
+    }
+
+    fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.schema.iter_names().map(PlSmallStr::as_str).chain(self.partition.keys().map(String::as_str))
+    }
+
+    /// The same rows, file by file.
+    pub(crate) fn single_files(&self) -> impl Iterator<Item = Self> {
+        self.files.iter().map(|file| Self { files: vec![file.clone()], ..self.clone() })
+    }
+
+    fn scan(&self) -> PolarsResult<LazyFrame> {
+        let paths = |escape: bool| -> PolarsResult<ScanSources> {
+            let paths: PolarsResult<Vec<PlRefPath>> = self
+                .files
+                .iter()
+                .map(|file| {
+                    let path = PlRefPath::try_from_path(&file.path)?;
+                    Ok(if escape { PlRefPath::new(escaped(path.as_str())) } else { path })
+                })
+                .collect();
+            Ok(ScanSources::Paths(paths?.into_iter().collect()))
+        };
+        match self.format {
+            Format::Parquet => {
+                let args =
+                    ScanArgsParquet { hive_options: HiveOptions::new_disabled(), glob: false, ..Default::default() };
+                LazyFrame::scan_parquet_sources(paths(false)?, args)
+            }
+            Format::Ipc => {
+                let args =
+                    UnifiedScanArgs { hive_options: HiveOptions::new_disabled(), glob: false, ..Default::default() };
+                LazyFrame::scan_ipc_sources(paths(false)?, IpcScanOptions::default(), args)
+            }
+            Format::Csv => csv(paths(false)?),
+            // This reader always expands patterns.
+            Format::Ndjson => {
+                LazyJsonLineReader::new_with_sources(paths(true)?).with_schema(Some(self.schema.clone())).finish()
+            }
+        }
+    }
+
+    /// The rows with checked names and types, one row number per file's row if `rows`.
+    pub(crate) fn frame(&self, columns: &Columns, rows: bool) -> PolarsResult<LazyFrame> {
+        let mut scan = self.scan()?;
+        let mut raws = Vec::new();
+        if rows {
+            scan = scan.with_row_index(ROW_OF_FILE, Some(1));
+            raws.push(col(ROW_OF_FILE).alias(ROW));
+        }
+        let mut parsed = Vec::new();
+        let mut flags = Vec::new();
+        let mut add = |source: &str, name: &str, read: &dyn Fn(Expr, bool) -> Expr, flag: Option<&str>| {
+            let (column, is_text) = match self.origin(source) {
+                Some(Origin::Typed(column, dtype)) => (column, dtype == DataType::String),
+                Some(Origin::Text(column)) => (column, true),
+                None => (lit(NULL).cast(DataType::String), true),
+            };
+            let raw_name = raw(name);
+            raws.push(column.alias(&raw_name));
+            parsed.push(read(col(&raw_name), is_text).alias(name));
+            if let Some(flag) = flag {
+                let failed = if is_text { col(&raw_name).is_not_null().and(col(name).is_null()) } else { lit(false) };
+                flags.push(failed.alias(flag));
+            }
+        };
+        let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
+        add(&columns.unit, UNIT, &text, None);
+        for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
+            if let Some(column) = column {
+                add(column, name, &text, None);
+            }
+        }
+        for (index, column) in columns.segments.iter().enumerate() {
+            add(column, &segment(index), &text, None);
+        }
+        let is_null = matches!(self.origin(&columns.timestamp), Some(Origin::Typed(_, DataType::Null)));
+        let time = |column: Expr, is_text: bool| {
+            if is_text {
+                values::times_from_text(column)
+            } else if is_null {
+                column.cast(DataType::Int64)
+            } else {
+                column.cast(DataType::Datetime(TimeUnit::Microseconds, None)).cast(DataType::Int64)
+            }
+        };
+        add(&columns.timestamp, TIME, &time, Some(TIME_UNPARSED));
+        for (index, column) in columns.values.iter().enumerate() {
+            let number = |expression: Expr, is_text: bool| {
+                if is_text {
+                    values::numbers_from_text(expression, column.boolean)
+                } else {
+                    expression.cast(DataType::Float64)
+                }
+            };
+            add(&column.name, &value(index), &number, Some(&unparsed(index)));
+        }
+        Ok(scan.select(raws).with_columns(parsed).with_columns(flags))
+    }
+}
+
+/// A name that no log will use; the log's own columns stand beside it for a moment.
+const ROW_OF_FILE: &str = "\u{1}row of the file";
+
+fn csv(sources: ScanSources) -> PolarsResult<LazyFrame> {
+    // Without rows to infer types from, every column is text.
+    LazyCsvReader::new_with_sources(sources).with_infer_schema_length(Some(0)).with_glob(false).finish()
+}
+
+/// The path as a pattern that matches only itself.
+fn escaped(path: &str) -> String {
+    path.chars().fold(String::new(), |mut pattern, character| {
+        match character {
+            '*' | '?' | '[' | ']' => pattern.extend(['[', character, ']']),
+            other => pattern.push(other),
+        }
+        pattern
+    })
+}
+
+/// Reads the schema of every file, and groups files that one scan can read.
+pub(crate) fn parts(files: &Files, columns: &Columns) -> Result<Vec<Part>> {
+    let names = columns.names();
+    let mut problems = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
+    let mut keys = BTreeSet::new();
+    for file in &files.files {
+        let partition: BTreeMap<_, _> =
+            file.partition.iter().filter(|(key, _)| names.contains(key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let schema = match file_schema(file, files.format, &names, &mut keys) {
+            Ok(schema) => schema,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        match parts.last_mut() {
+            Some(part) if *part.schema == *schema && part.partition == partition => part.files.push(file.clone()),
+            _ => parts.push(Part { files: vec![file.clone()], format: files.format, schema, partition }),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::from(problems));
+    }
+    if files.format == Format::Ndjson {
+        // A key may be left out of a row, or of all rows of a file, but not of the whole log.
+        let schema = Arc::new(keys.into_iter().map(|key| Field::new(key.into(), DataType::String)).collect::<Schema>());
+        for part in &mut parts {
+            part.schema = schema.clone();
+        }
+    }
+    Ok(parts)
+}
+
+/// What to do about a file that cannot be read.
+pub(crate) fn broken(file: &LogFile, message: &str) -> Problem {
+    Problem::new(file.place(), format!("cannot be read: {message}"))
+        .hint("the file may be cut short or damaged; write or copy it again")
+}
+
+fn file_schema(
+    file: &LogFile,
+    format: Format,
+    names: &BTreeSet<&str>,
+    keys: &mut BTreeSet<String>,
+) -> std::result::Result<SchemaRef, Problem> {
+    if std::fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(Problem::new(file.place(), "the file is empty"));
+    }
+    if format == Format::Ndjson {
+        ndjson_keys(file, names, keys)?;
+        return Ok(Arc::default());
+    }
+    let part = Part { files: vec![file.clone()], format, schema: Arc::default(), partition: BTreeMap::new() };
+    guarded(|| part.scan()?.collect_schema()).map_err(|message| broken(file, &message))
+}
+
+/// Collects the keys of a file's objects, up to the line at which all names that are needed have been seen.
+fn ndjson_keys(file: &LogFile, names: &BTreeSet<&str>, keys: &mut BTreeSet<String>) -> std::result::Result<(), Problem> {
+    let unreadable = |error: std::io::Error| broken(file, &error.to_string());
+    let reader = std::io::BufReader::new(std::fs::File::open(&file.path).map_err(unreadable)?);
+    for (index, line) in reader.lines().enumerate() {
+        let line = line.map_err(unreadable)?;
+        let line = line.trim_start_matches('\u{feff}').trim();
+        if line.is_empty() {
+            continue;
+        }
+        let object: BTreeMap<String, serde::de::IgnoredAny> = serde_json::from_str(line).map_err(|_| {
+            Problem::new(format!("{}:{}", file.place(), index + 1), "the line is not a JSON object")
+                .hint("write one JSON object per line, without commas or brackets around them")
+        })?;
+        keys.extend(object.into_keys());
+        if names.iter().all(|name| keys.contains(*name)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Columns that are missing or of a type that cannot be used: all of them.
+pub(crate) fn problems(parts: &[Part], columns: &Columns) -> Vec<Problem> {
+    let mut missing = Vec::new();
+    let mut wrong = Vec::new();
+    for (name, key, want) in columns.needs() {
+        let Some(part) = parts.iter().find(|part| part.origin(name).is_none()) else {
+            let found = parts.iter().find_map(|part| {
+                let Some(Origin::Typed(_, dtype)) = part.origin(name) else { return None };
+                let (message, hint) = mismatch(&dtype, want, &key)?;
+                Some(Problem::new(format!("{}: column `{name}`", part.files[0].place()), message).hint(hint))
+            });
+            wrong.extend(found);
+            continue;
+        };
+        missing.push((part, name, key));
+    }
+    let last = missing.len().saturating_sub(1);
+    let missing = missing.into_iter().enumerate().map(|(index, (part, name, key))| {
+        let known: Vec<&str> = part.column_names().collect();
+        let mut hint = closest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        if index == last {
+            hint.push_str(&listed(&known));
+        }
+        let problem = Problem::new(
+            format!("{}: column `{name}`", part.files[0].place()),
+            format!("does not exist, but the scenario names it in `{key}`"),
+        );
+        if hint.is_empty() { problem } else { problem.hint(hint.trim_end()) }
+    });
+    missing.chain(wrong).collect()
+}
+
+/// A name that could have been meant.
+fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn listed(known: &[&str]) -> String {
+    const MOST: usize = 40;
+    if known.is_empty() {
+        return "the log has no columns".into();
+    }
+    let shown: Vec<String> = known.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let more = if known.len() > MOST { format!(" and {} more", known.len() - MOST) } else { String::new() };
+    format!("the log has the columns {}{more}", shown.join(", "))
+}
+
+/// What is wrong with a type, and what to do; `None` if nothing is.
+fn mismatch(dtype: &DataType, want: Want, key: &str) -> Option<(String, String)> {
+    let is_text = matches!(dtype, DataType::String | DataType::Categorical(..) | DataType::Enum(..) | DataType::Null);
+    let is_number = dtype.is_primitive_numeric() || dtype.is_decimal();
+    let is_time = matches!(dtype, DataType::Datetime(..) | DataType::Date);
+    let (fits, need, hint) = match want {
+        Want::Time => (
+            is_time || matches!(dtype, DataType::String | DataType::Null),
+            "a time stamp",
+            if dtype.is_integer() {
+                "store a number of seconds or milliseconds as a time stamp type, so that its unit is certain"
+            } else {
+                "use a date-and-time type or ISO 8601 text, such as `2025-03-03T09:00:00Z`"
+            },
+        ),
+        Want::Identifier => (is_text || dtype.is_integer(), "text or integers", "store ids as text or integers"),
+        Want::Segment => (
+            is_text || dtype.is_integer() || dtype.is_bool(),
+            "text, integers or booleans",
+            "put numbers into a few named classes, and store those as text",
+        ),
+        Want::Number { boolean } => (
+            is_number || *dtype == DataType::Null || (boolean && dtype.is_bool()),
+            if boolean { "booleans or numbers" } else { "numbers" },
+            if dtype.is_bool() {
+                "use `kind = \"proportion\"` for a yes-or-no outcome, or store it as 0 and 1"
+            } else {
+                "store the values as numbers; a value that was not measured is null"
+            },
+        ),
+    };
+    (!fits).then(|| (format!("holds {}, and `{key}` needs {need}", kind_of(dtype)), hint.to_owned()))
+}
+
+fn kind_of(dtype: &DataType) -> String {
+    match dtype {
+        DataType::String | DataType::Categorical(..) | DataType::Enum(..) => "text".into(),
+        DataType::Boolean => "booleans".into(),
+        DataType::Datetime(..) => "time stamps".into(),
+        DataType::Date => "dates".into(),
+        dtype if dtype.is_integer() => "integers".into(),
+        dtype if dtype.is_float() || dtype.is_decimal() => "numbers with decimals".into(),
+        other => format!("values of type {other}"),
+    }
+}

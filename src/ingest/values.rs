@@ -1,0 +1,124 @@
+//! Text to time stamps and numbers, column by column.
+
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::TimeZone;
+use polars::prelude::arity::{unary_elementwise, unary_elementwise_values};
+use polars::prelude::*;
+
+/// Microseconds since 1970-01-01 UTC of ISO 8601 text; without an offset it is UTC.
+pub(crate) fn micros(text: &str) -> Option<i64> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    let text = text.trim();
+    let timestamp = if text.ends_with(']') {
+        PARSER.parse_zoned(text).ok()?.timestamp()
+    } else {
+        PARSER
+            .parse_timestamp(text)
+            .or_else(|_| PARSER.parse_datetime(text)?.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()))
+            .ok()?
+    };
+    Some(timestamp.as_microsecond())
+}
+
+/// A number as text; `true` and `false` are 1 and 0 where `boolean` allows it.
+pub(crate) fn number(text: &str, boolean: bool) -> Option<f64> {
+    let text = text.trim();
+    if boolean && text.eq_ignore_ascii_case("true") {
+        return Some(1.0);
+    }
+    if boolean && text.eq_ignore_ascii_case("false") {
+        return Some(0.0);
+    }
+    text.parse().ok()
+}
+
+/// Time stamps of a text column; null where unparsable.
+pub(crate) fn times_from_text(column: Expr) -> Expr {
+    column.map(
+        |column| {
+            let parsed: Int64Chunked = unary_elementwise(column.str()?, |text| text.and_then(micros));
+            Ok(parsed.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
+    )
+}
+
+/// Numbers of a text column; null where unparsable.
+pub(crate) fn numbers_from_text(column: Expr, boolean: bool) -> Expr {
+    column.map(
+        move |column| {
+            let parsed: Float64Chunked =
+                unary_elementwise(column.str()?, |text| text.and_then(|text| number(text, boolean)));
+            Ok(parsed.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Float64)),
+    )
+}
+
+/// A whole number for each number; null stays null.
+pub(crate) fn whole_numbers(column: Expr, convert: impl Fn(f64) -> i64 + Copy + Send + Sync + 'static) -> Expr {
+    column.map(
+        move |column| {
+            let converted: Int64Chunked = unary_elementwise_values(column.f64()?, convert);
+            Ok(converted.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
+    )
+}
+
+/// The slot of each time stamp, counted from 1970; null stays null.
+pub(crate) fn slots(column: Expr, width_micros: i64) -> Expr {
+    column.map(
+        move |column| {
+            let slots: Int64Chunked = unary_elementwise_values(column.i64()?, |time| i64::div_euclid(time, width_micros));
+            Ok(slots.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
+    )
+}
+
+/// The bin of each number; null stays null.
+pub(crate) fn bins(column: Expr) -> Expr {
+    column.map(
+        |column| {
+            let bins: Int16Chunked = unary_elementwise_values(column.f64()?, crate::digest::bins::bin);
+            Ok(bins.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Int16)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stamps_with_and_without_offset() {
+        let noon = 1_741_003_200_000_000;
+        for text in [
+            "2025-03-03T12:00:00Z",
+            "2025-03-03 12:00:00",
+            "2025-03-03T12:00",
+            "2025-03-03T13:00:00+01:00",
+            "2025-03-03 07:00:00-0500",
+            "2025-03-03T13:00:00+01:00[Europe/Berlin]",
+            " 20250303T120000Z ",
+        ] {
+            assert_eq!(micros(text), Some(noon), "{text}");
+        }
+        assert_eq!(micros("2025-03-03"), Some(noon - 43_200_000_000));
+        assert_eq!(micros("2025-03-03T12:00:00.000001Z"), Some(noon + 1));
+        for text in ["", "yesterday", "1741003200", "2025-13-03", "03/03/2025", "]"] {
+            assert_eq!(micros(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_booleans() {
+        assert_eq!(number(" 1.5e3 ", false), Some(1500.0));
+        assert_eq!(number("True", true), Some(1.0));
+        assert_eq!(number("false", true), Some(0.0));
+        assert_eq!(number("true", false), None);
+        assert_eq!(number("1,5", true), None);
+    }
+}
