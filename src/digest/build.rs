@@ -7,8 +7,8 @@
 
 use polars::prelude::*;
 
-use super::layout::{self, ColumnKind, Codes, NULL_NAME, Table, Values};
 use super::bins::BinLists;
+use super::layout::{self, Codes, ColumnKind, NULL_NAME, Table, Values};
 use super::{Digest, Facts};
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
@@ -33,25 +33,23 @@ pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
     let (fingerprint, frame) = std::thread::scope(|scope| {
         let fingerprint = scope.spawn(|| log.fingerprint());
         let frame = cells(log, scenario);
-        (fingerprint.join().expect("hashing a file does not panic"), frame)
+        (fingerprint.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), frame)
     });
     let failed = |message: String| Error::at(log.place(), format!("cannot be read: {message}"));
     let frame = frame.map_err(failed)?;
     let plan = Plan::of(log, scenario);
     let (table, times) = guarded(|| table(&frame, scenario, &plan)).map_err(failed)?;
-    let rows: f64 = match &table.values[0] {
-        Values::Numbers(rows) => rows.iter().sum(),
-        Values::Bins(_) => unreachable!("a table begins with the numbers of requests"),
-    };
+    let rows =
+        guarded(|| Ok(frame.column(ROWS)?.cast(&DataType::UInt64)?.u64()?.sum().unwrap_or(0))).map_err(failed)?;
     let findings = log.findings();
     let facts = Facts {
-        rows: rows as u64,
+        rows,
         start: times.0,
         end: times.1,
         fingerprint: fingerprint?,
         excluded_null_unit: findings.null_unit,
         excluded_timestamp: findings.bad_time,
-        excluded_duplicate: findings.rows - findings.null_unit - findings.bad_time - rows as u64,
+        excluded_duplicate: findings.rows - findings.null_unit - findings.bad_time - rows,
     };
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
@@ -97,7 +95,8 @@ fn without_repeats(rows: &LazyFrame, duplicates: &DataFrame, columns: &Columns) 
     let read: Vec<Expr> = order.iter().map(col).collect();
     let repeated = collect(join(JoinType::Semi).select(read.clone()))?;
     guarded(|| {
-        let first = repeated.sort(order, SortMultipleOptions::default())?.lazy().filter(col(REQUEST).is_first_distinct());
+        let first =
+            repeated.sort(order, SortMultipleOptions::default())?.lazy().filter(col(REQUEST).is_first_distinct());
         concat([join(JoinType::Anti).select(read), first], UnionArgs::default())
     })
 }
@@ -181,7 +180,7 @@ impl<'a> Plan<'a> {
     /// Adds the sum of `number` as integer multiples of a quantum. `peak` bounds it.
     fn sum(&mut self, name: String, number: Expr, peak: f64, convert: fn(f64) -> f64) {
         let quantum = quantum(peak, self.bits);
-        let multiple = move |x: f64| (convert(x) / quantum).round_ties_even() as i64;
+        let multiple = move |x: f64| values::whole(convert(x) / quantum);
         self.features.push(values::whole_numbers(number, multiple).alias(&name));
         self.sums.push(col(&name).sum());
         self.outputs.push(Output { name, kind: ColumnKind::Sum, quantum });
@@ -295,9 +294,8 @@ fn quantum(peak: f64, bits: i32) -> f64 {
     if peak <= 0.0 {
         return 1.0;
     }
-    // Peaks end at 1e100, and products of two at 1e200; the lower bound keeps the quantum's inverse finite.
-    let exponent = (peak.log2().ceil() as i32 - bits).max(-1000);
-    2_f64.powi(exponent)
+    // The lower bound keeps the quantum's inverse finite. Peaks end at 1e100, and products of two at 1e200.
+    (peak.log2().ceil() - f64::from(bits)).max(-1000.0).exp2()
 }
 
 /// Whether any candidate column that a metric reads is measured; without one every request counts.
@@ -305,7 +303,9 @@ fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
     let mut names: Vec<&str> = Vec::new();
     for metric in &scenario.metrics {
         match &metric.kind {
-            MetricKind::Mean { column } | MetricKind::Proportion { column, .. } | MetricKind::Quantile { column, .. } => {
+            MetricKind::Mean { column }
+            | MetricKind::Proportion { column, .. }
+            | MetricKind::Quantile { column, .. } => {
                 names.push(&column.candidate);
             }
             MetricKind::Ratio { numerator, denominator } => {
@@ -321,7 +321,8 @@ fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
 
 /// The result of the GROUP BY as a table, with the first and the last time stamp.
 fn table(frame: &DataFrame, scenario: &Scenario, plan: &Plan) -> PolarsResult<(Table, (Moment, Moment))> {
-    let codes = |name: &str| Ok::<_, PolarsError>(Codes::of(frame.column(name)?.str()?.iter().map(Option::unwrap_or_default)));
+    let codes =
+        |name: &str| Ok::<_, PolarsError>(Codes::of(frame.column(name)?.str()?.iter().map(Option::unwrap_or_default)));
     let second = |micros: Option<i64>| Moment(micros.unwrap_or_default().div_euclid(MICROS));
     let start = second(frame.column(START)?.i64()?.min());
     let end = second(frame.column(END)?.i64()?.max());

@@ -20,6 +20,7 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::PerVersion;
 use crate::error::{Error, Problem, Result};
 use crate::ingest::engine::guarded;
+use crate::ingest::values::whole;
 use crate::scenario::Scenario;
 
 /// Key of the metadata that makes a Parquet file a digest.
@@ -196,7 +197,8 @@ fn header_text(path: &Path) -> std::result::Result<Option<String>, String> {
 pub fn write(digest: &Digest, scenario: &Scenario, path: &Path) -> Result<()> {
     let place = path.display().to_string();
     let failed = |message: String| Error::from(Problem::new(&place, format!("cannot be written: {message}")));
-    let header = serde_json::to_string(&Header::of(scenario, &digest.facts)).map_err(|error| failed(error.to_string()))?;
+    let header =
+        serde_json::to_string(&Header::of(scenario, &digest.facts)).map_err(|error| failed(error.to_string()))?;
     let mut frame = guarded(|| to_frame(digest, scenario)).map_err(failed)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = temporary_file(directory).map_err(|error| failed(error.to_string()))?;
@@ -257,7 +259,7 @@ fn segment_name(name: &str) -> String {
 }
 
 fn counts(name: &str, numbers: &[f64]) -> Column {
-    UInt64Chunked::from_iter_values(name.into(), numbers.iter().map(|&number| number as u64)).into_column()
+    Int64Chunked::from_iter_values(name.into(), numbers.iter().copied().map(whole)).into_column()
 }
 
 fn lists(name: &str, bins: &BinLists) -> Column {
@@ -334,7 +336,8 @@ fn headers(paths: &[PathBuf], scenario: &Scenario) -> Result<Vec<Header>> {
     let mut problems = Vec::new();
     for path in paths {
         let place = path.display().to_string();
-        let text = header_text(path).and_then(|text| text.ok_or_else(|| "it has no `replay.digest` metadata".to_owned()));
+        let text =
+            header_text(path).and_then(|text| text.ok_or_else(|| "it has no `replay.digest` metadata".to_owned()));
         let version = |text: &str| {
             let value: serde_json::Value = serde_json::from_str(text).ok()?;
             Some(value.get("schema")?.as_str()?.to_owned())
@@ -342,7 +345,10 @@ fn headers(paths: &[PathBuf], scenario: &Scenario) -> Result<Vec<Header>> {
         match text {
             Err(message) => problems.extend(damaged(path, &message).problems),
             Ok(text) if version(&text).as_deref().is_some_and(|version| version != SCHEMA) => {
-                let message = format!("is a digest of schema `{}`, and this program reads `{SCHEMA}`", version(&text).unwrap_or_default());
+                let message = format!(
+                    "is a digest of schema `{}`, and this program reads `{SCHEMA}`",
+                    version(&text).unwrap_or_default()
+                );
                 problems.push(Problem::new(place, message).hint("make the digest again from the log"));
             }
             Ok(text) => match serde_json::from_str::<Header>(&text) {
@@ -378,7 +384,11 @@ impl<'a> Shards<'a> {
     /// Names of key columns that hold text.
     fn text_columns(&self) -> Vec<String> {
         let segments = self.scenario.log.segments.iter().map(|name| segment_name(name));
-        [UNIT.to_owned()].into_iter().chain(segments).chain(self.scenario.log.item.iter().map(|_| ITEM.into())).collect()
+        [UNIT.to_owned()]
+            .into_iter()
+            .chain(segments)
+            .chain(self.scenario.log.item.iter().map(|_| ITEM.into()))
+            .collect()
     }
 
     /// Names of the columns that are added up.
@@ -386,16 +396,23 @@ impl<'a> Shards<'a> {
         let metrics = self.scenario.metrics.iter().flat_map(|metric| {
             layout::columns(metric).into_iter().map(|(part, kind)| (format!("{}.{part}", metric.name), kind))
         });
-        [(ROWS.to_owned(), ColumnKind::Count), (COVERED.to_owned(), ColumnKind::Count)].into_iter().chain(metrics).collect()
+        [(ROWS.to_owned(), ColumnKind::Count), (COVERED.to_owned(), ColumnKind::Count)]
+            .into_iter()
+            .chain(metrics)
+            .collect()
     }
 
     fn read(&self, path: &Path) -> PolarsResult<DataFrame> {
         let values = self.value_columns().into_iter().map(|(name, _)| name);
-        let names: BTreeSet<String> = self.text_columns().into_iter().chain([SLOT_START.into()]).chain(values).collect();
+        let names: BTreeSet<String> =
+            self.text_columns().into_iter().chain([SLOT_START.into()]).chain(values).collect();
         let frame = ParquetReader::new(File::open(path)?).with_columns(Some(names.into_iter().collect())).finish()?;
         // Other engines may have written other types that mean the same.
         let mut columns = vec![
-            frame.column(SLOT_START)?.cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.cast(&DataType::Int64)?,
+            frame
+                .column(SLOT_START)?
+                .cast(&DataType::Datetime(TimeUnit::Microseconds, None))?
+                .cast(&DataType::Int64)?,
         ];
         for name in self.text_columns() {
             columns.push(frame.column(&name)?.cast(&DataType::String)?);

@@ -1,0 +1,424 @@
+//! A digest says the same of a log, however the log lies on disk.
+
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+
+use super::cells::{MetricCells, SumCells};
+use super::{Digest, Facts, bins, file, load};
+use crate::domain::metric::{MetricKind, Source};
+use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::version::PerVersion;
+use crate::ingest::testing::{Numbers, columns, log, metric, scenario, source, text_times, with, write};
+use crate::scenario::{OnBadRow, Scenario};
+
+fn quiet(_: &str) {}
+
+fn digest(path: &Path, scenario: &Scenario) -> Digest {
+    load(path.to_str().unwrap(), scenario, &quiet).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn digest_of(frame: &DataFrame, extension: &str, scenario: &Scenario) -> Digest {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(format!("log.{extension}"));
+    write(frame, &path);
+    digest(&path, scenario)
+}
+
+/// Without what depends on the bytes of the files.
+fn unnamed(mut digest: Digest) -> Digest {
+    digest.facts.fingerprint.clear();
+    digest
+}
+
+fn sums(digest: &Digest, metric: usize) -> &SumCells {
+    match &digest.cells.metrics[metric] {
+        MetricCells::Sums(sums) => sums,
+        MetricCells::Bins(_) => panic!("metric {metric} is a quantile"),
+    }
+}
+
+fn total(numbers: &[f64]) -> f64 {
+    numbers.iter().sum()
+}
+
+fn full_scenario() -> Scenario {
+    let mut scenario = scenario();
+    scenario.log.item = Some("prompt_id".into());
+    scenario.log.request = Some("request_id".into());
+    scenario.log.segments = vec!["region".into(), "prompt_id".into()];
+    scenario
+}
+
+fn shuffled(frame: &DataFrame) -> DataFrame {
+    let mut order: Vec<u32> = (0..u32::try_from(frame.height()).unwrap()).collect();
+    let mut numbers = Numbers(3);
+    for at in (1..order.len()).rev() {
+        order.swap(at, numbers.below(at + 1));
+    }
+    frame.take(&UInt32Chunked::from_vec("order".into(), order)).unwrap()
+}
+
+#[test]
+fn every_format_gives_the_same_digest() {
+    let frame = log(3000);
+    let expected = unnamed(digest_of(&frame, "parquet", &full_scenario()));
+    assert!(expected.cells.len() > 1000 && expected.units.len() > 40);
+    for extension in ["csv", "ndjson", "arrow"] {
+        assert_eq!(unnamed(digest_of(&frame, extension, &full_scenario())), expected, "{extension}");
+    }
+    let as_text = text_times(&frame);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("text.parquet");
+    ParquetWriter::new(std::fs::File::create(&path).unwrap()).finish(&mut as_text.clone()).unwrap();
+    assert_eq!(unnamed(digest(&path, &full_scenario())), expected);
+}
+
+#[test]
+fn row_order_and_files_do_not_matter() {
+    let frame = log(3000);
+    let mut scenario = scenario();
+    // One wide slot, so that many rows are added in each cell.
+    scenario.log.slot = Seconds::DAY;
+    let expected = unnamed(digest_of(&frame, "parquet", &scenario));
+    let mixed = shuffled(&frame);
+    assert_eq!(unnamed(digest_of(&mixed, "parquet", &scenario)), expected);
+    let directory = tempfile::tempdir().unwrap();
+    for (start, name) in [(0, "a/x.parquet"), (1000, "b.parquet"), (2000, "c.parquet")] {
+        write(&mixed.slice(start, 1000), &directory.path().join(name));
+    }
+    assert_eq!(unnamed(digest(directory.path(), &scenario)), expected);
+}
+
+#[test]
+fn files_may_differ_in_types_and_partitions_hold_values() {
+    let frame = log(900);
+    let expected = unnamed(digest_of(&frame, "parquet", &scenario()));
+    let directory = tempfile::tempdir().unwrap();
+    let without = frame.drop("region").unwrap();
+    let region = frame.column("region").unwrap().str().unwrap().clone();
+    for (name, value) in [("eu", Some("eu")), ("us", Some("us")), ("__HIVE_DEFAULT_PARTITION__", None)] {
+        let mask: BooleanChunked = region.iter().map(|found| Some(found == value)).collect();
+        let mut part = without.filter(&mask).unwrap();
+        if value.is_none() {
+            let ids = part.column("user_id").unwrap().cast(&DataType::String).unwrap();
+            part = with(&part, ids);
+            let text = part.column("ts").unwrap().cast(&DataType::Datetime(TimeUnit::Nanoseconds, None)).unwrap();
+            part = with(&part, text);
+        }
+        write(&part, &directory.path().join(format!("region={name}/part.parquet")));
+    }
+    assert_eq!(unnamed(digest(directory.path(), &scenario())), expected);
+}
+
+#[test]
+fn sums_are_those_of_the_rows() {
+    let frame = DataFrame::new(
+        5,
+        vec![
+            Column::new(
+                "ts".into(),
+                [
+                    "2025-03-03T12:14:59Z",
+                    "2025-03-03 12:15",
+                    "2025-03-03T12:20:00Z",
+                    "2025-03-03T14:16:00+02:00",
+                    "2025-03-03T13:00Z",
+                ],
+            ),
+            Column::new("user_id".into(), ["a", "b", "b", "b", "a"]),
+            Column::new("region".into(), ["x", "x", "x", "x", "y"]),
+            Column::new("stable_q".into(), [Some(1.0), Some(2.0), Some(3.0), None, Some(5.0)]),
+            Column::new("candidate_q".into(), [None, Some(0.5), None, Some(0.25), Some(0.125)]),
+            Column::new("stable_d".into(), [Some(10), Some(20), Some(30), Some(40), Some(50)]),
+            Column::new("candidate_d".into(), [None, Some(1), Some(2), None, Some(4)]),
+        ],
+    )
+    .unwrap();
+    let mut scenario = scenario();
+    let column = || columns("{version}_q");
+    scenario.metrics = vec![
+        metric("mean", MetricKind::Mean { column: column() }),
+        metric("over", MetricKind::Proportion { column: column(), over: Some(1.5) }),
+        metric("bins", MetricKind::Quantile { column: column(), quantile: 0.5 }),
+        metric("ratio", MetricKind::Ratio { numerator: source("{version}_q"), denominator: source("{version}_d") }),
+        metric("rate", MetricKind::Ratio { numerator: source("requests"), denominator: source("{version}_d") }),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.parquet");
+    ParquetWriter::new(std::fs::File::create(&path).unwrap()).finish(&mut frame.clone()).unwrap();
+    let digest = digest(&path, &scenario);
+    assert_eq!(digest.units, ["a", "b"]);
+    assert_eq!(digest.segments[0].values, ["x", "y"]);
+    assert_eq!(digest.first, Moment(1_741_003_200));
+    assert_eq!(digest.slots, 5);
+    assert_eq!(digest.facts.start, Moment(1_741_003_200 + 899));
+    assert_eq!(digest.facts.end, Moment(1_741_003_200 + 3600));
+    assert_eq!((digest.cells.slot.clone(), digest.cells.unit.clone()), (vec![0, 1, 4], vec![0, 1, 0]));
+    assert_eq!(digest.cells.rows, [1.0, 3.0, 1.0]);
+    assert_eq!(digest.cells.covered, [0.0, 3.0, 1.0]);
+    let mean = sums(&digest, 0);
+    assert_eq!(mean.version.stable.n, [0.0, 2.0, 1.0]);
+    assert_eq!(mean.version.stable.num, [0.0, 5.0, 5.0]);
+    assert_eq!(mean.version.stable.num2, [0.0, 13.0, 25.0]);
+    assert_eq!(mean.version.candidate.n, [0.0, 2.0, 1.0]);
+    assert_eq!(mean.version.candidate.num, [0.0, 0.75, 0.125]);
+    assert_eq!(mean.paired.n, [0.0, 1.0, 1.0]);
+    assert_eq!(mean.paired.num, PerVersion { stable: vec![0.0, 2.0, 5.0], candidate: vec![0.0, 0.5, 0.125] });
+    assert_eq!((&mean.version.stable.denominator, &mean.paired.den), (&None, &None));
+    let over = sums(&digest, 1);
+    assert_eq!(over.version.stable.num, [0.0, 2.0, 1.0]);
+    assert_eq!(over.version.stable.num2, [0.0, 2.0, 1.0]);
+    assert_eq!(over.version.candidate.num, [0.0, 0.0, 0.0]);
+    let MetricCells::Bins(lists) = &digest.cells.metrics[2] else { panic!("a quantile has bins") };
+    assert_eq!(lists.stable.of(0), [0_i16; 0]);
+    assert_eq!(lists.stable.of(1), [bins::bin(2.0), bins::bin(3.0)]);
+    assert_eq!(lists.candidate.of(1), [bins::bin(0.25), bins::bin(0.5)]);
+    let ratio = sums(&digest, 3);
+    assert_eq!(ratio.version.candidate.n, [0.0, 1.0, 1.0]);
+    let denominator = ratio.version.stable.denominator.as_ref().unwrap();
+    assert_eq!(denominator.den, [0.0, 50.0, 50.0]);
+    assert_eq!(denominator.den2, [0.0, 1300.0, 2500.0]);
+    assert_eq!(denominator.numden, [0.0, 130.0, 250.0]);
+    let paired = ratio.paired.den.as_ref().unwrap();
+    assert_eq!((&paired.stable, &paired.candidate), (&vec![0.0, 20.0, 50.0], &vec![0.0, 1.0, 4.0]));
+    let rate = sums(&digest, 4);
+    assert_eq!(rate.version.stable.num, [0.0, 3.0, 1.0]);
+    assert_eq!(rate.version.stable.num2, [0.0, 3.0, 1.0]);
+    assert_eq!(rate.version.candidate.num, [0.0, 2.0, 1.0]);
+}
+
+#[test]
+fn a_candidate_that_was_never_measured() {
+    let frame = log(300);
+    let mut nulls = frame.clone();
+    for part in ["quality", "ok", "latency_ms", "cost", "tokens"] {
+        let dtype = if part == "ok" { DataType::Boolean } else { DataType::Null };
+        nulls = with(&nulls, Column::full_null(format!("candidate_{part}").into(), 300, &dtype));
+    }
+    let digest = digest_of(&nulls, "parquet", &scenario());
+    assert_eq!([total(&digest.cells.rows), total(&digest.cells.covered)], [300.0, 0.0]);
+    assert_eq!([total(&sums(&digest, 0).version.stable.n)], [0.0]);
+    // One metric alone makes a request covered.
+    let frame = with(&nulls, Column::new("candidate_quality".into(), vec![0.5; 300]));
+    let digest = digest_of(&frame, "arrow", &scenario());
+    let ok = &sums(&digest, 1).version;
+    let totals = [&digest.cells.covered, &ok.candidate.n, &ok.stable.n].map(|numbers| total(numbers));
+    assert_eq!(totals, [300.0, 0.0, 300.0]);
+}
+
+#[test]
+fn excluded_rows_are_counted() {
+    let frame = log(400);
+    let mut scenario = full_scenario();
+    scenario.log.missing = OnBadRow::Exclude;
+    scenario.log.duplicates = OnBadRow::Exclude;
+    let users: StringChunked = (0..400).map(|row| (row >= 5).then(|| format!("u{}", row % 7))).collect();
+    let bad = with(&frame, users.with_name("user_id".into()).into_column());
+    let ids: StringChunked = (0..400).map(|row| Some(format!("r{}", row % 390))).collect();
+    let bad = with(&bad, ids.with_name("request_id".into()).into_column());
+    let digest = digest_of(&bad, "parquet", &scenario);
+    assert_eq!(digest.facts.excluded_null_unit, 5);
+    // Of the ten repeated ids, five were left out already.
+    assert_eq!(digest.facts.excluded_duplicate, 5);
+    assert_eq!(digest.facts.rows, 390);
+    assert_eq!(unnamed(digest_of(&shuffled(&bad), "csv", &scenario)), unnamed(digest));
+}
+
+#[test]
+fn round_trip_and_merge() {
+    let scenario = full_scenario();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let frame = log(3000);
+    let whole = digest_of(&frame, "parquet", &scenario);
+    file::write(&whole, &scenario, &path("whole.parquet")).unwrap();
+    assert_eq!(digest(&path("whole.parquet"), &scenario), whole);
+
+    let shards: Vec<PathBuf> = (0..2)
+        .map(|part| {
+            let half = digest_of(&frame.slice(part * 1500, 1500), "parquet", &scenario);
+            let path = path(&format!("half-{part}.parquet"));
+            file::write(&half, &scenario, &path).unwrap();
+            path
+        })
+        .collect();
+    let merged = load(&format!("{}/half-*.parquet", directory.path().display()), &scenario, &quiet).unwrap();
+    assert_close(&merged, &whole);
+    let mut backwards = shards.clone();
+    backwards.reverse();
+    assert_eq!(file::read(&backwards, &scenario).unwrap().facts, merged.facts);
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+    assert_eq!(left.len(), 3, "no temporary file is left");
+}
+
+/// The same keys and counts; sums to 1e-9.
+fn assert_close(merged: &Digest, whole: &Digest) {
+    let facts = |digest: &Digest| Facts { fingerprint: String::new(), ..digest.facts.clone() };
+    assert_eq!(facts(merged), facts(whole));
+    assert_eq!(
+        (&merged.units, &merged.segments, &merged.items, merged.first, merged.slots),
+        (&whole.units, &whole.segments, &whole.items, whole.first, whole.slots)
+    );
+    let (a, b) = (&merged.cells, &whole.cells);
+    assert_eq!((&a.slot, &a.unit, &a.segment, &a.item), (&b.slot, &b.unit, &b.segment, &b.item));
+    assert_eq!((&a.rows, &a.covered), (&b.rows, &b.covered));
+    for (a, b) in a.metrics.iter().zip(&b.metrics) {
+        for (a, b) in super::layout::metric_columns(a).into_iter().zip(super::layout::metric_columns(b)) {
+            match (a, b) {
+                (super::layout::ValuesRef::Numbers(a), super::layout::ValuesRef::Numbers(b)) => {
+                    assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-9 * b.abs().max(1e-12)));
+                }
+                (super::layout::ValuesRef::Bins(a), super::layout::ValuesRef::Bins(b)) => assert_eq!(a, b),
+                _ => panic!("columns of different kinds"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_digest_of_another_scenario_is_refused() {
+    let made = scenario();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("digest.parquet");
+    file::write(&digest_of(&log(100), "parquet", &made), &made, &path).unwrap();
+    let mut asked = full_scenario();
+    asked.log.slot = Seconds(600);
+    asked.assignment.unit = "session".into();
+    asked.metrics.push(metric("more", MetricKind::Mean { column: columns("{version}_x") }));
+    asked.metrics[2].kind = MetricKind::Proportion { column: columns("{version}_latency_ms"), over: Some(600.0) };
+    asked.metrics[4].kind = MetricKind::Ratio {
+        numerator: source("{version}_cost"),
+        denominator: PerVersion { stable: Source::Requests, candidate: Source::Column("n".into()) },
+    };
+    // The quantile is not part of the cells.
+    asked.metrics[3].kind = MetricKind::Quantile { column: columns("{version}_latency_ms"), quantile: 0.5 };
+    let error = load(path.to_str().unwrap(), &asked, &quiet).unwrap_err();
+    let messages: Vec<&str> = error.problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "the digest was made with `log.slot` = 15m, and the scenario has 10m",
+            "the digest was made with `assignment.unit` = `user_id`, and the scenario has `session`",
+            "the digest was made with `log.segments` = [`region`], and the scenario has [`region`, `prompt_id`]",
+            "the digest was made with `log.item` = no column, and the scenario has `prompt_id`",
+            "the digest was made with `metrics.slow` = proportion of `stable_latency_ms` and `candidate_latency_ms` \
+             over 500, and the scenario has proportion of `stable_latency_ms` and `candidate_latency_ms` over 600",
+            "the digest was made with `metrics.cost` = ratio of `stable_cost` / requests and `candidate_cost` / \
+             requests, and the scenario has ratio of `stable_cost` / requests and `candidate_cost` / `n`",
+            "the digest was made with `metrics.more` = nothing, and the scenario has mean of `stable_x` and \
+             `candidate_x`",
+        ]
+    );
+}
+
+#[test]
+fn damaged_digests_are_refused() {
+    let scenario = scenario();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("digest.parquet");
+    file::write(&digest_of(&log(2000), "parquet", &scenario), &scenario, &path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for step in 0..40 {
+        let at = whole.len() * step / 40;
+        let mut damaged = whole.clone();
+        damaged[at..(at + 20).min(whole.len())].fill(0xa5);
+        std::fs::write(&path, &damaged).unwrap();
+        let _ = load(path.to_str().unwrap(), &scenario, &quiet);
+        std::fs::write(&path, &whole[..at]).unwrap();
+        assert!(load(path.to_str().unwrap(), &scenario, &quiet).is_err());
+    }
+    // Digests and logs are not mixed.
+    std::fs::write(&path, &whole).unwrap();
+    write(&log(10), &directory.path().join("log.parquet"));
+    let error = load(directory.path().to_str().unwrap(), &scenario, &quiet).unwrap_err();
+    assert!(error.problems[0].message.starts_with("holds digests ("), "{error}");
+    // A digest that cannot be written leaves nothing behind.
+    let unwritable = directory.path().join("none").join("digest.parquet");
+    assert!(file::write(&digest_of(&log(10), "parquet", &scenario), &scenario, &unwritable).is_err());
+}
+
+#[test]
+fn hostile_text_survives() {
+    let names =
+        ["<script>alert(1)</script>", "a\"b'c`d", "line\nbreak\ttab\u{0}", "=cmd()|' '!A0", "../..", "", "é\u{202e}"];
+    let frame = log(70);
+    let hostile =
+        |shift: usize| -> StringChunked { (0..70).map(|row| Some(names[(row + shift) % names.len()])).collect() };
+    let frame = with(&frame, hostile(0).with_name("user_id".into()).into_column());
+    let frame = with(&frame, hostile(3).with_name("prompt_id".into()).into_column());
+    let odd = "se\"g\n^.*$";
+    let frame = with(&frame, hostile(1).with_name(odd.into()).into_column());
+    let mut scenario = full_scenario();
+    scenario.log.segments = vec![odd.into()];
+    let mut sorted: Vec<&str> = names.to_vec();
+    sorted.sort_unstable();
+    for extension in ["parquet", "arrow", "ndjson"] {
+        let made = digest_of(&frame, extension, &scenario);
+        assert_eq!(
+            (&made.units[..], &made.segments[0].values[..]),
+            (&sorted.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()[..], &made.units[..]),
+            "{extension}"
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("d[1]*.parquet");
+        file::write(&made, &scenario, &path).unwrap();
+        assert_eq!(digest(&path, &scenario), made);
+    }
+}
+
+#[test]
+fn a_null_and_the_word_null_are_one_segment() {
+    let frame = log(30);
+    let regions: StringChunked = (0..30).map(|row| (row % 2 == 0).then_some("(null)")).collect();
+    let digest = digest_of(&with(&frame, regions.with_name("region".into()).into_column()), "parquet", &scenario());
+    assert_eq!(digest.segments[0].values, ["(null)"]);
+}
+
+#[test]
+fn a_stray_time_stamp_is_found() {
+    let frame = text_times(&log(30));
+    let times = frame.column("ts").unwrap().str().unwrap().clone();
+    let times: StringChunked = times
+        .iter()
+        .enumerate()
+        .map(|(row, time)| if row == 3 { Some("0203-03-03T00:00:00Z") } else { time })
+        .collect();
+    let frame = with(&frame, times.with_name("ts".into()).into_column());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.parquet");
+    ParquetWriter::new(std::fs::File::create(&path).unwrap()).finish(&mut frame.clone()).unwrap();
+    let error = load(path.to_str().unwrap(), &scenario(), &quiet).unwrap_err();
+    assert!(error.problems[0].message.starts_with("lasts from 0203-03-03T00:00:00Z to 2025-03-03T"), "{error}");
+}
+
+/// The recorded log beside the repository, where there is one.
+#[test]
+fn the_recorded_log() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/datasets/llm-shadow.parquet");
+    if !path.exists() {
+        return;
+    }
+    let mut scenario = scenario();
+    scenario.log.segments = vec!["region".into(), "tier".into(), "request_type".into()];
+    scenario.log.item = Some("prompt_id".into());
+    scenario.log.request = Some("request_id".into());
+    let latency = || columns("{version}_latency_ms");
+    let ratio =
+        |numerator, denominator| MetricKind::Ratio { numerator: source(numerator), denominator: source(denominator) };
+    scenario.metrics = vec![
+        metric("quality", MetricKind::Mean { column: columns("{version}_quality") }),
+        metric("error", MetricKind::Proportion { column: columns("{version}_error"), over: None }),
+        metric("latency_p95", MetricKind::Quantile { column: latency(), quantile: 0.95 }),
+        metric("slow", MetricKind::Proportion { column: latency(), over: Some(20_000.0) }),
+        metric("cost", ratio("{version}_cost_usd", "requests")),
+        metric("cost_per_token", ratio("{version}_cost_usd", "{version}_output_tokens")),
+    ];
+    let digest = digest(&path, &scenario);
+    assert_eq!((digest.facts.rows, digest.units.len()), (501_634, 38_509));
+    assert_eq!(digest.slots, 14 * 96);
+    let quality = sums(&digest, 0);
+    let n = total(&quality.paired.n);
+    let difference = (total(&quality.paired.num.candidate) - total(&quality.paired.num.stable)) / n;
+    assert!((difference - 0.020_043).abs() < 5e-7, "{difference}");
+}

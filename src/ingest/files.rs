@@ -63,7 +63,8 @@ impl LogFile {
     }
 }
 
-const FORMATS: &str = "a log is Parquet (.parquet), CSV (.csv), NDJSON (.ndjson, .jsonl, .json) or Arrow IPC (.arrow, .ipc, .feather)";
+const FORMATS: &str =
+    "a log is Parquet (.parquet), CSV (.csv), NDJSON (.ndjson, .jsonl, .json) or Arrow IPC (.arrow, .ipc, .feather)";
 
 /// Finds the files that `path` names.
 pub(crate) fn list(path: &str) -> Result<Files> {
@@ -97,13 +98,11 @@ fn of_one_format(path: &str, base: &Path, mut found: Vec<PathBuf>) -> Result<Fil
     found.sort();
     let mut formats: BTreeMap<Format, &Path> = BTreeMap::new();
     for file in &found {
-        match Format::of(file) {
-            Some(format) => _ = formats.entry(format).or_insert(file),
-            None => {
-                let message = "is not a kind of log that is known by its name";
-                return Err(Problem::new(file.display().to_string(), message).hint(FORMATS).into());
-            }
-        }
+        let Some(format) = Format::of(file) else {
+            let message = "is not a kind of log that is known by its name";
+            return Err(Problem::new(file.display().to_string(), message).hint(FORMATS).into());
+        };
+        formats.entry(format).or_insert(file);
     }
     if formats.len() > 1 {
         let kinds: Vec<String> =
@@ -243,16 +242,9 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let code = (byte == b'%').then(|| tail.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
+        let decoded = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(byte));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
@@ -274,7 +266,8 @@ mod tests {
     fn directories_patterns_and_partitions() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        for name in ["day=1/region=e%2Fu/a.csv", "day=2/region=__HIVE_DEFAULT_PARTITION__/b.csv", "_SUCCESS", ".x.csv"] {
+        for name in ["day=1/region=e%2Fu/a.csv", "day=2/region=__HIVE_DEFAULT_PARTITION__/b.csv", "_SUCCESS", ".x.csv"]
+        {
             touch(&root.join(name));
         }
         touch(&root.join("readme.md"));

@@ -155,9 +155,11 @@ impl Columns {
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
-        needs.extend(self.values.iter().map(|column| {
-            (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })
-        }));
+        needs.extend(
+            self.values
+                .iter()
+                .map(|column| (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })),
+        );
         needs
     }
 
@@ -185,13 +187,15 @@ enum Origin {
 
 impl Part {
     fn origin(&self, name: &str) -> Option<Origin> {
-        if let Some(dtype) = self.schema.get(name) {
+        // The reader leaves the quotes within a quoted name of a CSV header doubled.
+        let in_csv = || if self.format == Format::Csv { name.replace('"', "\"\"") } else { name.to_owned() };
+        let stored = if self.schema.contains(name) { name.to_owned() } else { in_csv() };
+        if let Some(dtype) = self.schema.get(&stored) {
             // `col` would read a name such as `^a.*$` as a pattern.
-            let column = Expr::Column(name.into());
-            return Some(match self.format.is_text() {
-                true => Origin::Text(column),
-                false => Origin::Typed(column, dtype.clone()),
-            });
+            let column = Expr::Column(stored.into());
+            let origin =
+                if self.format.is_text() { Origin::Text(column) } else { Origin::Typed(column, dtype.clone()) };
+            return Some(origin);
         }
         let text = self.partition.get(name)?;
         Some(Origin::Text(text.as_ref().map_or_else(|| lit(NULL).cast(DataType::String), |text| lit(text.clone()))))
@@ -237,16 +241,17 @@ impl Part {
         }
     }
 
-    /// The rows with checked names and types, one row number per file's row if `rows`.
+    /// The rows with checked names and types; with the number of the row if `rows`.
     pub(crate) fn frame(&self, columns: &Columns, rows: bool) -> PolarsResult<LazyFrame> {
         let mut scan = self.scan()?;
         let mut raws = Vec::new();
+        let mut names = Vec::new();
         if rows {
             scan = scan.with_row_index(ROW_OF_FILE, Some(1));
             raws.push(col(ROW_OF_FILE).alias(ROW));
+            names.push(col(ROW));
         }
         let mut parsed = Vec::new();
-        let mut flags = Vec::new();
         let mut add = |source: &str, name: &str, read: &dyn Fn(Expr, bool) -> Expr, flag: Option<&str>| {
             let (column, is_text) = match self.origin(source) {
                 Some(Origin::Typed(column, dtype)) => (column, dtype == DataType::String),
@@ -256,9 +261,15 @@ impl Part {
             let raw_name = raw(name);
             raws.push(column.alias(&raw_name));
             parsed.push(read(col(&raw_name), is_text).alias(name));
+            names.push(col(name));
             if let Some(flag) = flag {
-                let failed = if is_text { col(&raw_name).is_not_null().and(col(name).is_null()) } else { lit(false) };
-                flags.push(failed.alias(flag));
+                // Parts whose types differ still give the same columns.
+                let (failed, text) = if is_text {
+                    (col(&raw_name).is_not_null().and(col(name).is_null()), col(&raw_name))
+                } else {
+                    (lit(false), lit(NULL).cast(DataType::String))
+                };
+                names.extend([failed.alias(flag), text.alias(&raw_name)]);
             }
         };
         let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
@@ -292,7 +303,7 @@ impl Part {
             };
             add(&column.name, &value(index), &number, Some(&unparsed(index)));
         }
-        Ok(scan.select(raws).with_columns(parsed).with_columns(flags))
+        Ok(scan.select(raws).with_columns(parsed).select(names))
     }
 }
 
@@ -322,8 +333,12 @@ pub(crate) fn parts(files: &Files, columns: &Columns) -> Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     let mut keys = BTreeSet::new();
     for file in &files.files {
-        let partition: BTreeMap<_, _> =
-            file.partition.iter().filter(|(key, _)| names.contains(key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let partition: BTreeMap<_, _> = file
+            .partition
+            .iter()
+            .filter(|(key, _)| names.contains(key.as_str()))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         let schema = match file_schema(file, files.format, &names, &mut keys) {
             Ok(schema) => schema,
             Err(problem) => {
@@ -373,7 +388,11 @@ fn file_schema(
 }
 
 /// Collects the keys of a file's objects, up to the line at which all names that are needed have been seen.
-fn ndjson_keys(file: &LogFile, names: &BTreeSet<&str>, keys: &mut BTreeSet<String>) -> std::result::Result<(), Problem> {
+fn ndjson_keys(
+    file: &LogFile,
+    names: &BTreeSet<&str>,
+    keys: &mut BTreeSet<String>,
+) -> std::result::Result<(), Problem> {
     let unreadable = |error: std::io::Error| broken(file, &error.to_string());
     let reader = std::io::BufReader::new(std::fs::File::open(&file.path).map_err(unreadable)?);
     for (index, line) in reader.lines().enumerate() {
@@ -382,11 +401,11 @@ fn ndjson_keys(file: &LogFile, names: &BTreeSet<&str>, keys: &mut BTreeSet<Strin
         if line.is_empty() {
             continue;
         }
-        let object: BTreeMap<String, serde::de::IgnoredAny> = serde_json::from_str(line).map_err(|_| {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).map_err(|_| {
             Problem::new(format!("{}:{}", file.place(), index + 1), "the line is not a JSON object")
                 .hint("write one JSON object per line, without commas or brackets around them")
         })?;
-        keys.extend(object.into_keys());
+        keys.extend(object.into_iter().map(|(key, _)| key));
         if names.iter().all(|name| keys.contains(*name)) {
             break;
         }
