@@ -8,6 +8,7 @@ pub const ZERO_BIN: i16 = i16::MIN;
 
 /// Bin of a value: `ceil(64 log2 v)`, so that `v > edge(b)` exactly when `bin(v) > b`.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "clamped to the range of i16")]
 pub fn bin(value: f64) -> i16 {
     if value <= 0.0 {
         return ZERO_BIN;

@@ -33,25 +33,23 @@ pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
     let (fingerprint, frame) = std::thread::scope(|scope| {
         let fingerprint = scope.spawn(|| log.fingerprint());
         let frame = cells(log, scenario);
-        (fingerprint.join().expect("hashing a file does not panic"), frame)
+        (fingerprint.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), frame)
     });
     let failed = |message: String| Error::at(log.place(), format!("cannot be read: {message}"));
     let frame = frame.map_err(failed)?;
     let plan = Plan::of(log, scenario);
     let (table, times) = guarded(|| table(&frame, scenario, &plan)).map_err(failed)?;
-    let rows: f64 = match &table.values[0] {
-        Values::Numbers(rows) => rows.iter().sum(),
-        Values::Bins(_) => unreachable!("a table begins with the numbers of requests"),
-    };
+    let rows =
+        guarded(|| Ok(frame.column(ROWS)?.cast(&DataType::UInt64)?.u64()?.sum().unwrap_or(0))).map_err(failed)?;
     let findings = log.findings();
     let facts = Facts {
-        rows: rows as u64,
+        rows,
         start: times.0,
         end: times.1,
         fingerprint: fingerprint?,
         excluded_null_unit: findings.null_unit,
         excluded_timestamp: findings.bad_time,
-        excluded_duplicate: findings.rows - findings.null_unit - findings.bad_time - rows as u64,
+        excluded_duplicate: findings.rows - findings.null_unit - findings.bad_time - rows,
     };
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
@@ -182,7 +180,7 @@ impl<'a> Plan<'a> {
     /// Adds the sum of `number` as integer multiples of a quantum. `peak` bounds it.
     fn sum(&mut self, name: String, number: Expr, peak: f64, convert: fn(f64) -> f64) {
         let quantum = quantum(peak, self.bits);
-        let multiple = move |x: f64| (convert(x) / quantum).round_ties_even() as i64;
+        let multiple = move |x: f64| values::whole(convert(x) / quantum);
         self.features.push(values::whole_numbers(number, multiple).alias(&name));
         self.sums.push(col(&name).sum());
         self.outputs.push(Output { name, kind: ColumnKind::Sum, quantum });
@@ -296,9 +294,8 @@ fn quantum(peak: f64, bits: i32) -> f64 {
     if peak <= 0.0 {
         return 1.0;
     }
-    // Peaks end at 1e100, and products of two at 1e200; the lower bound keeps the quantum's inverse finite.
-    let exponent = (peak.log2().ceil() as i32 - bits).max(-1000);
-    2_f64.powi(exponent)
+    // The lower bound keeps the quantum's inverse finite. Peaks end at 1e100, and products of two at 1e200.
+    (peak.log2().ceil() - f64::from(bits)).max(-1000.0).exp2()
 }
 
 /// Whether any candidate column that a metric reads is measured; without one every request counts.

@@ -20,6 +20,7 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::PerVersion;
 use crate::error::{Error, Problem, Result};
 use crate::ingest::engine::guarded;
+use crate::ingest::values::whole;
 use crate::scenario::Scenario;
 
 /// Key of the metadata that makes a Parquet file a digest.
@@ -258,7 +259,7 @@ fn segment_name(name: &str) -> String {
 }
 
 fn counts(name: &str, numbers: &[f64]) -> Column {
-    UInt64Chunked::from_iter_values(name.into(), numbers.iter().map(|&number| number as u64)).into_column()
+    Int64Chunked::from_iter_values(name.into(), numbers.iter().copied().map(whole)).into_column()
 }
 
 fn lists(name: &str, bins: &BinLists) -> Column {

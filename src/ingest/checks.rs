@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use super::engine::{Outcome, collect, guarded};
-use super::schema::{self, Columns, Part, REQUEST, ROW, TIME, TIME_UNPARSED, UNIT};
+use super::schema::{self, Columns, Part, REQUEST, ROW, TIME, TIME_UNPARSED, UNIT, ValueColumn};
 use crate::error::{Error, Problem, Result};
 use crate::scenario::{OnBadRow, Scenario};
 
@@ -47,14 +47,14 @@ pub(crate) fn run(place: &str, parts: &[Part], columns: &Columns, scenario: &Sce
     let summary = all_rows(parts, columns, false)
         .and_then(|frame| collect(frame.select(aggregates(columns))))
         .map_err(|message| blame(place, parts, columns, &message))?;
-    let rows = number(&summary, "rows") as u64;
+    let rows = count(&summary, "rows");
     if rows == 0 {
         return Err(Error::at(place, "the log has no rows"));
     }
     let mut findings = Findings {
         rows,
-        null_unit: number(&summary, "unit null") as u64,
-        bad_time: number(&summary, "time bad") as u64,
+        null_unit: count(&summary, "unit null"),
+        bad_time: count(&summary, "time bad"),
         peaks: (0..columns.values.len())
             .map(|index| number(&summary, &format!("{index} max")).max(-number(&summary, &format!("{index} min"))))
             .map(|peak| peak.max(0.0))
@@ -118,65 +118,78 @@ fn number(summary: &DataFrame, name: &str) -> f64 {
     value.unwrap_or(0.0)
 }
 
+/// A count of the summary; 0 where there was nothing to count.
+fn count(summary: &DataFrame, name: &str) -> u64 {
+    let value = summary.column(name).ok().and_then(|column| column.get(0).ok()?.try_extract::<u64>().ok());
+    value.unwrap_or(0)
+}
+
 fn broken_rules(summary: &DataFrame, columns: &Columns, missing: OnBadRow) -> Vec<Rule> {
-    let count = |name: &str| number(summary, name);
-    let mut rules = Vec::new();
-    if missing == OnBadRow::Refuse {
-        let remedy = |needs: &str| format!("{needs}; fill the column, or set `log.missing = \"exclude\"`");
-        if count("unit null") > 0.0 {
-            let hint = remedy("every request needs its unit of assignment");
-            rules.push(Rule::null(&columns.unit, col(UNIT).is_null(), hint));
-        }
-        if count("time null or unparsed") > count("time unparsed") {
-            let fault = col(TIME).is_null().and(col(TIME_UNPARSED).not());
-            rules.push(Rule::null(&columns.timestamp, fault, remedy("every request needs its time")));
-        }
-        if count("time unparsed") > 0.0 {
-            rules.push(Rule {
-                column: columns.timestamp.clone(),
-                fault: col(TIME_UNPARSED),
-                shown: col(schema::raw(TIME)),
-                message: Box::new(|shown| format!("value `{shown}` is not a time stamp")),
-                hint: "use ISO 8601, such as `2025-03-03T09:00:00Z` (UTC where no offset is given), or set \
-                       `log.missing = \"exclude\"`"
-                    .into(),
-            });
-        }
-    }
+    let mut rules = if missing == OnBadRow::Refuse { missing_rules(summary, columns) } else { Vec::new() };
     for (index, column) in columns.values.iter().enumerate() {
-        let (low, high) = (count(&format!("{index} min")), count(&format!("{index} max")));
-        let value = || col(schema::value(index));
-        let mut rule = |fault: Expr, shown: Expr, message: Box<dyn Fn(&str) -> String>, hint: String| {
-            rules.push(Rule { column: column.name.clone(), fault, shown, message, hint });
-        };
-        let unmeasured = || "a value that was not measured is null".to_owned();
-        if count(&format!("{index} unparsed")) > 0.0 {
-            let message = Box::new(|shown: &str| format!("value `{shown}` is not a number"));
-            rule(col(schema::unparsed(index)), col(schema::raw(&schema::value(index))), message, unmeasured());
-        }
-        if count(&format!("{index} nan")) > 0.0 {
-            rule(value().is_nan(), value(), Box::new(|_| "value is NaN".into()), unmeasured());
-        }
-        if low < -LARGEST || high > LARGEST {
-            let fault = value().gt(lit(LARGEST)).or(value().lt(lit(-LARGEST))).and(value().is_not_nan());
-            let message = Box::new(|shown: &str| {
-                if shown.ends_with("inf") { "value is infinite".into() } else { format!("value {shown} is too large") }
-            });
-            rule(fault, value(), message, unmeasured());
-        }
-        if let Some(metric) = column.share.as_ref().filter(|_| low < 0.0 || high > 1.0) {
-            let metric = metric.clone();
-            let hint = format!("a proportion counts 0 and 1; for another number, set `{metric}.over`");
-            let fault = value().gt(lit(1.0)).or(value().lt(lit(0.0))).and(value().is_not_nan());
-            let message = move |shown: &str| format!("value is {shown}, and `{metric}` needs 0 to 1");
-            rule(fault, value(), Box::new(message), hint);
-        } else if let Some(metric) = column.not_negative.as_ref().filter(|_| low < 0.0) {
-            let metric = metric.clone();
-            let message = move |shown: &str| format!("value is {shown}, and `{metric}` needs 0 or more");
-            rule(value().lt(lit(0.0)), value(), Box::new(message), unmeasured());
-        }
+        value_rules(summary, index, column, &mut rules);
     }
     rules
+}
+
+fn missing_rules(summary: &DataFrame, columns: &Columns) -> Vec<Rule> {
+    let count = |name: &str| count(summary, name);
+    let mut rules = Vec::new();
+    let remedy = |needs: &str| format!("{needs}; fill the column, or set `log.missing = \"exclude\"`");
+    if count("unit null") > 0 {
+        let hint = remedy("every request needs its unit of assignment");
+        rules.push(Rule::null(&columns.unit, col(UNIT).is_null(), hint));
+    }
+    if count("time null or unparsed") > count("time unparsed") {
+        let fault = col(TIME).is_null().and(col(TIME_UNPARSED).not());
+        rules.push(Rule::null(&columns.timestamp, fault, remedy("every request needs its time")));
+    }
+    if count("time unparsed") > 0 {
+        rules.push(Rule {
+            column: columns.timestamp.clone(),
+            fault: col(TIME_UNPARSED),
+            shown: col(schema::raw(TIME)),
+            message: Box::new(|shown| format!("value `{shown}` is not a time stamp")),
+            hint: "use ISO 8601, such as `2025-03-03T09:00:00Z` (UTC where no offset is given), or set \
+                   `log.missing = \"exclude\"`"
+                .into(),
+        });
+    }
+    rules
+}
+
+fn value_rules(summary: &DataFrame, index: usize, column: &ValueColumn, rules: &mut Vec<Rule>) {
+    let (low, high) = (number(summary, &format!("{index} min")), number(summary, &format!("{index} max")));
+    let value = || col(schema::value(index));
+    let mut rule = |fault: Expr, shown: Expr, message: Box<dyn Fn(&str) -> String>, hint: String| {
+        rules.push(Rule { column: column.name.clone(), fault, shown, message, hint });
+    };
+    let unmeasured = || "a value that was not measured is null".to_owned();
+    if count(summary, &format!("{index} unparsed")) > 0 {
+        let message = Box::new(|shown: &str| format!("value `{shown}` is not a number"));
+        rule(col(schema::unparsed(index)), col(schema::raw(&schema::value(index))), message, unmeasured());
+    }
+    if count(summary, &format!("{index} nan")) > 0 {
+        rule(value().is_nan(), value(), Box::new(|_| "value is NaN".into()), unmeasured());
+    }
+    if low < -LARGEST || high > LARGEST {
+        let fault = value().gt(lit(LARGEST)).or(value().lt(lit(-LARGEST))).and(value().is_not_nan());
+        let message = Box::new(|shown: &str| {
+            if shown.ends_with("inf") { "value is infinite".into() } else { format!("value {shown} is too large") }
+        });
+        rule(fault, value(), message, unmeasured());
+    }
+    if let Some(metric) = column.share.as_ref().filter(|_| low < 0.0 || high > 1.0) {
+        let metric = metric.clone();
+        let hint = format!("a proportion counts 0 and 1; for another number, set `{metric}.over`");
+        let fault = value().gt(lit(1.0)).or(value().lt(lit(0.0))).and(value().is_not_nan());
+        let message = move |shown: &str| format!("value is {shown}, and `{metric}` needs 0 to 1");
+        rule(fault, value(), Box::new(message), hint);
+    } else if let Some(metric) = column.not_negative.as_ref().filter(|_| low < 0.0) {
+        let metric = metric.clone();
+        let message = move |shown: &str| format!("value is {shown}, and `{metric}` needs 0 or more");
+        rule(value().lt(lit(0.0)), value(), Box::new(message), unmeasured());
+    }
 }
 
 impl Rule {
@@ -189,24 +202,24 @@ impl Rule {
 /// The first row at fault of each rule, and how many more there are.
 fn locate(parts: &[Part], columns: &Columns, rules: Vec<Rule>) -> Outcome<Vec<Problem>> {
     let mut counts = vec![0_u64; rules.len()];
-    let mut firsts: Vec<Option<(Part, i64)>> = vec![None; rules.len()];
+    let mut firsts: Vec<Option<(Part, u64)>> = vec![None; rules.len()];
     if !rules.is_empty() {
         let aggregates: Vec<Expr> = rules
             .iter()
             .enumerate()
             .flat_map(|(index, rule)| {
-                let row = when(rule.fault.clone()).then(col(ROW).cast(DataType::Int64)).otherwise(lit(NULL));
+                let row = when(rule.fault.clone()).then(col(ROW).cast(DataType::UInt64)).otherwise(lit(NULL));
                 [rule.fault.clone().sum().alias(format!("{index} count")), row.min().alias(format!("{index} row"))]
             })
             .collect();
         for part in parts.iter().flat_map(Part::single_files) {
             let summary = collect(guarded(|| part.frame(columns, true))?.select(aggregates.clone()))?;
             for index in 0..rules.len() {
-                let count = number(&summary, &format!("{index} count")) as u64;
-                if count > 0 && firsts[index].is_none() {
-                    firsts[index] = Some((part.clone(), number(&summary, &format!("{index} row")) as i64));
+                let found = count(&summary, &format!("{index} count"));
+                if found > 0 && firsts[index].is_none() {
+                    firsts[index] = Some((part.clone(), count(&summary, &format!("{index} row"))));
                 }
-                counts[index] += count;
+                counts[index] += found;
             }
         }
     }
@@ -214,7 +227,7 @@ fn locate(parts: &[Part], columns: &Columns, rules: Vec<Rule>) -> Outcome<Vec<Pr
     for ((rule, first), count) in rules.into_iter().zip(firsts).zip(counts) {
         let Some((part, row)) = first else { continue };
         let frame = guarded(|| part.frame(columns, true))?;
-        let at_row = frame.filter(col(ROW).cast(DataType::Int64).eq(lit(row)));
+        let at_row = frame.filter(col(ROW).cast(DataType::UInt64).eq(lit(row)));
         let shown = collect(at_row.select([rule.shown.cast(DataType::String).alias("shown")]))?;
         let shown = shown.column("shown").and_then(|column| Ok(column.str()?.get(0).unwrap_or("null").to_owned()));
         let message = (rule.message)(&clipped(&shown.map_err(|error| error.to_string())?)) + &more(count - 1, "");

@@ -98,13 +98,11 @@ fn of_one_format(path: &str, base: &Path, mut found: Vec<PathBuf>) -> Result<Fil
     found.sort();
     let mut formats: BTreeMap<Format, &Path> = BTreeMap::new();
     for file in &found {
-        match Format::of(file) {
-            Some(format) => _ = formats.entry(format).or_insert(file),
-            None => {
-                let message = "is not a kind of log that is known by its name";
-                return Err(Problem::new(file.display().to_string(), message).hint(FORMATS).into());
-            }
-        }
+        let Some(format) = Format::of(file) else {
+            let message = "is not a kind of log that is known by its name";
+            return Err(Problem::new(file.display().to_string(), message).hint(FORMATS).into());
+        };
+        formats.entry(format).or_insert(file);
     }
     if formats.len() > 1 {
         let kinds: Vec<String> =
@@ -244,16 +242,9 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let code = (byte == b'%').then(|| tail.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
+        let decoded = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(byte));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }

@@ -30,7 +30,7 @@ use schema::{Columns, Part};
 #[derive(Debug)]
 pub enum Input {
     /// A log, one row per request.
-    Log(TrafficLog),
+    Log(Box<TrafficLog>),
     /// Digests that `replay digest` wrote, to be merged.
     Digest(Vec<PathBuf>),
 }
@@ -63,7 +63,7 @@ pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
         return Err(Error::from(problems));
     }
     let findings = checks::run(path, &parts, &columns, scenario)?;
-    Ok(Input::Log(TrafficLog { place: path.to_owned(), parts, columns, findings }))
+    Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, findings })))
 }
 
 /// The files, if they are digests.

@@ -187,13 +187,15 @@ enum Origin {
 
 impl Part {
     fn origin(&self, name: &str) -> Option<Origin> {
-        if let Some(dtype) = self.schema.get(name) {
+        // The reader leaves the quotes within a quoted name of a CSV header doubled.
+        let in_csv = || if self.format == Format::Csv { name.replace('"', "\"\"") } else { name.to_owned() };
+        let stored = if self.schema.contains(name) { name.to_owned() } else { in_csv() };
+        if let Some(dtype) = self.schema.get(&stored) {
             // `col` would read a name such as `^a.*$` as a pattern.
-            let column = Expr::Column(name.into());
-            return Some(match self.format.is_text() {
-                true => Origin::Text(column),
-                false => Origin::Typed(column, dtype.clone()),
-            });
+            let column = Expr::Column(stored.into());
+            let origin =
+                if self.format.is_text() { Origin::Text(column) } else { Origin::Typed(column, dtype.clone()) };
+            return Some(origin);
         }
         let text = self.partition.get(name)?;
         Some(Origin::Text(text.as_ref().map_or_else(|| lit(NULL).cast(DataType::String), |text| lit(text.clone()))))
@@ -399,11 +401,11 @@ fn ndjson_keys(
         if line.is_empty() {
             continue;
         }
-        let object: BTreeMap<String, serde::de::IgnoredAny> = serde_json::from_str(line).map_err(|_| {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).map_err(|_| {
             Problem::new(format!("{}:{}", file.place(), index + 1), "the line is not a JSON object")
                 .hint("write one JSON object per line, without commas or brackets around them")
         })?;
-        keys.extend(object.into_keys());
+        keys.extend(object.into_iter().map(|(key, _)| key));
         if names.iter().all(|name| keys.contains(*name)) {
             break;
         }

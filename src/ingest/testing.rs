@@ -9,6 +9,7 @@ use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Promotion, Rollout, Starts};
 use crate::domain::version::{PerVersion, Version};
+use crate::ingest::values::whole;
 use crate::scenario::{Assignment, HashName, LogMapping, OnBadRow, Resample, Scenario, Simulation, Tile};
 
 /// `{version}` stands for the version's name.
@@ -76,6 +77,11 @@ impl Numbers {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / 9_007_199_254_740_992.0
     }
+
+    /// A whole number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        usize::try_from(whole(self.next() * end as f64 - 0.5).max(0)).unwrap().min(end - 1)
+    }
 }
 
 /// A log of `rows` requests over about two hours from 2025-03-03 12:00 UTC, three in four of them covered.
@@ -83,11 +89,20 @@ pub(crate) fn log(rows: usize) -> DataFrame {
     let mut numbers = Numbers(7);
     let mut draw = move || numbers.next();
     let start = 1_741_003_200_000_000_i64;
-    let ts: Vec<i64> = (0..rows).map(|_| start + (draw() * 7.2e9) as i64).collect();
-    let users: Vec<i64> = (0..rows).map(|_| (draw() * draw() * 50.0) as i64).collect();
-    let regions: Vec<Option<&str>> =
-        (0..rows).map(|_| [Some("eu"), Some("us"), None][(draw() * 3.0) as usize]).collect();
-    let prompts: Vec<String> = (0..rows).map(|_| format!("p{}", (draw() * 9.0) as i64)).collect();
+    let ts: Vec<i64> = (0..rows).map(|_| start + whole(draw() * 7.2e9)).collect();
+    let users: Vec<i64> = (0..rows).map(|_| whole(draw() * draw() * 50.0)).collect();
+    let regions: Vec<Option<&str>> = (0..rows)
+        .map(|_| {
+            if draw() < 0.5 {
+                Some("eu")
+            } else if draw() < 0.7 {
+                Some("us")
+            } else {
+                None
+            }
+        })
+        .collect();
+    let prompts: Vec<String> = (0..rows).map(|_| format!("p{}", whole(draw() * 9.0))).collect();
     let ids: Vec<String> = (0..rows).map(|row| format!("r{row}")).collect();
     let covered: Vec<bool> = (0..rows).map(|_| draw() < 0.75).collect();
     let mut columns = vec![
@@ -105,7 +120,7 @@ pub(crate) fn log(rows: usize) -> DataFrame {
         let ok: Vec<Option<bool>> = (0..rows).map(|row| shown(row).then(|| draw() < 0.8)).collect();
         let latency: Vec<Option<f64>> = (0..rows).map(|row| shown(row).then(|| 1000.0 * draw() * draw())).collect();
         let cost: Vec<Option<f64>> = (0..rows).map(|row| shown(row).then(|| draw() / 100.0)).collect();
-        let tokens: Vec<Option<i64>> = (0..rows).map(|row| shown(row).then(|| (draw() * 500.0) as i64)).collect();
+        let tokens: Vec<Option<i64>> = (0..rows).map(|row| shown(row).then(|| whole(draw() * 500.0))).collect();
         columns.extend([
             Column::new(name("quality"), quality),
             Column::new(name("ok"), ok),

@@ -55,7 +55,7 @@ fn texts(frame: &DataFrame, name: &str, change: impl Fn(usize) -> Option<String>
 #[test]
 fn a_good_log_opens() {
     for extension in ["parquet", "csv", "ndjson", "arrow"] {
-        assert_eq!(lines(&problems_of(&log(200), extension, &scenario())), [String::new(); 0], "{extension}");
+        assert_eq!(problems_of(&log(200), extension, &scenario()), [], "{extension}");
     }
 }
 
@@ -279,7 +279,7 @@ fn a_log_without_rows() {
 
 #[test]
 fn hostile_names_are_only_names() {
-    let names = ["^.*$", "*", "a\"b <script>", "`;drop"];
+    let names = ["^.*$", "*", "a\"b <script>", "a,b", "`;drop"];
     let mut frame = log(40);
     let mut scenario = scenario();
     scenario.metrics.clear();
@@ -290,6 +290,6 @@ fn hostile_names_are_only_names() {
     }
     scenario.metrics.push(metric("q", MetricKind::Mean { column: columns("{version}_quality") }));
     for extension in ["parquet", "csv", "ndjson", "arrow"] {
-        assert_eq!(lines(&problems_of(&frame, extension, &scenario)), [String::new(); 0], "{extension}");
+        assert_eq!(problems_of(&frame, extension, &scenario), [], "{extension}");
     }
 }

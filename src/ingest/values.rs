@@ -66,6 +66,12 @@ pub(crate) fn whole_numbers(column: Expr, convert: impl Fn(f64) -> i64 + Copy + 
     )
 }
 
+/// The nearest whole number, which must be in the range of `i64`.
+#[expect(clippy::cast_possible_truncation, reason = "rounded, and the caller keeps it in range")]
+pub(crate) fn whole(number: f64) -> i64 {
+    number.round_ties_even() as i64
+}
+
 /// The slot of each time stamp, counted from 1970; null stays null.
 pub(crate) fn slots(column: Expr, width_micros: i64) -> Expr {
     column.map(
