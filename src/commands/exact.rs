@@ -19,9 +19,9 @@ pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucke
     let chosen = if scenario.rollout.start == Starts::AnyHour { monday() } else { None };
     let start = chosen.unwrap_or(player.starts[0]);
     let lane = Lane::production(&digest.units, &player.simulator.plan, bucketing);
-    let mut played = player.play_lane(player.simulator.slot_at(start), lane);
-    let outcome = played.worlds.swap_remove(0);
-    let (name, ending) = ending(player, digest, &outcome);
+    let played = player.play_lanes(player.simulator.slot_at(start), vec![lane]);
+    let outcome = &played[0].worlds[0];
+    let (name, ending) = ending(player, digest, outcome);
     let start = facts::for_people(start, zone);
     let salt = scenario.assignment.salt.clone();
     let served =

@@ -145,24 +145,24 @@ impl<'a> Player<'a> {
     }
 
     fn play_group(&self, start_slot: usize, replicates: &[usize]) -> Vec<Played> {
-        let lanes: Vec<Lane> = replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect();
-        let planned = self.planned(start_slot);
-        let trajectories = self.simulator.trajectories(start_slot, &lanes);
+        self.play_lanes(start_slot, replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect())
+    }
+
+    /// Replays given lanes from a start, and judges them.
+    ///
+    /// # Panics
+    /// Never: a census rides along with the lanes.
+    #[must_use]
+    pub fn play_lanes(&self, start_slot: usize, lanes: Vec<Lane>) -> Vec<Played> {
+        let mut trajectories = self.simulator.trajectories_and_census(start_slot, lanes);
+        let census = trajectories.pop().expect("the census comes last");
+        let planned = self.planned(&census);
         trajectories.iter().map(|trajectory| self.judge(trajectory, &planned)).collect()
     }
 
-    /// One replay of a given lane.
-    #[must_use]
-    pub fn play_lane(&self, start_slot: usize, lane: Lane) -> Played {
-        let planned = self.planned(start_slot);
-        let trajectories = self.simulator.trajectories(start_slot, &[lane]);
-        self.judge(&trajectories[0], &planned)
-    }
-
     /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
-    fn planned(&self, start_slot: usize) -> Planned {
-        let census = self.simulator.census_of_schedule(start_slot);
-        let reader = Reader { layout: &self.simulator.layout, trajectory: &census };
+    fn planned(&self, census: &Trajectory) -> Planned {
+        let reader = Reader { layout: &self.simulator.layout, trajectory: census };
         self.places()
             .iter()
             .map(|place| {

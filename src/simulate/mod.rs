@@ -108,6 +108,13 @@ impl Simulator {
         rollout::play(self, &self.plan, start_slot, 0, lanes)
     }
 
+    /// The same, and last the census of the schedule from there: everybody's sums, at hardly more than a lane's cost.
+    #[must_use]
+    pub fn trajectories_and_census(&self, start_slot: usize, mut lanes: Vec<Lane>) -> Vec<Trajectory> {
+        lanes.push(Lane::everybody(self.units(), &self.plan));
+        self.trajectories(start_slot, &lanes)
+    }
+
     /// Everybody's sums under every answer, from a slot on, at looks this many slots apart: what an arm expects is a share of them.
     ///
     /// Effects are taken as having set in.
@@ -120,11 +127,12 @@ impl Simulator {
     }
 
     /// The same over the schedule from a slot on, stage by stage.
+    ///
+    /// # Panics
+    /// Never: one lane gives one trajectory.
     #[must_use]
     pub fn census_of_schedule(&self, start_slot: usize) -> Trajectory {
-        let plan: Vec<_> = self.plan.iter().map(|stage| StagePlan { exposure: 1.0, ..*stage }).collect();
-        let lanes = [Lane::everybody(self.units(), &plan)];
-        rollout::play(self, &plan, start_slot, 0, &lanes).pop().expect("one lane gives one trajectory")
+        self.trajectories_and_census(start_slot, Vec::new()).pop().expect("one lane gives one trajectory")
     }
 
     /// Number of slots of the log.

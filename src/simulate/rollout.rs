@@ -10,6 +10,7 @@ use super::lanes::Lane;
 use super::layout::{COUNTS, MOMENTS, Shape, SlicePlan};
 use super::trajectory::Trajectory;
 use super::{Simulator, StagePlan};
+use crate::digest::bins::BinLists;
 use crate::domain::version::{PerVersion, Version};
 
 /// No running totals yet.
@@ -89,43 +90,98 @@ impl Addition {
 }
 
 /// Each unit's totals since the stage began, per slice.
+///
+/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and the counts above thresholds,
+/// which few units have, lie apart.
 struct RunningTotals {
-    /// Per slice and unit: index of its totals.
-    index: Vec<Vec<u32>>,
-    /// Per slice: totals of the units seen so far.
-    totals: Vec<Vec<f64>>,
-    /// Per slice: width of one unit's totals.
-    widths: Vec<usize>,
-    /// Per slice: units seen so far.
-    seen: Vec<Vec<u32>>,
+    slices: Vec<SliceTotals>,
 }
 
-impl RunningTotals {
-    fn new(sim: &Simulator) -> Self {
-        let layout = &sim.layout;
-        let width = |plan: &SlicePlan| {
-            let per_metric = |metric: usize| match &layout.shapes[metric] {
-                Shape::Moments => 2,
-                Shape::Grid(grid) => 1 + grid.len(),
-            };
-            let answers: usize = plan.metrics.iter().map(|&(metric, _)| 2 * per_metric(metric)).sum();
-            let streams: usize =
-                plan.streams.iter().map(|&(stream, _)| per_metric(layout.stream_metrics[stream])).sum();
-            1 + answers + streams
+/// The totals of one slice.
+struct SliceTotals {
+    /// Per unit: where its totals are.
+    index: Vec<u32>,
+    /// Units seen so far, in the order of their totals.
+    seen: Vec<u32>,
+    /// Whether a covered request was seen, then Y and X, or X and whether any request was above a threshold.
+    totals: Vec<f64>,
+    width: usize,
+    /// Requests above each threshold.
+    above: Vec<f64>,
+    above_width: usize,
+}
+
+/// The totals of one unit, taken metric by metric.
+struct UnitTotals<'t> {
+    totals: &'t mut [f64],
+    above: &'t mut [f64],
+}
+
+impl<'t> UnitTotals<'t> {
+    fn pair(&mut self) -> &'t mut [f64] {
+        let (pair, rest) = std::mem::take(&mut self.totals).split_at_mut(2);
+        self.totals = rest;
+        pair
+    }
+
+    fn above(&mut self, thresholds: usize) -> &'t mut [f64] {
+        let (above, rest) = std::mem::take(&mut self.above).split_at_mut(thresholds);
+        self.above = rest;
+        above
+    }
+}
+
+impl SliceTotals {
+    fn new(sim: &Simulator, plan: &SlicePlan) -> Self {
+        let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
+        let streams = plan.streams.iter().map(|&(stream, _)| sim.layout.stream_metrics[stream]);
+        // Stable's answers, the candidate's, and effects'.
+        let kept: Vec<usize> = metrics.clone().chain(metrics).chain(streams).collect();
+        let thresholds = |metric: &usize| match &sim.layout.shapes[*metric] {
+            Shape::Moments => 0,
+            Shape::Grid(grid) => grid.len(),
         };
         Self {
-            index: vec![vec![ABSENT; sim.units()]; layout.slices.len()],
-            totals: vec![Vec::new(); layout.slices.len()],
-            widths: layout.plans.iter().map(width).collect(),
-            seen: vec![Vec::new(); layout.slices.len()],
+            index: vec![ABSENT; sim.units()],
+            seen: Vec::new(),
+            totals: Vec::new(),
+            width: 1 + 2 * kept.len(),
+            above: Vec::new(),
+            above_width: kept.iter().map(thresholds).sum(),
         }
     }
 
     fn restart(&mut self) {
-        for ((index, seen), totals) in self.index.iter_mut().zip(&mut self.seen).zip(&mut self.totals) {
-            seen.drain(..).for_each(|unit| index[unit as usize] = ABSENT);
-            totals.clear();
+        for unit in self.seen.drain(..) {
+            self.index[unit as usize] = ABSENT;
         }
+        self.totals.clear();
+        self.above.clear();
+    }
+
+    fn unit(&mut self, unit: u32) -> UnitTotals<'_> {
+        let index = &mut self.index[unit as usize];
+        if *index == ABSENT {
+            *index = self.seen.len() as u32;
+            self.seen.push(unit);
+            self.totals.resize(self.totals.len() + self.width, 0.0);
+            self.above.resize(self.above.len() + self.above_width, 0.0);
+        }
+        let index = *index as usize;
+        UnitTotals {
+            totals: &mut self.totals[index * self.width..(index + 1) * self.width],
+            above: &mut self.above[index * self.above_width..(index + 1) * self.above_width],
+        }
+    }
+}
+
+impl RunningTotals {
+    fn new(sim: &Simulator) -> Self {
+        Self { slices: sim.layout.plans.iter().map(|plan| SliceTotals::new(sim, plan)).collect() }
+    }
+
+    fn restart(&mut self) {
+        self.slices.iter_mut().for_each(SliceTotals::restart);
     }
 
     /// Fills one addition per slice the cell belongs to; returns how many.
@@ -150,25 +206,13 @@ impl RunningTotals {
         count
     }
 
-    fn totals_of(&mut self, slice: usize, unit: u32) -> &mut [f64] {
-        let width = self.widths[slice];
-        let index = &mut self.index[slice][unit as usize];
-        if *index == ABSENT {
-            *index = self.seen[slice].len() as u32;
-            self.seen[slice].push(unit);
-            let length = self.totals[slice].len();
-            self.totals[slice].resize(length + width, 0.0);
-        }
-        let at = *index as usize * width;
-        &mut self.totals[slice][at..at + width]
-    }
-
     fn add_to_slice(&mut self, sim: &Simulator, cell: usize, slice: usize, slot: usize, addition: &mut Addition) {
         let plan = &sim.layout.plans[slice];
         addition.clear(slice, plan);
         let inputs = sim.cells.inputs(cell);
-        let (seen, mut totals) =
-            self.totals_of(slice, sim.cells.unit[cell]).split_first_mut().expect("totals are not empty");
+        let mut unit = self.slices[slice].unit(sim.cells.unit[cell]);
+        let (seen, rest) = std::mem::take(&mut unit.totals).split_first_mut().expect("totals are not empty");
+        unit.totals = rest;
         let (rows, covered) = (inputs[0], inputs[1]);
         let newly_seen = covered > 0.0 && *seen == 0.0;
         if newly_seen {
@@ -179,8 +223,7 @@ impl RunningTotals {
         for version in Version::BOTH {
             let offset = if version == Version::Stable { 0 } else { plan.answers_width };
             for &(metric, at) in &plan.metrics {
-                let cell = MetricCell { sim, cell, metric, version, effect: None };
-                totals = cell.add(at + offset, totals, addition);
+                MetricCell { sim, cell, metric, version, effect: None }.add(at + offset, &mut unit, addition);
             }
             if version == Version::Stable {
                 addition.stable_spans = addition.spans.len();
@@ -188,10 +231,9 @@ impl RunningTotals {
         }
         for &(stream, at) in &plan.streams {
             let effect = &sim.effects[stream];
-            let holds = slot >= effect.onset && effect.applies[cell];
+            let effect = (slot >= effect.onset && effect.applies[cell]).then_some(effect);
             let metric = sim.layout.stream_metrics[stream];
-            let cell = MetricCell { sim, cell, metric, version: Version::Stable, effect: holds.then_some(effect) };
-            totals = cell.add(at, totals, addition);
+            MetricCell { sim, cell, metric, version: Version::Stable, effect }.add(at, &mut unit, addition);
         }
     }
 }
@@ -206,23 +248,17 @@ struct MetricCell<'a> {
 }
 
 impl MetricCell<'_> {
-    /// Writes what the cell adds at `at`, and returns the totals that follow its own.
-    fn add<'t>(&self, at: usize, totals: &'t mut [f64], addition: &mut Addition) -> &'t mut [f64] {
+    /// Writes what the cell adds at `at`, and takes the metric's totals.
+    fn add(&self, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition) {
         match (&self.sim.cells.metrics[self.metric], &self.sim.layout.shapes[self.metric]) {
-            (FlatMetric::Sums(place), _) => self.add_moments(*place, at, totals, addition),
-            (FlatMetric::Bins(lists), Shape::Grid(grid)) => self.add_grid(lists, &grid.bins, at, totals, addition),
+            (FlatMetric::Sums(place), _) => self.add_moments(*place, at, unit, addition),
+            (FlatMetric::Bins(lists), Shape::Grid(grid)) => self.add_grid(lists, &grid.bins, at, unit, addition),
             (FlatMetric::Bins(_), Shape::Moments) => unreachable!("bins belong to a quantile metric"),
         }
     }
 
-    fn add_moments<'t>(
-        &self,
-        place: usize,
-        at: usize,
-        totals: &'t mut [f64],
-        addition: &mut Addition,
-    ) -> &'t mut [f64] {
-        let (own, rest) = totals.split_at_mut(2);
+    fn add_moments(&self, place: usize, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition) {
+        let own = unit.pair();
         let place = if self.version == Version::Stable { place } else { place + 2 };
         let inputs = self.sim.cells.inputs(self.cell);
         let (mut dy, dx) = (inputs[place], inputs[place + 1]);
@@ -232,7 +268,7 @@ impl MetricCell<'_> {
             Some(CellChange::MovedThresholds(_)) | None => {}
         }
         if dy == 0.0 && dx == 0.0 {
-            return rest;
+            return;
         }
         let (y, x) = (own[0], own[1]);
         let values = [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)];
@@ -240,47 +276,49 @@ impl MetricCell<'_> {
         addition.mark(at, at + MOMENTS);
         own[0] += dy;
         own[1] += dx;
-        rest
     }
 
-    fn add_grid<'t>(
+    fn add_grid(
         &self,
-        lists: &PerVersion<crate::digest::bins::BinLists>,
+        lists: &PerVersion<BinLists>,
         thresholds: &[i16],
         at: usize,
-        totals: &'t mut [f64],
+        unit: &mut UnitTotals<'_>,
         addition: &mut Addition,
-    ) -> &'t mut [f64] {
-        let (own, rest) = totals.split_at_mut(1 + thresholds.len());
+    ) {
+        let own = unit.pair();
+        let above = unit.above(thresholds.len());
         let bins = lists.get(self.version).of(self.cell);
-        if bins.is_empty() {
-            return rest;
-        }
-        let (x, above) = own.split_first_mut().expect("totals are not empty");
+        let Some(&highest) = bins.last() else { return };
         let dx = bins.len() as f64;
+        let x = own[0];
         addition.values[at] = dx;
-        addition.values[at + 1] = dx * (2.0 * *x + dx);
+        addition.values[at + 1] = dx * (2.0 * x + dx);
+        own[0] += dx;
         let moved = match self.effect.map(|effect| &effect.change) {
             Some(CellChange::MovedThresholds(moved)) => Some(moved),
             _ => None,
         };
-        let mut any = false;
-        for (index, (y, &threshold)) in above.iter_mut().zip(thresholds).enumerate() {
-            let threshold = moved.map_or(f64::from(threshold), |moved| moved[index]);
+        let threshold_at = |index: usize| moved.map_or(f64::from(thresholds[index]), |moved| moved[index]);
+        if own[1] == 0.0 && f64::from(highest) <= threshold_at(0) {
+            addition.mark(at, at + 2);
+            return;
+        }
+        own[1] = 1.0;
+        for (index, y) in above.iter_mut().enumerate() {
+            let threshold = threshold_at(index);
             // Bins are sorted within a cell.
             let dy = (bins.len() - bins.partition_point(|&bin| f64::from(bin) <= threshold)) as f64;
             if dy == 0.0 && *y == 0.0 {
                 // Nor is anything above the higher thresholds.
                 break;
             }
-            any = true;
             let place = at + 2 + 3 * index;
-            addition.values[place..place + 3].copy_from_slice(&[dy, dy * (2.0 * *y + dy), *y * dx + *x * dy + dy * dx]);
+            let values = [dy, dy * (2.0 * *y + dy), *y * dx + x * dy + dy * dx];
+            addition.values[place..place + 3].copy_from_slice(&values);
             *y += dy;
         }
-        *x += dx;
-        addition.mark(at, if any { at + 2 + 3 * thresholds.len() } else { at + 2 });
-        rest
+        addition.mark(at, at + 2 + 3 * thresholds.len());
     }
 }
 
