@@ -87,9 +87,15 @@ fn same_key(cells: &Cells, a: usize, b: usize) -> bool {
         && cells.segment.iter().all(|column| column[a] == column[b])
 }
 
+/// Lists of neighbouring cells joined, and sorted again.
 fn merged(list: &BinLists, runs: &[(usize, usize)]) -> BinLists {
+    let mut bins = list.bins.clone();
+    let at = |cell: usize| list.offsets[cell] as usize;
+    for &(start, end) in runs.iter().filter(|(start, end)| end - start > 1) {
+        bins[at(start)..at(end)].sort_unstable();
+    }
     let offsets = runs.iter().map(|&(start, _)| list.offsets[start]).chain(list.offsets.last().copied()).collect();
-    BinLists { offsets, bins: list.bins.clone() }
+    BinLists { offsets, bins }
 }
 
 fn add_inputs(cells: &Cells, metrics: &[FlatMetric], cell: usize, row: &mut [f64]) {
