@@ -64,25 +64,35 @@ struct Head {
     meaning: &'static str,
 }
 
-/// A cell: its text and how it is set (`name`, `number`, `good`, `bad`, `warn`).
+/// A cell: its text, an interval in parentheses after it, and how it is set (`name`, `number`, `good`, `bad`, `soft`).
 #[derive(Debug, Serialize)]
 struct Cell {
     text: String,
+    interval: String,
     class: &'static str,
 }
 
 impl Cell {
-    fn name(text: impl Into<String>) -> Self {
-        Self { text: text.into(), class: "name" }
+    fn of(text: impl Into<String>, class: &'static str) -> Self {
+        Self { text: text.into(), interval: String::new(), class }
     }
 
+    fn name(text: impl Into<String>) -> Self {
+        Self::of(text, "name")
+    }
+
+    /// A number; it may break before its interval and nowhere else.
     fn number(text: impl Into<String>) -> Self {
-        Self { text: text.into(), class: "number" }
+        let text = text.into();
+        match text.find(" (").filter(|_| text.ends_with(')')) {
+            Some(at) => Self { interval: text[at + 1..].to_owned(), ..Self::of(&text[..at], "number") },
+            None => Self::of(text, "number"),
+        }
     }
 
     /// A number that calls for attention if `bad`.
     fn marked(text: impl Into<String>, bad: bool) -> Self {
-        Self { text: text.into(), class: if bad { "number bad" } else { "number" } }
+        Self { class: if bad { "number bad" } else { "number" }, ..Self::number(text) }
     }
 }
 

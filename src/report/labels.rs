@@ -1,6 +1,6 @@
 //! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
 
-use super::{Segment, Share, Spread};
+use super::{GateRow, MetricFacts, Segment, Share, Spread};
 use crate::error::printable;
 
 /// What stands where there is no number.
@@ -60,7 +60,7 @@ pub(crate) fn segment(segment: Option<&Segment>) -> String {
 pub(crate) fn test(name: &str) -> String {
     match name {
         "point" => "bare threshold".to_owned(),
-        "fixed" => "one test at the stage’s end".to_owned(),
+        "fixed" => "one test".to_owned(),
         "confidence-sequence" => "confidence sequence".to_owned(),
         "group-sequential" => "group-sequential".to_owned(),
         other => visible(other),
@@ -124,8 +124,8 @@ pub(crate) fn percent_digits(share: f64) -> String {
         0.0 => "0".to_owned(),
         size if size < 0.05 => "<0.1".to_owned(),
         size if size < 9.95 => trim_zero(&format!("{percent:.1}")),
-        size if size >= 99.5 && size < 99.95 => format!("{percent:.1}"),
-        size if size >= 99.95 && size < 100.0 => ">99.9".to_owned(),
+        size if (99.5..99.95).contains(&size) => format!("{percent:.1}"),
+        size if (99.95..100.0).contains(&size) => ">99.9".to_owned(),
         _ => count(percent),
     }
 }
@@ -178,6 +178,20 @@ pub(crate) fn with_unit(value: String, unit: Option<&str>) -> String {
     match unit {
         Some(unit) if value != NONE => format!("{value} {}", visible(unit)),
         _ => value,
+    }
+}
+
+/// The smallest regression a gate sees, on the scale on which its accepted regression is written.
+pub(crate) fn regression(row: &GateRow, metric: Option<&MetricFacts>) -> Option<String> {
+    let written_relative = row.allow.ends_with('%');
+    match (row.mde_relative, row.mde) {
+        (Some(relative), _) if written_relative => Some(percent(relative)),
+        (_, Some(mde)) if metric.is_some_and(|metric| metric.kind == "proportion") => {
+            Some(format!("{} pp", number(mde * 100.0)))
+        }
+        (_, Some(mde)) => Some(with_unit(number(mde), metric.and_then(|metric| metric.unit.as_deref()))),
+        (Some(relative), None) => Some(percent(relative)),
+        (None, None) => None,
     }
 }
 

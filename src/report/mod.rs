@@ -22,9 +22,6 @@ mod write;
 #[cfg(test)]
 mod sample;
 
-#[cfg(test)]
-mod look;
-
 pub use json::schema;
 #[cfg(test)]
 pub(crate) use sample::sample;

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{GateRow, MetricFacts, Report, StageFacts, WorldRow, labels};
+use super::{GateRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, labels};
 use crate::error::printable;
 
 /// Rows shown of each list; the page has all.
 const WORLDS: usize = 15;
-const GATES: usize = 8;
+const GATES: usize = 7;
 const STAGES: usize = 6;
-const NOTES: usize = 4;
+const NOTES: usize = 3;
 const WIDTH: usize = 100;
 
 /// The summary as plain text, at most about 45 lines of 100 columns.
@@ -30,7 +30,7 @@ pub fn summary(report: &Report) -> String {
 #[must_use]
 pub fn places(out: &Path) -> String {
     let out = printable(&out.display().to_string());
-    format!("Read {out}/report.html; numbers in {out}/report.json and {out}/tables, figures in {out}/figures.\n")
+    format!("Report: {out}/report.html (beside it report.json, tables/ and figures/)\n")
 }
 
 fn head(report: &Report) -> String {
@@ -115,7 +115,7 @@ fn worlds(report: &Report) -> String {
     let name = 25;
     let mut text = format!(
         "{:name$} {:>18} {:>18} {:>16} {:>8} {:>10}\n",
-        "IF THE CANDIDATE IS", "promoted", "rolled back", "stalled", "found in", "exposed"
+        "IF THE CANDIDATE IS", "promoted", "rolled back", "stalled", "found in", "served req"
     );
     for world in report.worlds.iter().take(WORLDS) {
         let found = world.time_to_detect_s.map_or_else(|| labels::NONE.to_owned(), |time| labels::duration(time.p50));
@@ -183,24 +183,21 @@ fn metric<'a>(report: &'a Report, row: &GateRow) -> Option<&'a MetricFacts> {
     report.metrics.iter().find(|metric| metric.name == row.metric)
 }
 
-/// Whether a gate that is met by a candidate as good as stable passes as often as it asks for.
+/// Whether a gate that is met by a candidate as good as stable passes as often as it asks for, within Monte Carlo error.
 pub(super) fn decides(row: &GateRow) -> bool {
-    row.rates.get("null").is_some_and(|rates| rates.pass.share >= row.power)
+    row.rates.get("null").is_some_and(|rates| rates.pass.high >= row.power)
 }
 
 /// The last stage at which a gate cannot decide, or its first where it always can.
 fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a StageFacts)> {
     let rows = || report.stages.iter().filter_map(|stage| gate_row(report, gate, stage).map(|row| (row, stage)));
-    rows().filter(|(row, _)| !decides(row)).last().or_else(|| rows().next())
+    rows().rfind(|(row, _)| !decides(row)).or_else(|| rows().next())
 }
 
 /// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
 fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
     let way = if metric.is_some_and(|metric| metric.better == "higher") { "drop" } else { "rise" };
-    let size = row.mde_relative.map(labels::percent).or_else(|| {
-        row.mde.map(|mde| labels::with_unit(labels::number(mde), metric.and_then(|metric| metric.unit.as_deref())))
-    });
-    let size = size.map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));
+    let size = labels::regression(row, metric).map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));
     let place = format!("{} {}: sees {size}", labels::short(&stage.name, 8), labels::duration(stage.duration_s as f64));
     if decides(row) {
         return format!("{place}; enough");
@@ -228,18 +225,33 @@ fn self_check(report: &Report) -> String {
     }
     let mut text =
         format!("SELF-CHECK: {} of {} error rates lie above alpha\n", flagged.len(), report.self_check.len());
-    for row in flagged.iter().take(NOTES) {
+    let mut kinds: Vec<(&SelfCheckRow, usize)> = Vec::new();
+    for row in flagged {
+        let same =
+            |kind: &SelfCheckRow| (&kind.gate, &kind.segment, &kind.error) == (&row.gate, &row.segment, &row.error);
+        match kinds.iter_mut().find(|(kind, _)| same(kind)) {
+            Some((worst, stages)) => {
+                *stages += 1;
+                if row.rate.share > worst.rate.share {
+                    *worst = row;
+                }
+            }
+            None => kinds.push((row, 1)),
+        }
+    }
+    for (row, stages) in kinds.iter().take(NOTES) {
         let slice = row.segment.as_ref().map_or_else(String::new, |s| format!(", {}", labels::segment(Some(s))));
+        let also = if *stages > 1 { format!(" (worst of {stages} stages)") } else { String::new() };
         text.push_str(&clipped(&format!(
-            "  {} at {}{slice}: {} in {} for a nominal {}",
+            "  {}{slice}: {} in {} for a nominal {} at {}{also}",
             labels::short(&row.gate, 24),
-            labels::short(&row.stage, 12),
             labels::visible(&row.error),
             labels::share(row.rate),
-            labels::percent(row.alpha)
+            labels::percent(row.alpha),
+            labels::short(&row.stage, 12),
         )));
     }
-    more(&mut text, flagged.len(), NOTES, "of them");
+    more(&mut text, kinds.len(), NOTES, "of them");
     text
 }
 

@@ -10,6 +10,8 @@ pub(super) enum Scale {
     Time,
     /// Shares as percent.
     Percent,
+    /// Differences of shares as percentage points.
+    Points,
     /// Plain numbers.
     Number,
     /// Counts by powers of ten; below one is drawn at one.
@@ -62,6 +64,7 @@ impl Axis {
             Scale::Time if value == 0.0 => "0".to_owned(),
             Scale::Time => labels::duration(value),
             Scale::Percent => format!("{} %", decimals(value * 100.0, step * 100.0)),
+            Scale::Points => format!("{} pp", decimals(value * 100.0, step * 100.0)),
             Scale::Number => decimals(value, step),
             Scale::Log => labels::count(value),
         }

@@ -1,20 +1,26 @@
 //! How fast harm is found.
 
+use std::fmt::Write as _;
+
 use super::axes::{Axis, Panel, Scale, spread_out};
 use super::picture::{Anchor, LABEL, Picture, Point, color, text_width};
 use crate::report::{Report, WorldRow, labels};
 
 const RIGHT: f64 = 640.0;
+/// Curves shown; the table has all.
+const CURVES: usize = 21;
 const NOTE: usize = 4;
 
 pub(super) fn draw(report: &Report) -> Picture {
     let (mut found, silent): (Vec<&WorldRow>, Vec<&WorldRow>) =
         report.worlds.iter().partition(|world| world.detected.share > 0.0 && !world.detection_curve.is_empty());
     found.sort_by(|a, b| b.detected.share.total_cmp(&a.detected.share));
-    let rows = found.len().max(14) as f64;
-    let bottom = 104.0 + rows * 20.0;
+    let hidden = found.len().saturating_sub(CURVES);
+    found.truncate(CURVES);
+    let note = note(&silent, hidden);
+    let bottom = 92.0 + found.len().max(14) as f64 * 20.0;
     let mut picture = Picture::new(
-        bottom + 64.0 + 15.0 * NOTE as f64,
+        bottom + 52.0 + 15.0 * note.len() as f64,
         "Time to detect harm",
         "The share of all rollouts rolled back for harm by each time. A curve that ends low is harm that gets through.",
     );
@@ -22,7 +28,7 @@ pub(super) fn draw(report: &Report) -> Picture {
     let last = found.iter().flat_map(|w| w.detection_curve.iter().map(|p| w.onset_s + p.time_s)).fold(end, f64::max);
     let panel = Panel {
         left: 60.0,
-        top: 104.0,
+        top: 92.0,
         right: RIGHT,
         bottom,
         x: Axis::new(Scale::Time, 0.0, last),
@@ -39,16 +45,23 @@ pub(super) fn draw(report: &Report) -> Picture {
         }
     }
     draw_names(&mut picture, &found, &panel);
-    draw_note(&mut picture, &silent, bottom + 52.0);
+    for (row, line) in note.iter().enumerate() {
+        picture.text((16.0, bottom + 52.0 + 15.0 * row as f64), line, Anchor::Start, color::SOFT, 868.0);
+    }
     picture
 }
 
 fn draw_stages(picture: &mut Picture, report: &Report, panel: &Panel) {
-    let mut time = 0.0;
+    let (mut time, mut drawn) = (0.0, f64::NEG_INFINITY);
     for stage in &report.stages {
         let (from, to) = (panel.px(time), panel.px(time + stage.duration_s as f64));
-        picture.dashed(&[(from, panel.top - 18.0), (from, panel.bottom)], color::AXIS, 1.0, 3.0);
-        picture.text((from + 4.0, panel.top - 8.0), &stage.name, Anchor::Start, color::SOFT, to - from - 6.0);
+        if from > drawn + 3.0 {
+            picture.dashed(&[(from, panel.top - 18.0), (from, panel.bottom)], color::AXIS, 1.0, 3.0);
+            drawn = from;
+        }
+        if to - from > 30.0 {
+            picture.text((from + 4.0, panel.top - 8.0), &stage.name, Anchor::Start, color::SOFT, to - from - 6.0);
+        }
         time += stage.duration_s as f64;
     }
     let end = panel.px(time);
@@ -93,26 +106,28 @@ fn draw_names(picture: &mut Picture, found: &[&WorldRow], panel: &Panel) {
     }
 }
 
-fn draw_note(picture: &mut Picture, silent: &[&WorldRow], top: f64) {
+/// The worlds without a curve, in lines that fit.
+fn note(silent: &[&WorldRow], hidden: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    if hidden > 0 {
+        lines.push(format!("{hidden} more worlds are in the tables."));
+    }
     if silent.is_empty() {
-        return;
+        return lines;
     }
     let names: Vec<String> = silent.iter().map(|world| labels::short(&labels::world(&world.world), 60)).collect();
-    let mut lines = vec![String::from("Never rolled back for harm: ")];
+    let mut line = String::from("Never rolled back for harm: ");
     for (index, name) in names.iter().enumerate() {
         let piece = if index + 1 == names.len() { format!("{name}.") } else { format!("{name}, ") };
-        let full = lines.last().is_some_and(|line| text_width(&format!("{line}{piece}"), LABEL) > 840.0);
-        if full && lines.len() == NOTE {
-            let more = format!("and {} more.", names.len() - index);
-            lines.iter_mut().rev().take(1).for_each(|line| line.push_str(&more));
-            break;
+        if text_width(&format!("{line}{piece}"), LABEL) > 790.0 {
+            if lines.len() + 1 == NOTE {
+                let _ = write!(line, "and {} more.", names.len() - index);
+                break;
+            }
+            lines.push(std::mem::take(&mut line));
         }
-        if full {
-            lines.push(String::new());
-        }
-        lines.iter_mut().rev().take(1).for_each(|line| line.push_str(&piece));
+        line.push_str(&piece);
     }
-    for (row, line) in lines.iter().enumerate() {
-        picture.text((16.0, top + 15.0 * row as f64), line, Anchor::Start, color::SOFT, 868.0);
-    }
+    lines.push(line);
+    lines
 }

@@ -13,8 +13,8 @@ const ERRORS: [(&str, &str); 3] = [
     ("wrong pass", "passes at exactly the margin"),
     ("wrong failure", "fails at exactly the margin"),
 ];
-const LEFT: [f64; 3] = [250.0, 466.0, 682.0];
-const WIDTH: f64 = 200.0;
+const LEFT: [f64; 3] = [240.0, 462.0, 684.0];
+const WIDTH: f64 = 190.0;
 
 /// One line: a gate and a slice at a stage, with its error rates.
 struct Row<'a> {
@@ -48,10 +48,10 @@ pub(super) fn draw(report: &Report) -> Picture {
             y += ROW;
             let name =
                 if row.slice.is_empty() { row.gate.to_owned() } else { format!("{} · {}", row.gate, row.slice) };
-            picture.text((16.0, y), &name, Anchor::Start, color::INK, 226.0);
+            picture.text((16.0, y), &name, Anchor::Start, color::INK, 214.0);
         }
         y += ROW;
-        picture.text((240.0, y), row.stage, Anchor::End, color::SOFT, 200.0);
+        picture.text((230.0, y), row.stage, Anchor::End, color::SOFT, 200.0);
         for (panel, (error, _)) in panels.iter().zip(ERRORS) {
             for check in row.checks.iter().filter(|check| check.error == error) {
                 draw_check(&mut picture, panel, check, y - 4.0);

@@ -6,7 +6,6 @@ use crate::report::{MetricFacts, PowerCurve, PowerPoint, Report, Share, labels};
 
 /// Panels shown; the table has all.
 const PANELS: usize = 24;
-const TOP: f64 = 132.0;
 const PANEL: f64 = 250.0;
 
 pub(super) fn draw(report: &Report) -> Picture {
@@ -18,28 +17,30 @@ pub(super) fn draw(report: &Report) -> Picture {
     }
     let shown = gates.len().min(PANELS);
     let mut picture = Picture::new(
-        TOP + PANEL * shown.div_ceil(2) as f64 + 10.0,
+        0.0,
         "What each gate can see",
         "Solid: chance to fail. Dashed: chance to pass. Between both the gate is inconclusive and the stage cannot end.",
     );
-    draw_legend(&mut picture, report);
+    let top = draw_legend(&mut picture, report);
+    picture.height = top + PANEL * shown.div_ceil(2) as f64 + 10.0;
     for (index, gate) in gates.iter().take(PANELS).enumerate() {
         let curves: Vec<&PowerCurve> = report.power_curves.iter().filter(|curve| curve.gate == *gate).collect();
         let left = if index % 2 == 0 { 56.0 } else { 506.0 };
-        draw_gate(&mut picture, report, gate, &curves, (left, TOP + PANEL * (index / 2) as f64));
+        draw_gate(&mut picture, report, gate, &curves, (left, top + PANEL * (index / 2) as f64));
     }
     let more = gates.len() - shown;
     if more > 0 {
         let note = format!("and {more} more gates in the tables");
-        picture.text((16.0, picture.height - 6.0), &note, Anchor::Start, color::SOFT, 868.0);
+        picture.text((16.0, picture.height - 4.0), &note, Anchor::Start, color::SOFT, 868.0);
     }
     if gates.is_empty() {
-        picture.text((16.0, TOP - 30.0), "No gate has a power curve.", Anchor::Start, color::SOFT, 868.0);
+        picture.text((16.0, top), "No gate has a power curve.", Anchor::Start, color::SOFT, 868.0);
     }
     picture
 }
 
-fn draw_legend(picture: &mut Picture, report: &Report) {
+/// Gives the place below it.
+fn draw_legend(picture: &mut Picture, report: &Report) -> f64 {
     let mut x = 16.0;
     let mut y = 66.0;
     for (index, stage) in report.stages.iter().enumerate() {
@@ -56,13 +57,14 @@ fn draw_legend(picture: &mut Picture, report: &Report) {
         picture.text((x + 24.0, y), &name, Anchor::Start, color::INK, 300.0);
         x += width;
     }
-    let y = 100.0;
+    let y = y + 18.0;
     picture.line(vec![(16.0, y - 9.0), (16.0, y + 1.0)], color::INK, 1.5);
     picture.text((22.0, y), "accepted regression", Anchor::Start, color::SOFT, 200.0);
     picture.dashed(&[(160.0, y - 4.0), (184.0, y - 4.0)], color::INK, 1.0, 3.0);
     let alpha =
         "alpha: solid curves left of the line and dashed curves right of it should stay below; bars: Monte Carlo 95 %";
     picture.text((190.0, y), alpha, Anchor::Start, color::SOFT, 690.0);
+    y + 28.0
 }
 
 fn draw_gate(picture: &mut Picture, report: &Report, gate: &str, curves: &[&PowerCurve], (left, top): Point) {
@@ -72,12 +74,17 @@ fn draw_gate(picture: &mut Picture, report: &Report, gate: &str, curves: &[&Powe
     let points = || curves.iter().flat_map(|curve| curve.points.iter());
     let low = points().map(|point| point.regression).fold(0.0, f64::min);
     let high = points().map(|point| point.regression).chain(curves.iter().map(|c| c.allow)).fold(low, f64::max);
+    let scale = match (relative, metric) {
+        (true, _) => Scale::Percent,
+        (false, Some(metric)) if metric.kind == "proportion" => Scale::Points,
+        (false, _) => Scale::Number,
+    };
     let panel = Panel {
         left,
         top: top + 24.0,
         right: left + 372.0,
         bottom: top + PANEL - 48.0,
-        x: Axis::new(if relative { Scale::Percent } else { Scale::Number }, low, high),
+        x: Axis::new(scale, low, high),
         y: Axis::new(Scale::Percent, 0.0, 1.0),
     };
     panel.draw_axes(picture, &axis_name(metric, relative), "");

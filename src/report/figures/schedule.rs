@@ -62,7 +62,7 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
         let way = (exposure.max(lowest) / lowest).ln() / (1.0 / lowest).ln();
         (STAIRS_BOTTOM - STAIRS_TOP - 34.0) * (0.12 + 0.88 * way)
     };
-    let (mut x, mut elapsed) = (LEFT, 0.0);
+    let (mut x, mut elapsed, mut free_from) = (LEFT, 0.0, LEFT + 16.0);
     picture.text(
         (LEFT - 12.0, STAIRS_BOTTOM - 34.0),
         "share of units on the candidate",
@@ -76,16 +76,26 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
     for (index, (stage, width)) in report.stages.iter().zip(widths(report)).enumerate() {
         let top = STAIRS_BOTTOM - height(stage.exposure);
         picture.rect((x + 1.0, top), (x + width - 1.0, STAIRS_BOTTOM), stage_color(index, report.stages.len()), 1.0);
-        let exposure = format!("{} · {}", labels::percent(stage.exposure), labels::duration(stage.duration_s as f64));
+        let percent = labels::percent(stage.exposure);
+        let exposure = format!("{percent} · {}", labels::duration(stage.duration_s as f64));
         let name = labels::visible(&stage.name);
         let middle = x + width / 2.0;
-        picture.text((middle, top - 18.0), &name, Anchor::Middle, color::INK, width - 4.0);
-        picture.text((middle, top - 5.0), &exposure, Anchor::Middle, color::SOFT, width - 2.0);
+        if text_width(&exposure, LABEL) < width - 2.0 {
+            picture.text((middle, top - 18.0), &name, Anchor::Middle, color::INK, width - 4.0);
+            picture.text((middle, top - 5.0), &exposure, Anchor::Middle, color::SOFT, width - 2.0);
+        } else {
+            picture.text((middle, top - 5.0), &percent, Anchor::Middle, color::SOFT, width + 2.0);
+        }
         x += width;
         elapsed += stage.duration_s as f64;
-        let (anchor, room) =
-            if index + 1 == report.stages.len() { (Anchor::End, width) } else { (Anchor::Middle, width) };
-        picture.text((x, STAIRS_BOTTOM + 15.0), &labels::duration(elapsed), anchor, color::SOFT, room - 4.0);
+        let time = labels::duration(elapsed);
+        let needs = text_width(&time, LABEL);
+        if index + 1 == report.stages.len() {
+            picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::End, color::SOFT, RIGHT - LEFT);
+        } else if x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - 56.0 {
+            picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::Middle, color::SOFT, RIGHT - LEFT);
+            free_from = x + needs / 2.0 + 6.0;
+        }
     }
     picture.line(vec![(LEFT, STAIRS_BOTTOM), (RIGHT, STAIRS_BOTTOM)], color::AXIS, 1.0);
 }

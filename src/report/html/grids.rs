@@ -13,7 +13,7 @@ pub(super) fn worlds(report: &Report) -> Grid {
     let row = |world: &WorldRow| {
         vec![
             Cell::name(labels::world(&world.world)),
-            Cell { text: labels::visible(&world.meaning), class: "soft" },
+            Cell::of(labels::visible(&world.meaning), "soft"),
             Cell::number(labels::share(world.promoted)),
             Cell::number(labels::share(world.rolled_back)),
             Cell::number(labels::share(world.stalled)),
@@ -59,7 +59,7 @@ pub(super) fn causes(report: &Report) -> Grid {
             Cell::number(labels::share(world.causes.harm)),
             Cell::number(labels::share(world.causes.noise)),
             Cell::number(labels::share(world.causes.no_data)),
-            Cell { text: by.join("; "), class: "soft" },
+            Cell::of(by.join("; "), "soft"),
         ]
     };
     Grid {
@@ -86,7 +86,7 @@ pub(super) fn served(report: &Report) -> Grid {
             Cell::name(labels::world(&world.world)),
             Cell::number(labels::spread(world.exposed_units, labels::count)),
             Cell::number(labels::spread(world.exposed_requests, labels::count)),
-            Cell { text: bad.join("; "), class: "soft" },
+            Cell::of(bad.join("; "), "soft"),
             Cell::number(or_none(world.cost_usd, |cost| labels::spread(cost, labels::number))),
             Cell::number(or_none(world.excess_cost_usd, |cost| labels::spread(cost, labels::signed))),
             Cell::number(labels::spread(world.duration_s, labels::duration)),
@@ -155,7 +155,7 @@ pub(super) fn gates(report: &Report, slices: bool) -> Grid {
             Cell::number(or_none(row.units_needed, labels::count)),
             Cell::number(or_none(row.duration_needed_s, |seconds| labels::duration(seconds as f64))),
             Cell::number(or_none(row.exposure_needed, labels::percent)),
-            Cell { text: rule(row), class: "soft" },
+            Cell::of(rule(row), "soft"),
         ]
     };
     Grid {
@@ -178,13 +178,8 @@ pub(super) fn gates(report: &Report, slices: bool) -> Grid {
 }
 
 fn sees(row: &GateRow, metric: Option<&MetricFacts>) -> String {
-    let unit = metric.and_then(|metric| metric.unit.as_deref());
     let way = metric.map_or("", |metric| if metric.better == "higher" { "−" } else { "+" });
-    match (row.mde_relative, row.mde) {
-        (Some(relative), _) => format!("{way}{}", labels::percent(relative)),
-        (None, Some(mde)) => format!("{way}{}", labels::with_unit(labels::number(mde), unit)),
-        (None, None) => labels::NONE.to_owned(),
-    }
+    or_none(labels::regression(row, metric), |size| format!("{way}{size}"))
 }
 
 fn rule(row: &GateRow) -> String {
@@ -237,7 +232,7 @@ pub(super) fn shadow(report: &Report) -> Grid {
                     Cell::number(labels::whole(row.requests)),
                     Cell::number(labels::whole(row.nulls_stable) + " / " + &labels::whole(row.nulls_candidate)),
                     Cell::name(or_none(row.allow.as_deref(), labels::visible)),
-                    Cell { text: or_none(row.shown.as_deref(), labels::visible), class },
+                    Cell::of(or_none(row.shown.as_deref(), labels::visible), class),
                 ]
             })
             .collect(),
