@@ -38,18 +38,16 @@ pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
     let failed = |message: String| Error::at(log.place(), format!("cannot be read: {message}"));
     let frame = frame.map_err(failed)?;
     let plan = Plan::of(log, scenario);
-    let (table, times) = guarded(|| table(&frame, scenario, &plan)).map_err(failed)?;
-    let rows =
-        guarded(|| Ok(frame.column(ROWS)?.cast(&DataType::UInt64)?.u64()?.sum().unwrap_or(0))).map_err(failed)?;
+    let (table, used) = guarded(|| table(frame, scenario, &plan)).map_err(failed)?;
     let findings = log.findings();
     let facts = Facts {
-        rows,
-        start: times.0,
-        end: times.1,
+        rows: used.rows,
+        start: used.start,
+        end: used.end,
         fingerprint: fingerprint?,
         excluded_null_unit: findings.null_unit,
         excluded_timestamp: findings.bad_time,
-        excluded_duplicate: findings.rows - findings.null_unit - findings.bad_time - rows,
+        excluded_duplicate: findings.rows.saturating_sub(findings.null_unit + findings.bad_time + used.rows),
     };
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
@@ -319,29 +317,42 @@ fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
     measured.reduce(Expr::or).unwrap_or_else(|| col(UNIT).is_not_null())
 }
 
-/// The result of the GROUP BY as a table, with the first and the last time stamp.
-fn table(frame: &DataFrame, scenario: &Scenario, plan: &Plan) -> PolarsResult<(Table, (Moment, Moment))> {
+/// What the GROUP BY says of all rows that it used.
+struct Used {
+    rows: u64,
+    start: Moment,
+    end: Moment,
+}
+
+/// The result of the GROUP BY as a table.
+fn table(mut frame: DataFrame, scenario: &Scenario, plan: &Plan) -> PolarsResult<(Table, Used)> {
     let codes =
         |name: &str| Ok::<_, PolarsError>(Codes::of(frame.column(name)?.str()?.iter().map(Option::unwrap_or_default)));
     let second = |micros: Option<i64>| Moment(micros.unwrap_or_default().div_euclid(MICROS));
-    let start = second(frame.column(START)?.i64()?.min());
-    let end = second(frame.column(END)?.i64()?.max());
+    let used = Used {
+        rows: frame.column(ROWS)?.cast(&DataType::UInt64)?.u64()?.sum().unwrap_or(0),
+        start: second(frame.column(START)?.i64()?.min()),
+        end: second(frame.column(END)?.i64()?.max()),
+    };
     let slot: Vec<i64> = frame.column(SLOT)?.i64()?.into_no_null_iter().collect();
     let segments = (0..scenario.log.segments.len()).map(|index| codes(&schema::segment(index)));
+    let segments = segments.collect::<PolarsResult<_>>()?;
+    let item = scenario.log.item.as_ref().map(|_| codes(ITEM)).transpose()?;
+    let unit = codes(UNIT)?;
     let mut values = Vec::with_capacity(plan.outputs.len());
-    for output in &plan.outputs {
-        let column = frame.column(&output.name)?;
+    for (index, output) in plan.outputs.iter().enumerate() {
+        // A column that is not needed again makes room for its numbers.
+        let again = plan.outputs[index + 1..].iter().any(|later| later.name == output.name);
+        let column = if again { frame.column(&output.name)?.clone() } else { frame.drop_in_place(&output.name)? };
         values.push(match output.kind {
-            ColumnKind::Bins => Values::Bins(bin_lists(column)?),
+            ColumnKind::Bins => Values::Bins(bin_lists(&column)?),
             ColumnKind::Count | ColumnKind::Sum => {
                 let integers = column.cast(&DataType::Int64)?;
                 Values::Numbers(integers.i64()?.iter().map(|sum| sum.unwrap_or(0) as f64 * output.quantum).collect())
             }
         });
     }
-    let item = scenario.log.item.as_ref().map(|_| codes(ITEM)).transpose()?;
-    let table = Table { slot, unit: codes(UNIT)?, segments: segments.collect::<PolarsResult<_>>()?, item, values };
-    Ok((table, (start, end)))
+    Ok((Table { slot, unit, segments, item, values }, used))
 }
 
 /// A column of lists; a null is no request.

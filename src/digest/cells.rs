@@ -38,6 +38,7 @@ impl Cells {
 
 /// What a cell holds of one metric.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a scenario has a handful of metrics")]
 pub enum MetricCells {
     /// Mean, proportion, ratio.
     Sums(SumCells),

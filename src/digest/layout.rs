@@ -206,10 +206,10 @@ impl Table {
         let groups = Groups { order: &order, starts: &starts };
 
         let mut values = Vec::with_capacity(self.values.len());
-        for column in &self.values {
+        for column in self.values {
             values.push(match column {
-                Values::Numbers(numbers) => Values::Numbers(groups.add(numbers)),
-                Values::Bins(bins) => Values::Bins(groups.concatenate(bins).ok_or_else(|| too_many(place))?),
+                Values::Numbers(numbers) => Values::Numbers(groups.add(&numbers)),
+                Values::Bins(bins) => Values::Bins(groups.concatenate(&bins).ok_or_else(|| too_many(place))?),
             });
         }
         let mut values = values.into_iter();

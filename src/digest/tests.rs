@@ -42,6 +42,10 @@ fn total(numbers: &[f64]) -> f64 {
     numbers.iter().sum()
 }
 
+fn totals(columns: &[&[f64]]) -> Vec<f64> {
+    columns.iter().map(|numbers| total(numbers)).collect()
+}
+
 fn full_scenario() -> Scenario {
     let mut scenario = scenario();
     scenario.log.item = Some("prompt_id".into());
@@ -72,6 +76,42 @@ fn every_format_gives_the_same_digest() {
     let path = directory.path().join("text.parquet");
     ParquetWriter::new(std::fs::File::create(&path).unwrap()).finish(&mut as_text.clone()).unwrap();
     assert_eq!(unnamed(digest(&path, &full_scenario())), expected);
+}
+
+#[test]
+fn time_zones_and_units_of_time_stamps_do_not_matter() {
+    let frame = log(300);
+    let expected = unnamed(digest_of(&frame, "parquet", &scenario()));
+    let berlin = TimeZone::opt_try_new(Some("Europe/Berlin")).unwrap();
+    for (unit, zone) in
+        [(TimeUnit::Microseconds, berlin), (TimeUnit::Nanoseconds, None), (TimeUnit::Microseconds, None)]
+    {
+        let times = frame.column("ts").unwrap().cast(&DataType::Datetime(unit, zone)).unwrap();
+        assert_eq!(unnamed(digest_of(&with(&frame, times), "arrow", &scenario())), expected);
+    }
+}
+
+/// The number of threads is fixed when the engine starts, so each number has a process of its own.
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    const OUT: &str = "REPLAY_TEST_DIGEST_OUT";
+    let mut scenario = scenario();
+    scenario.log.slot = Seconds(3600);
+    if let Some(out) = std::env::var_os(OUT) {
+        let digest = digest_of(&log(30_000), "parquet", &scenario);
+        file::write(&digest, &scenario, Path::new(&out)).unwrap();
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let digests = ["1", "2", "5"].map(|threads| {
+        let out = directory.path().join(format!("{threads}.parquet"));
+        let test = "digest::tests::the_number_of_threads_does_not_matter";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args([test, "--exact"]).env(OUT, &out).env("POLARS_MAX_THREADS", threads).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        digest(&out, &scenario)
+    });
+    assert!(digests[0].facts.rows == 30_000 && digests[0] == digests[1] && digests[0] == digests[2]);
 }
 
 #[test]
@@ -197,14 +237,13 @@ fn a_candidate_that_was_never_measured() {
         nulls = with(&nulls, Column::full_null(format!("candidate_{part}").into(), 300, &dtype));
     }
     let digest = digest_of(&nulls, "parquet", &scenario());
-    assert_eq!([total(&digest.cells.rows), total(&digest.cells.covered)], [300.0, 0.0]);
-    assert_eq!([total(&sums(&digest, 0).version.stable.n)], [0.0]);
+    assert_eq!(totals(&[&digest.cells.rows, &digest.cells.covered]), [300.0, 0.0]);
+    assert_eq!(totals(&[&sums(&digest, 0).version.stable.n]), [0.0]);
     // One metric alone makes a request covered.
     let frame = with(&nulls, Column::new("candidate_quality".into(), vec![0.5; 300]));
     let digest = digest_of(&frame, "arrow", &scenario());
     let ok = &sums(&digest, 1).version;
-    let totals = [&digest.cells.covered, &ok.candidate.n, &ok.stable.n].map(|numbers| total(numbers));
-    assert_eq!(totals, [300.0, 0.0, 300.0]);
+    assert_eq!(totals(&[&digest.cells.covered, &ok.candidate.n, &ok.stable.n]), [300.0, 0.0, 300.0]);
 }
 
 #[test]

@@ -44,9 +44,16 @@ pub(crate) fn usable() -> Expr {
 
 /// Checks every row.
 pub(crate) fn run(place: &str, parts: &[Part], columns: &Columns, scenario: &Scenario) -> Result<Findings> {
-    let summary = all_rows(parts, columns, false)
-        .and_then(|frame| collect(frame.select(aggregates(columns))))
-        .map_err(|message| blame(place, parts, columns, &message))?;
+    let (summary, ragged) = std::thread::scope(|scope| {
+        let ragged = scope.spawn(|| schema::ragged_rows(parts));
+        let summary = all_rows(parts, columns, false).and_then(|frame| collect(frame.select(aggregates(columns))));
+        (summary, ragged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    // What such rows hold is not what their columns say.
+    if !ragged.is_empty() {
+        return Err(Error::from(ragged));
+    }
+    let summary = summary.map_err(|message| blame(place, parts, columns, &message))?;
     let rows = count(&summary, "rows");
     if rows == 0 {
         return Err(Error::at(place, "the log has no rows"));

@@ -413,6 +413,30 @@ fn ndjson_keys(
     Ok(())
 }
 
+/// The first row of each CSV file whose number of fields is not that of the header: the reader would fill it up with
+/// nulls, or drop what is too much.
+pub(crate) fn ragged_rows(parts: &[Part]) -> Vec<Problem> {
+    let files = parts.iter().filter(|part| part.format == Format::Csv).flat_map(|part| &part.files);
+    files.filter_map(|file| ragged_row(file).err()).collect()
+}
+
+fn ragged_row(file: &LogFile) -> std::result::Result<(), Problem> {
+    let problem = |error: csv::Error| match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let row = pos.as_ref().map_or(0, csv::Position::record);
+            let place = format!("{}: row {row}", file.place());
+            Problem::new(place, format!("has {len} fields, and the header has {expected_len}"))
+                .hint("the file may be cut short, or a field that holds a comma lacks its quotes")
+        }
+        _ => broken(file, &error.to_string()),
+    };
+    let mut reader = csv::Reader::from_path(&file.path).map_err(problem)?;
+    let mut record = csv::ByteRecord::new();
+    reader.byte_headers().map_err(problem)?;
+    while reader.read_byte_record(&mut record).map_err(problem)? {}
+    Ok(())
+}
+
 /// Columns that are missing or of a type that cannot be used: all of them.
 pub(crate) fn problems(parts: &[Part], columns: &Columns) -> Vec<Problem> {
     let mut missing = Vec::new();

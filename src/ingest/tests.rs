@@ -261,6 +261,23 @@ fn any_damage_gives_a_message_or_a_log() {
 }
 
 #[test]
+fn rows_of_another_length_than_the_header() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.csv");
+    write(&log(50), &path);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let mut lines_of: Vec<String> = whole.lines().map(str::to_owned).collect();
+    lines_of[7].push_str(",1");
+    std::fs::write(&path, lines_of.join("\n")).unwrap();
+    let found = problems(directory.path(), "log.csv", &scenario());
+    assert_eq!(lines(&found), ["log.csv: row 7: has 16 fields, and the header has 15"]);
+    let cut = whole.trim_end().rsplit_once(',').unwrap().0;
+    std::fs::write(&path, cut).unwrap();
+    let found = problems(directory.path(), "log.csv", &scenario());
+    assert_eq!(lines(&found), ["log.csv: row 50: has 14 fields, and the header has 15"]);
+}
+
+#[test]
 fn json_that_is_not_one_object_per_line() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("log.json"), "[\n{\"ts\": 1}\n]").unwrap();
