@@ -95,17 +95,30 @@ fn advice(test: Test, looks: Looks, error: &str) -> &'static str {
     }
 }
 
+/// Gates that can hardly speak, one warning per gate and stage.
 fn little_data(evidence: &Evidence<'_>) -> Vec<Warning> {
-    let rare = evidence.gates.iter().filter(|row| row.with_data.high < 0.5);
-    let text = |row: &GateRow| {
-        format!(
-            "gate `{}` has enough data at the stage's end in only {} of replicates: it cannot speak there",
-            row.gate,
-            rate(&row.with_data)
-        )
-    };
-    rare.map(|row| warning("little-data", format!("stage {}{}", row.stage, named(row.segment.as_ref())), text(row)))
-        .collect()
+    let mut warnings = Vec::new();
+    for stage in &evidence.scenario.stages {
+        for gate in &evidence.scenario.gates {
+            let rows = evidence.gates.iter().filter(|row| row.stage == stage.name && row.gate == gate.name);
+            let (rare, fine): (Vec<&GateRow>, Vec<&GateRow>) = rows.partition(|row| row.with_data.high < 0.5);
+            let Some(first) = rare.first() else { continue };
+            let slices = match (&first.segment, rare.len(), fine.len()) {
+                (None, _, _) => "has".to_owned(),
+                (Some(segment), 1, _) => format!("has, for {} = {},", segment.column, segment.value),
+                (Some(segment), rare, fine) => {
+                    format!("has in {rare} of {} slices ({} = {} and others)", rare + fine, segment.column, segment.value)
+                }
+            };
+            let text = format!(
+                "gate `{}` {slices} enough data at the stage's end in only {} of replicates: it cannot speak there",
+                gate.name,
+                rate(&first.with_data)
+            );
+            warnings.push(warning("little-data", format!("stage {}", stage.name), text));
+        }
+    }
+    warnings
 }
 
 fn covered_share(row: &Coverage) -> f64 {
@@ -157,13 +170,24 @@ fn items(evidence: &Evidence<'_>) -> Vec<Warning> {
         .filter_map(|row| row.se_unit.zip(row.se_item).filter(|(unit, item)| *item > 2.0 * unit).map(|se| (row, se)));
     let text = |(row, (unit, item)): &(&ShadowRow, (f64, f64))| {
         format!(
-            "the difference of `{}` has standard error {item:.4} with items and {unit:.4} by unit alone: {} items are the sample of the \
+            "the difference of `{}` has standard error {} with items and {} by unit alone: {} items are the sample of the \
              candidate's behaviour, and neither more requests nor a longer canary on them says more about others",
             row.metric,
+            three_digits(*item),
+            three_digits(*unit),
             row.items.unwrap_or(0)
         )
     };
     wide.map(|found| warning("items", format!("metric {}", found.0.metric), text(&found))).collect()
+}
+
+/// A number with three significant digits.
+fn three_digits(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    format!("{value:.decimals$}")
 }
 
 fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {

@@ -73,7 +73,8 @@ impl Clusters {
             }
             let groups = sums.iter().filter(|(_, seen)| *seen).count() as f64;
             let squares: f64 = sums.iter().map(|(sum, _)| sum * sum).sum();
-            (groups >= 2.0).then(|| groups / (groups - 1.0) * squares)
+            // Without a single difference there is no telling how rare one is: that is no standard error of zero.
+            (groups >= 2.0 && squares > 0.0).then(|| groups / (groups - 1.0) * squares)
         };
         let unit = one_way(&self.unit, self.units);
         let both_ways = self.item.as_ref().and_then(|item| {
