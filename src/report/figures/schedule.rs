@@ -73,6 +73,8 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
     picture.text((LEFT - 12.0, STAIRS_BOTTOM - 19.0), "(logarithmic height)", Anchor::End, color::SOFT, 210.0);
     picture.text((LEFT - 12.0, STAIRS_BOTTOM + 15.0), "time since the start", Anchor::End, color::SOFT, 210.0);
     picture.text((LEFT, STAIRS_BOTTOM + 15.0), "0", Anchor::Start, color::SOFT, 20.0);
+    // Room for the label at the right end.
+    let last = if report.stages.last().is_some_and(|stage| stage.duration_s == 0) { 28.0 } else { 56.0 };
     for (index, (stage, width)) in report.stages.iter().zip(widths(report)).enumerate() {
         let top = STAIRS_BOTTOM - height(stage.exposure);
         picture.rect((x + 1.0, top), (x + width - 1.0, STAIRS_BOTTOM), stage_color(index, report.stages.len()), 1.0);
@@ -97,7 +99,7 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
         if index + 1 == report.stages.len() {
             let time = if stage.duration_s == 0 { "end".to_owned() } else { time };
             picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::End, color::SOFT, RIGHT - LEFT);
-        } else if x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - 56.0 {
+        } else if x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - last {
             picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::Middle, color::SOFT, RIGHT - LEFT);
             free_from = x + needs / 2.0 + 6.0;
         }
