@@ -36,6 +36,16 @@ pub(crate) fn short(text: &str, width: usize) -> String {
     kept
 }
 
+/// The last `width` characters on one line: of a path, its end tells.
+pub(crate) fn tail(text: &str, width: usize) -> String {
+    let text = visible(text);
+    let length = text.chars().count();
+    if length <= width {
+        return text;
+    }
+    std::iter::once('…').chain(text.chars().skip(length - width.saturating_sub(1))).collect()
+}
+
 /// What is taken as true of the candidate, in a few words.
 pub(crate) fn world(name: &str) -> String {
     match name {
@@ -227,6 +237,7 @@ mod tests {
     fn text_that_hides_or_reorders_becomes_visible() {
         assert_eq!(visible("a\u{202e}b\nc\u{200b}\u{1b}"), "a\\u{202e}b\\nc\\u{200b}\\u{1b}");
         assert_eq!(short("a rather long name", 9), "a rather…");
+        assert_eq!(tail("/long/way/to/log.parquet", 12), "…log.parquet");
     }
 
     #[test]

@@ -335,7 +335,9 @@ pub(crate) fn sample() -> Report {
         exact: Some(ExactReplay {
             salt: "support-bot-2026-11".to_owned(),
             start: "Mon 2025-03-03 09:00".to_owned(),
-            says: "`task quality` rolls back at 20%, 1d 18h after the start: quality is 2.2 % below stable.".to_owned(),
+            says: "With salt `support-bot-2026-11`, from Mon 2025-03-03 09:00: rolled back in stage `20%` after 1d 18h: gate \
+                   `task quality` failed; 14210 requests of 1688 units served by the candidate."
+                .to_owned(),
             outcome: "rolled back".to_owned(),
             duration_s: 151_200,
             exposed_requests: 14_210,

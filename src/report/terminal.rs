@@ -35,22 +35,20 @@ pub fn places(out: &Path) -> String {
 
 fn head(report: &Report) -> String {
     let log = &report.log;
-    let mut text = clipped(&format!(
-        "{} on {}: {} requests, {} units, {}",
-        labels::short(&report.scenario.path, 28),
-        labels::short(&log.path, 28),
+    let mut text = clipped(&format!("{} on {}", labels::tail(&report.scenario.path, 46), labels::tail(&log.path, 50)));
+    text.push_str(&clipped(&format!(
+        "{} requests, {} units, {} to {} · {} replicates, seed {} · replay {}",
         labels::whole(log.rows),
         labels::whole(log.units as u64),
-        labels::short(&format!("{} to {}", day(&log.start), day(&log.end)), 28),
-    ));
-    let tiled = if report.scenario.tiled { " · WEEKS OF THE LOG REPEATED" } else { "" };
-    let _ = writeln!(
-        text,
-        "replay {} · {} replicates · seed {}{tiled}",
-        labels::short(&report.version, 16),
+        labels::short(day(&log.start), 10),
+        labels::short(day(&log.end), 10),
         labels::whole(report.replicates as u64),
-        report.seed
-    );
+        report.seed,
+        labels::short(&report.version, 16),
+    )));
+    if report.scenario.tiled {
+        text.push_str("Whole weeks of the log are repeated to fit the schedule.\n");
+    }
     text
 }
 
@@ -85,14 +83,7 @@ fn verdict(report: &Report) -> String {
         text.push_str(&wrapped(&line, ""));
     }
     if let Some(exact) = &report.exact {
-        let line = format!(
-            "With the production salt from {}: {} {} requests and {} units served by the candidate.",
-            labels::short(&exact.start, 24),
-            labels::short(&exact.says, 150),
-            labels::whole(exact.exposed_requests),
-            labels::whole(exact.exposed_units)
-        );
-        text.push_str(&wrapped(&line, ""));
+        text.push_str(&wrapped(&format!("Exact replay: {}", labels::short(&exact.says, 270)), "  "));
     }
     text
 }

@@ -19,7 +19,7 @@ pub(super) fn draw(report: &Report) -> Picture {
     let mut picture = Picture::new(
         0.0,
         "What each gate can see",
-        "Solid: chance to fail. Dashed: chance to pass. Between both the gate is inconclusive and the stage cannot end.",
+        "Solid: chance to fail. Dashed: chance to pass. Where both are low the gate is mostly inconclusive.",
     );
     let top = draw_legend(&mut picture, report);
     picture.height = top + PANEL * shown.div_ceil(2) as f64 + 10.0;

@@ -73,11 +73,17 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
     picture.text((LEFT - 12.0, STAIRS_BOTTOM - 19.0), "(logarithmic height)", Anchor::End, color::SOFT, 210.0);
     picture.text((LEFT - 12.0, STAIRS_BOTTOM + 15.0), "time since the start", Anchor::End, color::SOFT, 210.0);
     picture.text((LEFT, STAIRS_BOTTOM + 15.0), "0", Anchor::Start, color::SOFT, 20.0);
+    // Room for the label at the right end.
+    let last = if report.stages.last().is_some_and(|stage| stage.duration_s == 0) { 28.0 } else { 56.0 };
     for (index, (stage, width)) in report.stages.iter().zip(widths(report)).enumerate() {
         let top = STAIRS_BOTTOM - height(stage.exposure);
         picture.rect((x + 1.0, top), (x + width - 1.0, STAIRS_BOTTOM), stage_color(index, report.stages.len()), 1.0);
         let percent = labels::percent(stage.exposure);
-        let exposure = format!("{percent} · {}", labels::duration(stage.duration_s as f64));
+        let exposure = match stage.duration_s {
+            // The last stage may be the end of the rollout.
+            0 => percent.clone(),
+            seconds => format!("{percent} · {}", labels::duration(seconds as f64)),
+        };
         let name = labels::visible(&stage.name);
         let middle = x + width / 2.0;
         if text_width(&exposure, LABEL) < width - 2.0 {
@@ -91,8 +97,9 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
         let time = labels::duration(elapsed);
         let needs = text_width(&time, LABEL);
         if index + 1 == report.stages.len() {
+            let time = if stage.duration_s == 0 { "end".to_owned() } else { time };
             picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::End, color::SOFT, RIGHT - LEFT);
-        } else if x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - 56.0 {
+        } else if x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - last {
             picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::Middle, color::SOFT, RIGHT - LEFT);
             free_from = x + needs / 2.0 + 6.0;
         }

@@ -64,7 +64,15 @@ fn undecided(report: &Report) -> Option<Line> {
     }
     let checked = report.gates.iter().any(|row| row.segment.is_none() && row.rates.contains_key("null"));
     match (places.is_empty(), checked) {
-        (false, _) => Some(Line { lead: "Cannot decide", text: format!("{}.", places.join("; ")), class: "bad" }),
+        (false, _) => {
+            let unproven = if report.scenario.promote == "no-fail" {
+                " Promotion asks only that no gate fails: it proves little there."
+            } else {
+                ""
+            };
+            let text = format!("{}.{unproven}", places.join("; "));
+            Some(Line { lead: "Often cannot decide", text, class: "bad" })
+        }
         (true, true) => Some(Line {
             lead: "Every gate can decide",
             text: "each passes a candidate as good as stable as often as it asks for, at each stage.".to_owned(),
@@ -95,25 +103,9 @@ pub(super) fn warnings(report: &Report) -> Vec<Note> {
         .collect()
 }
 
-/// The exact replay in one paragraph, if there is one.
+/// The exact replay in one sentence, if there is one.
 pub(super) fn exact(report: &Report) -> Option<String> {
-    report.exact.as_ref().map(|exact| {
-        format!(
-            "With salt “{}”, from {}: {} It {} after {}, with {} requests and {} units served by the candidate.",
-            labels::visible(&exact.salt),
-            labels::visible(&exact.start),
-            labels::visible(&exact.says),
-            match exact.outcome.as_str() {
-                "promoted" => "is promoted",
-                "rolled back" => "is rolled back",
-                "stalled" => "stalls",
-                _ => "ends",
-            },
-            labels::duration(exact.duration_s as f64),
-            labels::whole(exact.exposed_requests),
-            labels::whole(exact.exposed_units)
-        )
-    })
+    report.exact.as_ref().map(|exact| labels::visible(&exact.says))
 }
 
 /// What makes the run reproducible.
