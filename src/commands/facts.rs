@@ -39,7 +39,8 @@ pub(super) fn scenario(scenario: &Scenario, starts: usize, bucketing: &dyn Bucke
     ScenarioFacts {
         path: scenario.path.clone(),
         fingerprint: scenario.fingerprint.clone(),
-        about: scenario.about.trim().to_owned(),
+        // Line breaks are the file's, not the reader's.
+        about: scenario.about.split_whitespace().collect::<Vec<_>>().join(" "),
         unit: scenario.assignment.unit.clone(),
         hash: bucketing.buckets().map_or_else(|| hash.into(), |buckets| format!("{hash} ({buckets} buckets)")),
         resample: match scenario.simulation.resample {

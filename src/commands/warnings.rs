@@ -107,7 +107,12 @@ fn little_data(evidence: &Evidence<'_>) -> Vec<Warning> {
                 (None, _, _) => "has".to_owned(),
                 (Some(segment), 1, _) => format!("has, for {} = {},", segment.column, segment.value),
                 (Some(segment), rare, fine) => {
-                    format!("has in {rare} of {} slices ({} = {} and others)", rare + fine, segment.column, segment.value)
+                    format!(
+                        "has in {rare} of {} slices ({} = {} and others)",
+                        rare + fine,
+                        segment.column,
+                        segment.value
+                    )
                 }
             };
             let text = format!(
