@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::domain::gate::{Correction, Gate, Test};
+use crate::domain::gate::{Correction, Gate, Test, Window};
 use crate::domain::metric::Margin;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
@@ -199,6 +199,10 @@ impl<'a> Planner<'a> {
             duration_needed_s: None,
             exposure_needed: None,
         };
+        // Sums of a trailing window have no second moments to plan with.
+        if self.gate.window != Window::Stage {
+            return nothing;
+        }
         if expected.is_empty() {
             return Plan { duration_needed_s: self.duration_needed(rest, rest_looks, look_s), ..nothing };
         }
