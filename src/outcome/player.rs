@@ -161,7 +161,8 @@ impl<'a> Player<'a> {
     }
 
     /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
-    fn planned(&self, census: &Trajectory) -> Planned {
+    #[must_use]
+    pub fn planned(&self, census: &Trajectory) -> Planned {
         let reader = Reader { layout: &self.simulator.layout, trajectory: census };
         self.places()
             .iter()
@@ -193,7 +194,9 @@ impl<'a> Player<'a> {
         self.simulator.plan.iter().map(place).collect()
     }
 
-    fn judge(&self, trajectory: &Trajectory, planned: &Planned) -> Played {
+    /// Every gate in every world on one finished trajectory; `planned` belongs to the same start.
+    #[must_use]
+    pub fn judge(&self, trajectory: &Trajectory, planned: &Planned) -> Played {
         let reader = Reader { layout: &self.simulator.layout, trajectory };
         let places = self.places();
         let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self
