@@ -37,7 +37,6 @@ impl Cells {
 }
 
 /// What a cell holds of one metric.
-#[expect(clippy::large_enum_variant, reason = "a digest has one for each metric, not for each cell")]
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a scenario has a handful of metrics")]
 pub enum MetricCells {

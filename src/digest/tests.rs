@@ -1,7 +1,5 @@
 //! A digest says the same of a log, however the log lies on disk.
 
-#![expect(clippy::float_cmp, reason = "sums of whole numbers are exact, and that is what is tested")]
-
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
