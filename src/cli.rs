@@ -4,9 +4,53 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// Examples of the main job, and what its exit code says.
+const RUN_EXAMPLES: &str = "\
+Examples:
+  replay log.parquet --scenario release.toml
+      Replays the release and writes replay-report/report.html
+  replay 'logs/2026-11-*.parquet' --scenario release.toml --out november --replicates 4000
+      Several files as one log, more replicates, another place for the report
+  replay check log.parquet --scenario release.toml
+      Finds every problem of scenario and log first, without simulating
+
+Exit codes: 0 done, 2 bad input or usage, 130 ended by Ctrl-C. Nothing is written unless it is 0.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  replay check --scenario release.toml                The scenario alone
+  replay check log.parquet --scenario release.toml    Also whether the log fits it
+  replay check --schema > scenario.schema.json        The schema, for an editor
+
+A scenario whose first line is `#:schema ./scenario.schema.json` is completed and checked by editors that know TOML.";
+
+const DIGEST_EXAMPLES: &str = "\
+Examples:
+  replay digest log.parquet --scenario release.toml -o november.parquet
+  replay november.parquet --scenario release.toml
+
+A digest holds what the metrics, segments, unit and slot of its scenario need. Gates, stages and effects may change
+afterwards; of several digests in a directory or pattern, the sum is taken.";
+
+const ASSIGN_EXAMPLES: &str = "\
+Examples:
+  replay assign log.parquet --scenario release.toml --stage 5% > candidate-users.csv
+
+Units of the log are hashed with `assignment.hash` and `assignment.salt`, bit for bit as the flag platform does.";
+
+const SYNTH_EXAMPLES: &str = "\
+Examples:
+  replay synth datasets/support-bot.toml -o support-bot.parquet
+
+The same recipe gives the same bytes, on any number of threads.";
+
 /// Shadow-and-canary replay simulator for release planning.
+///
+/// From a log in which shadow mode recorded what a candidate would have answered: how long each canary stage must run,
+/// what the schedule does to a good and to a bad candidate, and who gets the candidate.
 #[derive(Debug, Parser)]
 #[command(name = "replay", version, about, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(after_help = RUN_EXAMPLES)]
 pub struct Cli {
     /// Another verb than the main job.
     #[command(subcommand)]
@@ -20,12 +64,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Report problems of a scenario and a log without simulating
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Write the digest of a log: small, mergeable, accepted wherever a log is
+    #[command(after_help = DIGEST_EXAMPLES)]
     Digest(DigestArgs),
     /// List exactly which units get the candidate, with the production salt
+    #[command(after_help = ASSIGN_EXAMPLES)]
     Assign(AssignArgs),
     /// Make a synthetic log from a recipe
+    #[command(after_help = SYNTH_EXAMPLES)]
     Synth(SynthArgs),
     /// Print the JSON Schema of a file form
     Schema(SchemaArgs),
@@ -37,7 +85,7 @@ pub struct Inputs {
     /// Log or digest: a file, a quoted glob, or a directory (Parquet, CSV, NDJSON, Arrow IPC)
     #[arg(required = true)]
     pub log: Option<String>,
-    /// What to replay (TOML)
+    /// What to replay: columns, metrics, stages, gates, effects (TOML)
     #[arg(long, value_name = "FILE", required = true)]
     pub scenario: Option<PathBuf>,
 }

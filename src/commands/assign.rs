@@ -22,8 +22,8 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
 /// One unit per row under the name of its column, quoted where CSV needs it.
 fn listed<'a>(scenario: &'a Scenario, units: impl Iterator<Item = &'a String>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let rows = std::iter::once(&scenario.assignment.unit).chain(units);
-    let written = rows.map(|row| writer.write_record([row])).collect::<std::result::Result<(), _>>();
+    let mut rows = std::iter::once(&scenario.assignment.unit).chain(units);
+    let written = rows.try_for_each(|row| writer.write_record([row]));
     let bytes = written
         .map_err(|error| error.to_string())
         .and_then(|()| writer.into_inner().map_err(|error| error.to_string()));

@@ -28,7 +28,7 @@ pub fn run_command(cli: Cli) -> Result<u8> {
         Some(Command::Digest(args)) => digest::run(&args),
         Some(Command::Assign(args)) => assign::run(&args),
         Some(Command::Synth(args)) => synth::run(&args),
-        Some(Command::Schema(args)) => schema::run(args.form),
+        Some(Command::Schema(args)) => Ok(schema::run(args.form)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The main job: ingest → digest → shadow → simulate → gate → outcome → power → report.
 
+use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::progress::{Progress, interrupted};
@@ -34,7 +35,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     progress.start("replaying", scenario.simulation.replicates);
     player.play(&stop, |played| {
         progress.advance(played.len());
-        played.into_iter().for_each(|replicate| tally.add(replicate));
+        for replicate in played {
+            tally.add(replicate);
+        }
     });
     if stop.load(Ordering::Relaxed) {
         progress.finish();
@@ -101,10 +104,10 @@ fn command(args: &RunArgs) -> String {
     let mut command =
         format!("replay {} --scenario {}", quoted(args.inputs.log.as_deref().unwrap_or_default()), quoted(&scenario));
     if let Some(replicates) = args.replicates {
-        command += &format!(" --replicates {replicates}");
+        let _ = write!(command, " --replicates {replicates}");
     }
     if let Some(seed) = args.seed {
-        command += &format!(" --seed {seed}");
+        let _ = write!(command, " --seed {seed}");
     }
     command
 }

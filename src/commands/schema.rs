@@ -4,14 +4,13 @@ use serde_json::Value;
 
 use super::answer;
 use crate::cli::Form;
-use crate::error::Result;
 use crate::{report, scenario};
 
-pub(super) fn run(form: Form) -> Result<u8> {
-    Ok(print(&match form {
+pub(super) fn run(form: Form) -> u8 {
+    print(&match form {
         Form::Report => report::schema(),
         Form::Scenario => scenario::schema::json_schema(),
-    }))
+    })
 }
 
 pub(super) fn print(schema: &Value) -> u8 {

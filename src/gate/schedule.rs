@@ -102,9 +102,9 @@ fn at_end(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts, 
     let rule = &scenario.gates[gate];
     let needs_pass = scenario.rollout.promote == Promotion::AllPass && stage >= scenario.rollout.pass_from;
     let decision = match said.end {
-        Verdict::Pass | Verdict::Fail => Decision::Promote,
         Verdict::Inconclusive if needs_pass || scenario.rollout.promote == Promotion::NoFail => rule.on_inconclusive,
-        Verdict::Inconclusive => Decision::Promote,
+        // A failure has acted at its own look.
+        Verdict::Pass | Verdict::Fail | Verdict::Inconclusive => Decision::Promote,
         Verdict::NoData => rule.on_no_data,
     };
     let reason = if said.end == Verdict::NoData { Reason::NoData } else { Reason::Inconclusive };

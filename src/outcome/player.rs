@@ -161,7 +161,8 @@ impl<'a> Player<'a> {
     }
 
     /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
-    fn planned(&self, census: &Trajectory) -> Planned {
+    #[must_use]
+    pub fn planned(&self, census: &Trajectory) -> Planned {
         let reader = Reader { layout: &self.simulator.layout, trajectory: census };
         self.places()
             .iter()
@@ -193,7 +194,9 @@ impl<'a> Player<'a> {
         self.simulator.plan.iter().map(place).collect()
     }
 
-    fn judge(&self, trajectory: &Trajectory, planned: &Planned) -> Played {
+    /// Every gate in every world on one finished trajectory; `planned` belongs to the same start.
+    #[must_use]
+    pub fn judge(&self, trajectory: &Trajectory, planned: &Planned) -> Played {
         let reader = Reader { layout: &self.simulator.layout, trajectory };
         let places = self.places();
         let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self
@@ -235,7 +238,7 @@ impl<'a> Player<'a> {
         let outcome = schedule::walk(self.scenario, |gate, stage| {
             verdicts[gate][self.gates[gate].lens_of_world[world]][stage].as_ref()
         });
-        let duration_s = self.time_of(outcome.looks, places);
+        let duration_s = time_of(outcome.looks, places);
         let spans = spans_until(outcome.looks, places);
         let lens = |metric| Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels);
         let served = |metric: usize| served(reader, &spans, metric, lens(metric));
@@ -264,18 +267,6 @@ impl<'a> Player<'a> {
             metric.unit.as_deref() == Some("usd")
                 && matches!(metric.kind, MetricKind::Mean { .. } | MetricKind::Ratio { .. })
         })
-    }
-
-    /// Seconds from the start until so many looks have passed; the rest of the schedule when all have.
-    fn time_of(&self, looks: usize, places: &[StagePlace]) -> i64 {
-        let mut left = looks;
-        let mut seconds = 0;
-        for place in places {
-            let here = place.plan.looks().min(left);
-            seconds += (here * place.plan.slots_per_look) as i64 * place.slot_s;
-            left -= here;
-        }
-        seconds
     }
 
     fn cause(&self, world: usize, outcome: Outcome, duration_s: i64) -> Option<Cause> {
@@ -330,6 +321,18 @@ impl GatePlan {
         let harmful = lenses.iter().map(harmful).collect();
         Self { questions, lenses, lens_of_world, lens_of_curve, harmful }
     }
+}
+
+/// Seconds from the start until so many looks have passed.
+fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
+    let mut left = looks;
+    let mut seconds = 0;
+    for place in places {
+        let here = place.plan.looks().min(left);
+        seconds += (here * place.plan.slots_per_look) as i64 * place.slot_s;
+        left -= here;
+    }
+    seconds
 }
 
 /// A multiple of a margin; relative worsening of a metric cannot exceed all of it.

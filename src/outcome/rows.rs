@@ -1,6 +1,7 @@
 //! Tallies → the rows of the report.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::player::{CURVE_MULTIPLES, Cause, Player, WorldOutcome};
 use super::tally::{GateTally, QuestionTally, Tally};
@@ -112,10 +113,10 @@ fn effect_meaning(effect: &Effect, scenario: &Scenario) -> String {
     };
     for (index, (column, values)) in effect.only.iter().enumerate() {
         let joint = if index == 0 { "where" } else { "and" };
-        text += &format!(" {joint} {} = {}", scenario.log.segments[*column], values.join(" or "));
+        let _ = write!(text, " {joint} {} = {}", scenario.log.segments[*column], values.join(" or "));
     }
     if effect.onset.0 > 0 {
-        text += &format!(", from {} on", effect.onset);
+        let _ = write!(text, ", from {} on", effect.onset);
     }
     text
 }
