@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use replay::digest;
 use replay::domain::gate::Looks;
 use replay::gate::question::Against;
-use replay::outcome::player::Player;
+use replay::outcome::player::{Player, Twins};
 use replay::simulate::Simulator;
 use replay::simulate::lanes::Lane;
 
@@ -33,7 +33,7 @@ fn bench(criterion: &mut Criterion) {
         group.bench_function(name, |bench| {
             bench.iter(|| {
                 for trajectory in &trajectories {
-                    black_box(player.judge(trajectory, &planned));
+                    black_box(player.judge(Twins { own: trajectory, swapped: None }, &planned));
                 }
             });
         });

@@ -2,7 +2,7 @@
 
 use crate::domain::metric::Margin;
 use crate::domain::world::{Change, World};
-use crate::scenario::Scenario;
+use crate::scenario::{Null, Scenario};
 use crate::simulate::layout::{Answers, Layout};
 
 /// Values of the candidate's arm are `scale * value + shift` of these answers.
@@ -14,20 +14,23 @@ pub struct Lens {
     pub shift: f64,
     /// Multiplies each request.
     pub scale: f64,
+    /// Read in the replicate's twin in which answers of whole units are exchanged.
+    pub swapped: bool,
 }
 
 impl Lens {
     /// Stable's own answers.
-    pub const NULL: Self = Self { answers: Answers::Stable, shift: 0.0, scale: 1.0 };
+    pub const NULL: Self = Self { answers: Answers::Stable, shift: 0.0, scale: 1.0, swapped: false };
 
     /// The candidate's answers as logged.
-    pub const RECORDED: Self = Self { answers: Answers::Candidate, shift: 0.0, scale: 1.0 };
+    pub const RECORDED: Self = Self { answers: Answers::Candidate, shift: 0.0, scale: 1.0, swapped: false };
 
     /// How a world shows a metric. `levels` are stable's values of each metric over the whole log, for gates with a limit alone.
     #[must_use]
     pub fn of(world: World, metric: usize, scenario: &Scenario, layout: &Layout, levels: &[f64]) -> Self {
         match world {
             World::Recorded => Self::RECORDED,
+            World::Null if scenario.simulation.null == Null::Swap => Self { swapped: true, ..Self::RECORDED },
             World::Margin(gate) if scenario.gates[gate].metric == metric => Self::margin(gate, scenario, levels),
             World::Effect(effect) if scenario.effects[effect].metric == metric => {
                 match layout.streams.iter().position(|&stream| stream == effect) {

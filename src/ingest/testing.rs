@@ -10,7 +10,7 @@ use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Promotion, Rollout, Starts};
 use crate::domain::version::{PerVersion, Version};
 use crate::ingest::values::whole;
-use crate::scenario::{Assignment, HashName, LogMapping, OnBadRow, Resample, Scenario, Simulation, Tile};
+use crate::scenario::{Assignment, HashName, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile};
 
 /// `{version}` stands for the version's name.
 pub(crate) fn columns(template: &str) -> PerVersion<String> {
@@ -65,7 +65,7 @@ pub(crate) fn scenario() -> Scenario {
         gates: Vec::new(),
         rollout: Rollout { promote: Promotion::AllPass, pass_from: 0, start: Starts::AnyHour },
         effects: Vec::new(),
-        simulation: Simulation { replicates: 1, seed: 1, resample: Resample::None },
+        simulation: Simulation { replicates: 1, seed: 1, resample: Resample::None, null: Null::Stable },
     }
 }
 

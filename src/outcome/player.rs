@@ -11,7 +11,7 @@ use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason};
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
-use crate::scenario::Scenario;
+use crate::scenario::{Null, Scenario};
 use crate::simulate::Simulator;
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Shape};
@@ -92,6 +92,15 @@ pub enum Cause {
     NoData,
 }
 
+/// One replicate's sums, and under the `swap` null those with the answers of whole units exchanged.
+#[derive(Clone, Copy)]
+pub struct Twins<'t> {
+    /// As recorded.
+    pub own: &'t Trajectory,
+    /// With answers exchanged.
+    pub swapped: Option<&'t Trajectory>,
+}
+
 /// What a start's census expects of each gate at each stage's end.
 pub type Planned = Vec<Vec<Vec<Option<f64>>>>;
 
@@ -145,19 +154,26 @@ impl<'a> Player<'a> {
     }
 
     fn play_group(&self, start_slot: usize, replicates: &[usize]) -> Vec<Played> {
-        self.play_lanes(start_slot, replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect())
+        let mut lanes: Vec<Lane> = replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect();
+        if self.scenario.simulation.null == Null::Swap {
+            lanes.extend(replicates.iter().map(|&r| self.simulator.swapped_replicate(self.scenario, r)));
+        }
+        self.play_lanes(start_slot, lanes)
     }
 
-    /// Replays given lanes from a start, and judges them.
+    /// Replays given lanes from a start, and judges them; lanes with exchanged answers come last, in the order of the others.
     ///
     /// # Panics
     /// Never: a census rides along with the lanes.
     #[must_use]
     pub fn play_lanes(&self, start_slot: usize, lanes: Vec<Lane>) -> Vec<Played> {
+        let own = lanes.iter().filter(|lane| lane.swapped.is_none()).count();
         let mut trajectories = self.simulator.trajectories_and_census(start_slot, lanes);
         let census = trajectories.pop().expect("the census comes last");
         let planned = self.planned(&census);
-        trajectories.iter().map(|trajectory| self.judge(trajectory, &planned)).collect()
+        let twins = trajectories.split_off(own);
+        let judge = |(index, own): (usize, &Trajectory)| self.judge(Twins { own, swapped: twins.get(index) }, &planned);
+        trajectories.iter().enumerate().map(judge).collect()
     }
 
     /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
@@ -196,8 +212,9 @@ impl<'a> Player<'a> {
 
     /// Every gate in every world on one finished trajectory; `planned` belongs to the same start.
     #[must_use]
-    pub fn judge(&self, trajectory: &Trajectory, planned: &Planned) -> Played {
-        let reader = Reader { layout: &self.simulator.layout, trajectory };
+    pub fn judge(&self, twins: Twins<'_>, planned: &Planned) -> Played {
+        let reader = self.reader(twins.own);
+        let reader_of = |swapped: bool| twins.swapped.filter(|_| swapped).map_or(reader, |twin| self.reader(twin));
         let places = self.places();
         let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self
             .gates
@@ -208,7 +225,7 @@ impl<'a> Player<'a> {
                 let ask = |lens: &Lens| {
                     let stages = places.iter().zip(planned).map(|(place, planned)| {
                         let stage_gate = StageGate { asker, questions: &plan.questions, planned: &planned[gate] };
-                        stage_gate.play(reader, *place, *lens)
+                        stage_gate.play(reader_of(lens.swapped), *place, *lens)
                     });
                     stages.collect()
                 };
@@ -222,9 +239,16 @@ impl<'a> Player<'a> {
                 look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default();
             (counts.units, counts.requests)
         };
-        let worlds =
-            (0..self.worlds.len()).map(|world| self.outcome(world, &verdicts, reader, &places, &exposed_requests));
+        let outcome = |world: usize| {
+            let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
+            self.outcome(world, &verdicts, reader_of(swapped), &places, &exposed_requests)
+        };
+        let worlds = (0..self.worlds.len()).map(outcome);
         Played { worlds: worlds.collect(), stages: places.iter().map(ends).collect(), verdicts, exposed_requests }
+    }
+
+    fn reader<'t>(&'t self, trajectory: &'t Trajectory) -> Reader<'t> {
+        Reader { layout: &self.simulator.layout, trajectory }
     }
 
     fn outcome(
@@ -316,7 +340,8 @@ impl GatePlan {
             Shape::Grid(_) => 1.0,
         };
         let harmful = |lens: &Lens| {
-            questions.iter().map(|&question| is_harmful(&asker, question, *lens, whole_log, scale)).collect()
+            let past = |&question: &Question| !lens.swapped && is_harmful(&asker, question, *lens, whole_log, scale);
+            questions.iter().map(past).collect()
         };
         let harmful = lenses.iter().map(harmful).collect();
         Self { questions, lenses, lens_of_world, lens_of_curve, harmful }

@@ -86,6 +86,15 @@ pub enum Resample {
     None,
 }
 
+/// Which A/A the `null` world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Null {
+    /// The candidate answers as stable did.
+    Stable,
+    /// The two recorded answers of a whole unit are exchanged with probability 1/2: an exact null that keeps the candidate's tails.
+    Swap,
+}
+
 /// How the simulation runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Simulation {
@@ -95,6 +104,8 @@ pub struct Simulation {
     pub seed: u64,
     /// How often a logged unit appears.
     pub resample: Resample,
+    /// Which A/A the `null` world is.
+    pub null: Null,
 }
 
 /// A scenario that the program trusts.

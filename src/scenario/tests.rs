@@ -88,7 +88,10 @@ fn defaults_are_resolved() {
     assert_eq!(scenario.rollout.promote, Promotion::AllPass);
     assert_eq!(scenario.rollout.pass_from, 0);
     assert_eq!(scenario.rollout.start, Starts::AnyHour);
-    assert_eq!(scenario.simulation, Simulation { replicates: 1000, seed: 7, resample: Resample::Poisson });
+    assert_eq!(
+        scenario.simulation,
+        Simulation { replicates: 1000, seed: 7, resample: Resample::Poisson, null: Null::Stable }
+    );
     let gate = &scenario.gates[0];
     assert_eq!(gate.allow, Some(Margin::Relative(0.01)));
     assert_eq!(gate.allow_text, "1%");

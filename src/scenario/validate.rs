@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::places::{At, Document, Lines};
 use super::problems::{Problems, did_you_mean};
-use super::{Assignment, HashName, LogMapping, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
+use super::{Assignment, HashName, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
 use crate::domain::quantity::Seconds;
 use crate::error::{Error, Problem, Result};
 
@@ -97,7 +97,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let zone = log.as_ref().and_then(|log| log.zone.clone());
     let rollout = rollout::read(rollout_table, &context, zone.as_ref(), problems);
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
-    let simulation = simulation(&written.simulation.unwrap_or_default(), problems);
+    let simulation = simulation(&written.simulation.unwrap_or_default());
     Some(Scenario {
         path: path.to_owned(),
         fingerprint: format!("{:016x}", xxh3_64(text.as_bytes())),
@@ -216,17 +216,17 @@ fn hash(at: &At, written: Option<wire::Hash>, problems: &mut Problems) -> Option
     }
 }
 
-fn simulation(table: &wire::Simulation, problems: &mut Problems) -> Option<Simulation> {
-    if table.null == Some(wire::Null::Swap) {
-        let at = At::root().key("simulation").key("null");
-        return problems.later(&at, "`simulation.null` other than `stable`");
-    }
+fn simulation(table: &wire::Simulation) -> Option<Simulation> {
     Some(Simulation {
         replicates: usize::try_from(table.replicates.unwrap_or(1000)).ok()?,
         seed: table.seed.unwrap_or(7),
         resample: match table.resample {
             Some(wire::Resample::None) => Resample::None,
             Some(wire::Resample::Poisson) | None => Resample::Poisson,
+        },
+        null: match table.null {
+            Some(wire::Null::Swap) => Null::Swap,
+            Some(wire::Null::Stable) | None => Null::Stable,
         },
     })
 }

@@ -7,6 +7,9 @@ use crate::scenario::{Resample, Simulation};
 /// Stream of the draw of how many copies a unit has; copies use streams from 0.
 const COPIES_STREAM: u32 = u32::MAX;
 
+/// Streams of the coins of the `swap` null go down from here.
+const SWAP_STREAM: u32 = u32::MAX - 1;
+
 /// One replicate's units: copies of each, and how many of them are on the candidate in each stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
@@ -14,13 +17,15 @@ pub struct Lane {
     pub copies: Vec<u8>,
     /// Per stage: copies of each unit on the candidate.
     pub exposed: Vec<Vec<u8>>,
+    /// Those whose two answers are exchanged, in a lane of the `swap` null.
+    pub swapped: Option<Box<Lane>>,
 }
 
 impl Lane {
     /// Every copy of every unit draws its own place once, and keeps it through all stages.
     pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let mut lane = Self { copies: vec![1; unit_keys.len()], exposed: vec![vec![0; unit_keys.len()]; plan.len()] };
+        let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
         for (unit, &key) in unit_keys.iter().enumerate() {
             if simulation.resample == Resample::Poisson {
                 lane.copies[unit] = poisson_one(hash.uniform(key, COPIES_STREAM));
@@ -35,17 +40,40 @@ impl Lane {
         lane
     }
 
+    /// The same units in the same arms, with the answers of each copy exchanged with probability 1/2.
+    pub(super) fn swapped(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
+        let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
+        let lane = Self::replicate(unit_keys, plan, simulation, replicate);
+        let mut swapped = Self::nobody(unit_keys.len(), plan.len(), 0);
+        for (unit, &key) in unit_keys.iter().enumerate() {
+            for copy in 0..lane.copies[unit] {
+                if hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5 {
+                    let place = hash.uniform(key, u32::from(copy));
+                    swapped.copies[unit] += 1;
+                    for (stage, exposed) in plan.iter().zip(&mut swapped.exposed) {
+                        exposed[unit] += u8::from(place < stage.exposure);
+                    }
+                }
+            }
+        }
+        Self { swapped: Some(Box::new(swapped)), ..lane }
+    }
+
+    fn nobody(units: usize, stages: usize, copies: u8) -> Self {
+        Self { copies: vec![copies; units], exposed: vec![vec![0; units]; stages], swapped: None }
+    }
+
     /// Exactly the logged units, assigned by a platform's hash.
     #[must_use]
     pub fn production(units: &[String], plan: &[StagePlan], bucketing: &dyn Bucketing) -> Self {
         let places: Vec<f64> = units.iter().map(|unit| bucketing.place(unit)).collect();
         let exposed = plan.iter().map(|stage| places.iter().map(|&place| u8::from(place < stage.exposure)).collect());
-        Self { copies: vec![1; units.len()], exposed: exposed.collect() }
+        Self { copies: vec![1; units.len()], exposed: exposed.collect(), swapped: None }
     }
 
     /// Every unit once, all on the candidate.
     pub(super) fn everybody(units: usize, plan: &[StagePlan]) -> Self {
-        Self { copies: vec![1; units], exposed: vec![vec![1; units]; plan.len()] }
+        Self { copies: vec![1; units], exposed: vec![vec![1; units]; plan.len()], swapped: None }
     }
 }
 
@@ -78,7 +106,8 @@ mod tests {
     #[test]
     fn copies_are_assigned_on_their_own_and_stay_when_exposure_grows() {
         let plan = [0.2, 0.5].map(|exposure| StagePlan { exposure, slots: 1, slots_per_look: 1 });
-        let simulation = Simulation { replicates: 1, seed: 3, resample: Resample::Poisson };
+        let simulation =
+            Simulation { replicates: 1, seed: 3, resample: Resample::Poisson, null: crate::scenario::Null::Stable };
         let keys: Vec<u64> = (0..10_000).map(|i| crate::assign::unit_key(&i.to_string())).collect();
         let lane = Lane::replicate(&keys, &plan, &simulation, 0);
         let split = (0..keys.len()).filter(|&u| lane.exposed[1][u] > 0 && lane.exposed[1][u] < lane.copies[u]).count();

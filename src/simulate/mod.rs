@@ -102,6 +102,12 @@ impl Simulator {
         Lane::replicate(&self.unit_keys, &self.plan, &scenario.simulation, replicate)
     }
 
+    /// A lane with the same units in the same arms, under the `swap` null.
+    #[must_use]
+    pub fn swapped_replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
+        Lane::swapped(&self.unit_keys, &self.plan, &scenario.simulation, replicate)
+    }
+
     /// Replays the schedule from a slot for several lanes at once: what the cells add is computed once for all of them.
     #[must_use]
     pub fn trajectories(&self, start_slot: usize, lanes: &[Lane]) -> Vec<Trajectory> {

@@ -83,7 +83,8 @@ impl Addition {
     /// Marks a stretch as not zero; stretches come in ascending order.
     fn mark(&mut self, start: usize, end: usize) {
         match self.spans[self.stable_spans..].last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
+            // Counts stay apart: they are the same whoever answers.
+            Some(last) if last.1 == start && start > COUNTS => last.1 = end,
             _ => self.spans.push((start, end)),
         }
     }
@@ -369,6 +370,14 @@ impl LaneSums {
             self.served_units += f64::from(exposed - self.served[unit]);
             self.served[unit] = exposed;
         }
+        let (copies, exposed) = match &lane.swapped {
+            None => (copies, exposed),
+            Some(swapped) => {
+                let (copies_swapped, exposed_swapped) = (swapped.copies[unit], swapped.exposed[stage][unit]);
+                self.add_swapped(sim, copies_swapped, exposed_swapped, additions);
+                (copies - copies_swapped, exposed - exposed_swapped)
+            }
+        };
         for addition in additions {
             let plan = &sim.layout.plans[addition.slice];
             for &(start, end) in &addition.spans[..addition.stable_spans] {
@@ -386,6 +395,34 @@ impl LaneSums {
                         f64::from(exposed),
                     );
                 }
+            }
+        }
+    }
+}
+
+impl LaneSums {
+    /// Adds copies whose two answers are exchanged: stable's sums get the candidate's, and the other way round.
+    fn add_swapped(&mut self, sim: &Simulator, copies: u8, exposed: u8, additions: &[Addition]) {
+        for addition in additions {
+            let plan = &sim.layout.plans[addition.slice];
+            let width = plan.answers_width;
+            for &(start, end) in &addition.spans {
+                let to = if start < COUNTS {
+                    start
+                } else if start < COUNTS + width {
+                    start + width
+                } else if start < COUNTS + 2 * width {
+                    start - width
+                } else {
+                    continue;
+                };
+                let (values, length) = (&addition.values[start..end], end - start);
+                if to < COUNTS + width {
+                    let at = plan.all_at + to;
+                    add_scaled(&mut self.all[at..at + length], values, f64::from(copies));
+                }
+                let at = plan.arm_at + to;
+                add_scaled(&mut self.arm[at..at + length], values, f64::from(exposed));
             }
         }
     }
