@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod run;
 mod schema;
+mod silence;
 mod synth;
 mod warnings;
 

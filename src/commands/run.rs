@@ -54,6 +54,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let self_check = rows::self_check(&player, &tally, &digest);
     let evidence = warnings::Evidence {
         scenario: &scenario,
+        digest: &digest,
         bucketing: &*bucketing,
         log: &log,
         shadow: &shadow,
