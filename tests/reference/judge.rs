@@ -403,6 +403,10 @@ impl<'a> Judge<'a> {
             if said.end == Verdict::Fail && said.first_fail.is_none() {
                 let of_rejected = (0..questions.len()).filter(|&index| rejected[index]);
                 let strongest = of_rejected.min_by(|&a, &b| p_values[a].total_cmp(&p_values[b])).expect("one is rejected");
+                // Of p-values that are equal, or nearly nothing, either may be called the smallest.
+                for other in (0..questions.len()).filter(|&other| other != strongest && gate.test != Test::Point) {
+                    self.compare(p_values[other], p_values[strongest], p_values[strongest].max(1e-6));
+                }
                 said.first_fail = Some((look, strongest));
             }
             if said.end == Verdict::NoData && said.first_no_data.is_none() {
