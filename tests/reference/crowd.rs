@@ -8,6 +8,9 @@ use crate::plan::Plan;
 /// Stream of the hash from which the number of copies is drawn.
 const COPIES_STREAM: u32 = u32::MAX;
 
+/// Streams of the coins that exchange a copy's answers go down from here.
+const SWAP_STREAM: u32 = u32::MAX - 1;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arm {
     Stable,
@@ -19,6 +22,8 @@ pub(crate) enum Arm {
 pub(crate) struct Copied {
     pub(crate) unit: usize,
     pub(crate) place: f64,
+    /// Whether its two answers are exchanged, where the null is made so.
+    pub(crate) swapped: bool,
 }
 
 /// The copies of a replicate, by the definition of salt and streams.
@@ -28,7 +33,11 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
     for unit in 0..log.units() {
         let key = unit_key(&Log::name(unit));
         let count = if plan.poisson { poisson(hash.uniform(key, COPIES_STREAM)) } else { 1 };
-        copies.extend((0..count).map(|copy| Copied { unit, place: hash.uniform(key, copy) }));
+        copies.extend((0..count).map(|copy| Copied {
+            unit,
+            place: hash.uniform(key, copy),
+            swapped: hash.uniform(key, SWAP_STREAM - copy) < 0.5,
+        }));
     }
     copies
 }
@@ -46,19 +55,31 @@ pub(crate) struct Member {
     pub(crate) unit: usize,
     pub(crate) arm: Arm,
     pub(crate) weight: f64,
+    pub(crate) swapped: bool,
 }
 
 /// Members of both arms at an exposure.
 pub(crate) fn members(copies: &[Copied], exposure: f64) -> Vec<Member> {
     let arm = |place: f64| if place < exposure { Arm::Candidate } else { Arm::Stable };
-    copies.iter().map(|copy| Member { unit: copy.unit, arm: arm(copy.place), weight: 1.0 }).collect()
+    let member = |copy: &Copied| Member {
+        unit: copy.unit,
+        arm: arm(copy.place),
+        weight: 1.0,
+        swapped: copy.swapped,
+    };
+    copies.iter().map(member).collect()
 }
 
 /// Every unit in both arms, with these weights.
 pub(crate) fn shared_out(log: &Log, stable: f64, candidate: f64) -> Vec<Member> {
     (0..log.units())
         .flat_map(|unit| {
-            [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(|(arm, weight)| Member { unit, arm, weight })
+            [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(|(arm, weight)| Member {
+                unit,
+                arm,
+                weight,
+                swapped: false,
+            })
         })
         .collect()
 }
@@ -179,8 +200,18 @@ impl From<&Sums> for Mixed {
     }
 }
 
-/// Y and X of a request, given the slot of the rollout in which it arrives.
-pub(crate) type Value<'f> = dyn Fn(&Row, usize) -> Option<(f64, f64)> + 'f;
+/// A request of a copy.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) row: &'a Row,
+    /// Slot of the rollout in which it arrives.
+    pub(crate) slot: usize,
+    /// Whether the copy's answers are exchanged.
+    pub(crate) swapped: bool,
+}
+
+/// Y and X of a request.
+pub(crate) type Value<'f> = dyn Fn(Request<'_>) -> Option<(f64, f64)> + 'f;
 
 /// Rows of a window and the members they belong to.
 pub(crate) struct Crowd<'a> {
@@ -191,24 +222,10 @@ pub(crate) struct Crowd<'a> {
 impl Crowd<'_> {
     pub(crate) fn sums(&self, arm: Arm, slice: Slice, value: &Value<'_>) -> Sums {
         let units = self.members.iter().map(|member| member.unit + 1).max().unwrap_or(0);
-        // Requests, covered requests, Y, X, and X and Y with every term positive.
-        let mut totals = vec![[0.0; 6]; units];
-        let inside = |row: &Row| slice.is_none_or(|(column, value)| row.segment(column) == value);
-        for (row, slot) in self.arrivals.iter().filter(|(row, _)| row.unit < units && inside(row)) {
-            let total = &mut totals[row.unit];
-            total[0] += 1.0;
-            if row.is_covered() {
-                total[1] += 1.0;
-                if let Some((y, x)) = value(row, *slot) {
-                    for (sum, term) in total[2..].iter_mut().zip([y, x, y.abs(), x.abs()]) {
-                        *sum += term;
-                    }
-                }
-            }
-        }
+        let totals = [false, true].map(|swapped| self.totals(units, slice, swapped, value));
         let mut sums = Sums::default();
         for member in &self.members {
-            let [requests, covered, y, x, y_size, x_size] = totals[member.unit];
+            let [requests, covered, y, x, y_size, x_size] = totals[usize::from(member.swapped)][member.unit];
             let sizes = [y_size, x_size, y_size * y_size, y_size * x_size, x_size * x_size];
             for (sum, term) in sums.size.iter_mut().zip(sizes) {
                 *sum += member.weight * term;
@@ -226,7 +243,26 @@ impl Crowd<'_> {
         sums
     }
 
-    /// Copies that the candidate serves in this window, as (index of the copy).
+    /// Of every unit: requests, covered requests, Y, X, and Y and X with every term positive.
+    fn totals(&self, units: usize, slice: Slice, swapped: bool, value: &Value<'_>) -> Vec<[f64; 6]> {
+        let mut totals = vec![[0.0; 6]; units];
+        let inside = |row: &Row| slice.is_none_or(|(column, value)| row.segment(column) == value);
+        for &(row, slot) in self.arrivals.iter().filter(|(row, _)| row.unit < units && inside(row)) {
+            let total = &mut totals[row.unit];
+            total[0] += 1.0;
+            if row.is_covered() {
+                total[1] += 1.0;
+                if let Some((y, x)) = value(Request { row, slot, swapped }) {
+                    for (sum, term) in total[2..].iter_mut().zip([y, x, y.abs(), x.abs()]) {
+                        *sum += term;
+                    }
+                }
+            }
+        }
+        totals
+    }
+
+    /// Copies that the candidate serves in this window, by index.
     pub(crate) fn served(&self) -> impl Iterator<Item = usize> {
         let asks = |unit: usize| self.arrivals.iter().any(|(row, _)| row.unit == unit);
         (0..self.members.len())

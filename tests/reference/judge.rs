@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
-use crate::crowd::{Arm, Copied, Crowd, Mixed, Slice, Traffic, members, shared_out};
-use crate::log::{Log, Row};
+use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, members, shared_out};
+use crate::log::{Answer, Log};
 use crate::plan::{Action, COST, Change, Gate, Margin, PROPORTIONS, Plan, QUANTILE, SIGN, Test, value};
 
 /// What is taken as true of the candidate.
@@ -13,6 +13,8 @@ use crate::plan::{Action, COST, Change, Gate, Margin, PROPORTIONS, Plan, QUANTIL
 pub(crate) enum World {
     Recorded,
     Null,
+    /// The candidate answers as stable; the null is this, or exchanges the answers of whole units.
+    Same,
     Margin(usize),
     Effect(usize),
 }
@@ -173,11 +175,11 @@ impl<'a> Judge<'a> {
         let whole = self.whole();
         let sums = |value: &crate::crowd::Value<'_>| whole.sums(Arm::Stable, None, value);
         if metric != QUANTILE {
-            return sums(&|row, _| value(metric, &row.stable)).ratio().unwrap_or(0.0);
+            return sums(&|asked| value(metric, &asked.row.stable)).ratio().unwrap_or(0.0);
         }
         let Some(thresholds) = &self.thresholds else { return 0.0 };
         let distance = |index: usize| {
-            let above = sums(&|row, _| above(row.stable.latency_ms, thresholds.value(index))).ratio().unwrap_or(0.0);
+            let above = sums(&|asked| above(asked.row.stable.latency_ms, thresholds.value(index))).ratio().unwrap_or(0.0);
             (above - thresholds.tail).abs()
         };
         let (low, high) = thresholds.range;
@@ -222,21 +224,33 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Y and X that the candidate's answer to a request has in a world.
-    pub(crate) fn shown(&self, world: World, metric: usize, row: &Row, slot: usize) -> Option<(f64, f64)> {
-        if world == World::Recorded {
-            return value(metric, &row.candidate);
-        }
-        let stable = value(metric, &row.stable)?;
+    /// Which answer a copy gets in a world, before anything is changed.
+    fn answer(&self, world: World, arm: Arm, asked: Request<'_>) -> Answer {
+        let exchanged = world == World::Null && self.plan.swap;
+        let candidate = match arm {
+            Arm::Stable => exchanged && asked.swapped,
+            Arm::Candidate => world == World::Recorded || (exchanged && !asked.swapped),
+        };
+        if candidate { asked.row.candidate } else { asked.row.stable }
+    }
+
+    /// Y and X that a request has in stable's arm.
+    pub(crate) fn stable(&self, world: World, metric: usize, asked: Request<'_>) -> Option<(f64, f64)> {
+        value(metric, &self.answer(world, Arm::Stable, asked))
+    }
+
+    /// Y and X that a request has in the candidate's arm.
+    pub(crate) fn shown(&self, world: World, metric: usize, asked: Request<'_>) -> Option<(f64, f64)> {
+        let answer = value(metric, &self.answer(world, Arm::Candidate, asked))?;
         let holds = match world {
             World::Effect(effect) => {
                 let effect = &self.plan.effects[effect];
-                let meant = |(column, values): &(usize, Vec<&str>)| values.contains(&row.segment(*column));
-                slot >= effect.onset_slots && effect.only.iter().all(meant)
+                let meant = |(column, values): &(usize, Vec<&str>)| values.contains(&asked.row.segment(*column));
+                asked.slot >= effect.onset_slots && effect.only.iter().all(meant)
             }
             _ => true,
         };
-        Some(self.change(world, metric).filter(|_| holds).map_or(stable, |change| change.of(stable)))
+        Some(self.change(world, metric).filter(|_| holds).map_or(answer, |change| change.of(answer)))
     }
 
     fn contrast(&self, crowd: &Crowd<'_>, metric: usize, slice: Slice, margin: Margin, world: World) -> Option<Contrast> {
@@ -244,13 +258,13 @@ impl<'a> Judge<'a> {
         let (factor, offset) = margin.factor_and_offset(sign);
         let (stable, candidate, factor, offset) = if metric == QUANTILE {
             let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
-            let at = self.stable_quantile(crowd, slice)?;
-            let stable = crowd.sums(Arm::Stable, slice, &|row, _| above(row.stable.latency_ms, thresholds.value(at)));
+            let at = self.stable_quantile(crowd, slice, world)?;
+            let stable = self.stable_above(crowd, slice, world, at);
             let moved = factor * thresholds.value(at) + sign * offset;
             ((&stable).into(), self.above_moved(crowd, slice, moved, world), 1.0, 0.0)
         } else {
-            let stable = crowd.sums(Arm::Stable, slice, &|row, _| value(metric, &row.stable));
-            let candidate = crowd.sums(Arm::Candidate, slice, &|row, slot| self.shown(world, metric, row, slot));
+            let stable = crowd.sums(Arm::Stable, slice, &|asked| self.stable(world, metric, asked));
+            let candidate = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
             (Mixed::from(&stable), Mixed::from(&candidate), factor, offset)
         };
         let (candidate_ratio, stable_ratio) = (candidate.ratio?, stable.ratio?);
@@ -266,7 +280,7 @@ impl<'a> Judge<'a> {
         let (candidate, bound) = if metric == QUANTILE {
             (self.above_moved(crowd, slice, limit, world), self.thresholds.as_ref().map_or(0.0, |t| t.tail))
         } else {
-            let sums = crowd.sums(Arm::Candidate, slice, &|row, slot| self.shown(world, metric, row, slot));
+            let sums = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
             (Mixed::from(&sums), limit)
         };
         let difference = SIGN[metric] * (candidate.ratio? - bound);
@@ -283,22 +297,25 @@ impl<'a> Judge<'a> {
         };
         let (index, part) = thresholds.place(asked);
         let sums = |index: usize| {
-            crowd.sums(Arm::Candidate, slice, &|row, _| {
-                let answer = if world == World::Recorded { &row.candidate } else { &row.stable };
-                above(answer.latency_ms, thresholds.value(index))
+            crowd.sums(Arm::Candidate, slice, &|asked| {
+                above(self.answer(world, Arm::Candidate, asked).latency_ms, thresholds.value(index))
             })
         };
         if part > 0.0 { sums(index).towards(&sums(index + 1), part) } else { (&sums(index)).into() }
     }
 
-    /// The threshold above which stable's share is nearest to the tail.
-    fn stable_quantile(&self, crowd: &Crowd<'_>, slice: Slice) -> Option<usize> {
+    /// Stable's requests above a threshold.
+    fn stable_above(&self, crowd: &Crowd<'_>, slice: Slice, world: World, index: usize) -> Sums {
         let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
-        let share = |index: usize| {
-            crowd
-                .sums(Arm::Stable, slice, &|row, _| above(row.stable.latency_ms, thresholds.value(index)))
-                .ratio()
-        };
+        crowd.sums(Arm::Stable, slice, &|asked| {
+            above(self.answer(world, Arm::Stable, asked).latency_ms, thresholds.value(index))
+        })
+    }
+
+    /// The threshold above which stable's share is nearest to the tail.
+    fn stable_quantile(&self, crowd: &Crowd<'_>, slice: Slice, world: World) -> Option<usize> {
+        let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
+        let share = |index: usize| self.stable_above(crowd, slice, world, index).ratio();
         let (low, high) = thresholds.range;
         share(low)?;
         let Some(last) = (low..=high).rev().find(|&index| share(index).is_some_and(|s| s >= thresholds.tail)) else {
@@ -327,7 +344,7 @@ impl<'a> Judge<'a> {
 
     fn has_enough(&self, crowd: &Crowd<'_>, stage_crowd: &Crowd<'_>, gate: &Gate, question: Question) -> bool {
         let enough = |arm: Arm| {
-            let count = |crowd: &Crowd<'_>| crowd.sums(arm, question.slice, &|_, _| None);
+            let count = |crowd: &Crowd<'_>| crowd.sums(arm, question.slice, &|_| None);
             count(stage_crowd).units >= gate.min_units && count(crowd).covered >= gate.min_requests
         };
         enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
@@ -468,7 +485,7 @@ impl<'a> Judge<'a> {
         let begin = self.begin(stage);
         let members = shared_out(self.log, 1.0 - plan.exposure, plan.exposure);
         let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + plan.slots()), members };
-        let (pass, _) = self.evidence(&crowd, gate, question, World::Null)?;
+        let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
         pass.variance.filter(|&variance| variance > 0.0)
     }
 
@@ -530,14 +547,18 @@ impl<'a> Judge<'a> {
             }
             let crowd = self.crowd(stage, here - 1, None);
             served.extend(crowd.served());
-            let total = |world: World, metric: usize| {
-                crowd.sums(Arm::Candidate, None, &|row, slot| self.shown(world, metric, row, slot)).moments()[0]
+            let total = |metric: usize| {
+                let shown = crowd.sums(Arm::Candidate, None, &|asked| self.shown(world, metric, asked)).moments()[0];
+                // The same copies, had stable answered them.
+                let stable = crowd.sums(Arm::Candidate, None, &|asked| self.stable(world, metric, asked)).moments()[0];
+                (shown, stable)
             };
-            requests += crowd.sums(Arm::Candidate, None, &|_, _| None).requests;
-            cost.0 += total(world, COST);
-            cost.1 += total(World::Null, COST);
+            requests += crowd.sums(Arm::Candidate, None, &|_| None).requests;
+            let of_cost = total(COST);
+            cost = (cost.0 + of_cost.0, cost.1 + of_cost.1);
             for (sum, metric) in excess.iter_mut().zip(PROPORTIONS) {
-                *sum += SIGN[metric] * (total(world, metric) - total(World::Null, metric));
+                let (shown, stable) = total(metric);
+                *sum += SIGN[metric] * (shown - stable);
             }
         }
         let harmful = match end {
@@ -558,7 +579,9 @@ impl<'a> Judge<'a> {
         let question = self.questions(gate)[question];
         let evidence = self.evidence(&self.whole(), gate, question, world);
         let scale = if gate.metric == QUANTILE { 1.0 } else { self.levels[gate.metric].abs() };
-        set_in && evidence.is_some_and(|(_, fail)| fail.difference > 1e-9 * scale)
+        // Exchanged answers harm nobody.
+        let exchanged = world == World::Null && self.plan.swap;
+        set_in && !exchanged && evidence.is_some_and(|(_, fail)| fail.difference > 1e-9 * scale)
     }
 }
 

@@ -136,7 +136,7 @@ impl SumsCheck<'_> {
         for (arm, product_arm) in [(Arm::Stable, trajectory::Arm::Stable), (Arm::Candidate, trajectory::Arm::Candidate)]
         {
             let counts = self.reader.counts(span, product_arm, index);
-            let expected = crowd.sums(arm, slice, &|_, _| None);
+            let expected = crowd.sums(arm, slice, &|_| None);
             prop_assert_eq!(
                 (counts.units, counts.covered, counts.requests),
                 (expected.units, expected.covered, expected.requests)
@@ -152,8 +152,8 @@ impl SumsCheck<'_> {
                         continue;
                     }
                     let sums = self.reader.sums(span, product_arm, answers, index, metric, None);
-                    let value = |row: &log::Row, slot: usize| self.judge.shown(world, metric, row, slot);
-                    check_sums(&sums, &crowd.sums(arm, slice, &value), metric, &what)?;
+                    let expected = crowd.sums(arm, slice, &|asked| self.judge.shown(world, metric, asked));
+                    check_sums(&sums, &expected, metric, &what)?;
                     self.trailing(stage, look, look_of_all, (arm, product_arm), (slice, index), (metric, answers, world))?;
                 }
             }
@@ -176,10 +176,10 @@ impl SumsCheck<'_> {
             let crowd = self.judge.crowd(stage, look, Some(window));
             let span = Span { look: look_of_all, since: Some(look_of_all - back) };
             let sums = self.reader.sums(span, product_arm, answers, index, metric, None);
-            let expected = crowd.sums(arm, slice, &|row, slot| self.judge.shown(world, metric, row, slot));
+            let expected = crowd.sums(arm, slice, &|asked| self.judge.shown(world, metric, asked));
             // What was subtracted has the size of the whole stage.
             let stage_crowd = self.judge.crowd(stage, look, None);
-            let whole = stage_crowd.sums(arm, slice, &|row, slot| self.judge.shown(world, metric, row, slot));
+            let whole = stage_crowd.sums(arm, slice, &|asked| self.judge.shown(world, metric, asked));
             let size = [0.01 * plan::SCALE[metric].0 + whole.size[0], whole.size[1]];
             let [y, x, ..] = expected.moments();
             prop_assert!(close(sums.y, y, size[0]) && close(sums.x, x, size[1]), "window {back}: {sums:?}, {y} / {x}");
@@ -206,11 +206,11 @@ impl SumsCheck<'_> {
             let sums = self.reader.sums(span, product_arm, answers, index, QUANTILE, place);
             let over = |factor: f64| {
                 let limit = thresholds.value(at);
-                crowd.sums(arm, slice, &move |row, slot| {
-                    let (ms, _) = self.judge.shown(world, QUANTILE, row, slot)?;
+                crowd.sums(arm, slice, &move |asked| {
+                    let (ms, _) = self.judge.shown(world, QUANTILE, asked)?;
                     let changed = answers != Answers::Stable && answers != Answers::Candidate;
                     // The bin that a moved threshold is rounded to is the stable answer's, not the changed one's.
-                    let stable = if changed { row.stable.latency_ms? } else { ms };
+                    let stable = if changed { asked.row.stable.latency_ms? } else { ms };
                     above(Some(ms + stable.max(ms) * (factor - 1.0)), limit)
                 })
             };
@@ -245,12 +245,12 @@ impl SumsCheck<'_> {
     /// Whose answers an arm can have, and in which world.
     fn answers(&self, arm: Arm, metric: usize) -> Vec<(Answers, World)> {
         if arm == Arm::Stable {
-            return vec![(Answers::Stable, World::Null)];
+            return vec![(Answers::Stable, World::Same)];
         }
         let streams = self.reader.layout.streams.iter().enumerate();
         let of_metric = streams.filter(|(_, effect)| self.case.plan.effects[**effect].metric == metric);
         let effects = of_metric.map(|(stream, &effect)| (Answers::Effect(stream), World::Effect(effect)));
-        [(Answers::Stable, World::Null), (Answers::Candidate, World::Recorded)].into_iter().chain(effects).collect()
+        [(Answers::Stable, World::Same), (Answers::Candidate, World::Recorded)].into_iter().chain(effects).collect()
     }
 }
 
@@ -384,7 +384,8 @@ fn check(case: &Case) -> Result<usize, TestCaseError> {
         if replicate == 0 {
             SumsCheck { case, judge: &judge, reader }.all()?;
         }
-        let played = player.play_lanes(case.start, vec![lane]);
+        let twin = case.plan.swap.then(|| simulator.swapped_replicate(&case.scenario, replicate));
+        let played = player.play_lanes(case.start, std::iter::once(lane).chain(twin).collect());
         compared += check_play(case, &judge, &player, &played[0])?;
     }
     Ok(compared)

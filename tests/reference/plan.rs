@@ -310,6 +310,8 @@ pub(crate) struct Plan {
     pub(crate) all_pass: bool,
     pub(crate) pass_from: usize,
     pub(crate) poisson: bool,
+    /// The null exchanges the answers of whole units.
+    pub(crate) swap: bool,
     pub(crate) tiled: bool,
     pub(crate) seed: u64,
     pub(crate) slot_s: i64,
@@ -353,6 +355,7 @@ impl Plan {
             effects,
             all_pass,
             poisson: rng.random::<f64>() < 0.7,
+            swap: rng.random::<f64>() < 0.3,
             tiled,
             seed: rng.random_range(0..1_000_000),
             slot_s,
@@ -393,6 +396,10 @@ impl Plan {
         }
         .expect("strings take all");
         let resample = if self.poisson { "poisson" } else { "none" };
-        text + &format!("\n[simulation]\nreplicates = 4\nseed = {}\nresample = \"{resample}\"\n", self.seed)
+        let null = if self.swap { "swap" } else { "stable" };
+        text + &format!(
+            "\n[simulation]\nreplicates = 4\nseed = {}\nresample = \"{resample}\"\nnull = \"{null}\"\n",
+            self.seed
+        )
     }
 }
