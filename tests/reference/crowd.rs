@@ -61,12 +61,7 @@ pub(crate) struct Member {
 /// Members of both arms at an exposure.
 pub(crate) fn members(copies: &[Copied], exposure: f64) -> Vec<Member> {
     let arm = |place: f64| if place < exposure { Arm::Candidate } else { Arm::Stable };
-    let member = |copy: &Copied| Member {
-        unit: copy.unit,
-        arm: arm(copy.place),
-        weight: 1.0,
-        swapped: copy.swapped,
-    };
+    let member = |copy: &Copied| Member { unit: copy.unit, arm: arm(copy.place), weight: 1.0, swapped: copy.swapped };
     copies.iter().map(member).collect()
 }
 
@@ -145,13 +140,7 @@ impl Sums {
 
     /// Y, X, YY, YX, XX.
     pub(crate) fn moments(&self) -> [f64; 5] {
-        [
-            self.sum(|y, _| y),
-            self.sum(|_, x| x),
-            self.sum(|y, _| y * y),
-            self.sum(|y, x| y * x),
-            self.sum(|_, x| x * x),
-        ]
+        [self.sum(|y, _| y), self.sum(|_, x| x), self.sum(|y, _| y * y), self.sum(|y, x| y * x), self.sum(|_, x| x * x)]
     }
 
     pub(crate) fn ratio(&self) -> Option<f64> {
@@ -160,30 +149,19 @@ impl Sums {
     }
 
     /// Delta method: squared residuals of units from the common ratio, as a sample variance of K units.
-    pub(crate) fn variance(&self) -> Option<f64> {
-        let ratio = self.ratio()?;
-        if self.units < 2.0 {
-            return None;
-        }
+    pub(crate) fn ratio_with_variance(&self) -> Mixed {
         let [_, x, yy, _, xx] = self.moments();
-        let residual = self.sum(|y, x| (y - ratio * x) * (y - ratio * x));
-        // A constant metric leaves rounding errors only.
-        let residual = if residual > 1e-11 * (yy + ratio * ratio * xx) { residual } else { 0.0 };
-        Some(self.units / (self.units - 1.0) * residual / (x * x))
+        let residual = |ratio: f64| self.sum(|y, x| (y - ratio * x) * (y - ratio * x));
+        Mixed::new(self.units, self.ratio(), x, residual, |ratio| yy + ratio * ratio * xx)
     }
 
-    /// The ratio's numerator `part` of the way to another one over the same units.
+    /// Part of the way from the moments of these sums to those of others over the same units.
     pub(crate) fn towards(&self, other: &Self, part: f64) -> Mixed {
-        let mix = |a: f64, b: f64| a + part * (b - a);
         let (from, to) = (self.moments(), other.moments());
-        let [y, x, yy, yx, xx] = [0, 1, 2, 3, 4].map(|index| mix(from[index], to[index]));
+        let [y, x, yy, yx, xx] = [0, 1, 2, 3, 4].map(|index| from[index] + part * (to[index] - from[index]));
         let ratio = (x > 0.0).then(|| y / x);
-        let variance = ratio.filter(|_| self.units >= 2.0).map(|ratio| {
-            let residual = yy - 2.0 * ratio * yx + ratio * ratio * xx;
-            let residual = if residual > 1e-11 * (yy + ratio * ratio * xx) { residual } else { 0.0 };
-            self.units / (self.units - 1.0) * residual / (x * x)
-        });
-        Mixed { ratio, variance }
+        let residual = |ratio: f64| yy - 2.0 * ratio * yx + ratio * ratio * xx;
+        Mixed::new(self.units, ratio, x, residual, |ratio| yy + ratio * ratio * xx)
     }
 }
 
@@ -192,11 +170,20 @@ impl Sums {
 pub(crate) struct Mixed {
     pub(crate) ratio: Option<f64>,
     pub(crate) variance: Option<f64>,
+    /// Units agree so nearly that rounding decides whether there is a variance.
+    pub(crate) close: bool,
 }
 
-impl From<&Sums> for Mixed {
-    fn from(sums: &Sums) -> Self {
-        Self { ratio: sums.ratio(), variance: sums.variance() }
+impl Mixed {
+    fn new(units: f64, ratio: Option<f64>, x: f64, residual: impl Fn(f64) -> f64, size: impl Fn(f64) -> f64) -> Self {
+        let share = ratio.map(|ratio| residual(ratio) / size(ratio).max(f64::MIN_POSITIVE));
+        let residual = |ratio: f64| if share.is_some_and(|share| share > 1e-11) { residual(ratio) } else { 0.0 };
+        let variance = |ratio: f64| units / (units - 1.0) * residual(ratio) / (x * x);
+        Self {
+            ratio,
+            variance: ratio.filter(|_| units >= 2.0).map(variance),
+            close: share.is_some_and(|share| share > 1e-14 && share < 1e-8),
+        }
     }
 }
 

@@ -179,7 +179,8 @@ impl<'a> Judge<'a> {
         }
         let Some(thresholds) = &self.thresholds else { return 0.0 };
         let distance = |index: usize| {
-            let above = sums(&|asked| above(asked.row.stable.latency_ms, thresholds.value(index))).ratio().unwrap_or(0.0);
+            let above =
+                sums(&|asked| above(asked.row.stable.latency_ms, thresholds.value(index))).ratio().unwrap_or(0.0);
             (above - thresholds.tail).abs()
         };
         let (low, high) = thresholds.range;
@@ -213,7 +214,9 @@ impl<'a> Judge<'a> {
                         Some(Change::Scale((1.0 + sign * (percent / 100.0)).max(0.01)))
                     }
                     (Some(Margin::Absolute(amount)), _) => Some(Change::Shift(sign * amount)),
-                    (None, Some(limit)) if self.levels[metric] > 0.0 => Some(Change::Scale(limit / self.levels[metric])),
+                    (None, Some(limit)) if self.levels[metric] > 0.0 => {
+                        Some(Change::Scale(limit / self.levels[metric]))
+                    }
                     (None, limit) => limit.map(Change::Shift),
                 }
             }
@@ -253,7 +256,14 @@ impl<'a> Judge<'a> {
         Some(self.change(world, metric).filter(|_| holds).map_or(answer, |change| change.of(answer)))
     }
 
-    fn contrast(&self, crowd: &Crowd<'_>, metric: usize, slice: Slice, margin: Margin, world: World) -> Option<Contrast> {
+    fn contrast(
+        &self,
+        crowd: &Crowd<'_>,
+        metric: usize,
+        slice: Slice,
+        margin: Margin,
+        world: World,
+    ) -> Option<Contrast> {
         let sign = SIGN[metric];
         let (factor, offset) = margin.factor_and_offset(sign);
         let (stable, candidate, factor, offset) = if metric == QUANTILE {
@@ -261,12 +271,13 @@ impl<'a> Judge<'a> {
             let at = self.stable_quantile(crowd, slice, world)?;
             let stable = self.stable_above(crowd, slice, world, at);
             let moved = factor * thresholds.value(at) + sign * offset;
-            ((&stable).into(), self.above_moved(crowd, slice, moved, world), 1.0, 0.0)
+            (stable.ratio_with_variance(), self.above_moved(crowd, slice, moved, world), 1.0, 0.0)
         } else {
             let stable = crowd.sums(Arm::Stable, slice, &|asked| self.stable(world, metric, asked));
             let candidate = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
-            (Mixed::from(&stable), Mixed::from(&candidate), factor, offset)
+            (stable.ratio_with_variance(), candidate.ratio_with_variance(), factor, offset)
         };
+        self.close.set(self.close.get() || candidate.close || stable.close);
         let (candidate_ratio, stable_ratio) = (candidate.ratio?, stable.ratio?);
         let variance = candidate.variance.zip(stable.variance).map(|(c, s)| c + factor * factor * s);
         Some(Contrast {
@@ -281,8 +292,9 @@ impl<'a> Judge<'a> {
             (self.above_moved(crowd, slice, limit, world), self.thresholds.as_ref().map_or(0.0, |t| t.tail))
         } else {
             let sums = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
-            (Mixed::from(&sums), limit)
+            (sums.ratio_with_variance(), limit)
         };
+        self.close.set(self.close.get() || candidate.close);
         let difference = SIGN[metric] * (candidate.ratio? - bound);
         Some(Contrast { difference, variance: candidate.variance, size: candidate.ratio?.abs() + bound.abs() })
     }
@@ -301,7 +313,7 @@ impl<'a> Judge<'a> {
                 above(self.answer(world, Arm::Candidate, asked).latency_ms, thresholds.value(index))
             })
         };
-        if part > 0.0 { sums(index).towards(&sums(index + 1), part) } else { (&sums(index)).into() }
+        if part > 0.0 { sums(index).towards(&sums(index + 1), part) } else { sums(index).ratio_with_variance() }
     }
 
     /// Stable's requests above a threshold.
@@ -329,7 +341,13 @@ impl<'a> Judge<'a> {
     }
 
     /// Beyond `allow` and beyond `harm`.
-    fn evidence(&self, crowd: &Crowd<'_>, gate: &Gate, question: Question, world: World) -> Option<(Contrast, Contrast)> {
+    fn evidence(
+        &self,
+        crowd: &Crowd<'_>,
+        gate: &Gate,
+        question: Question,
+        world: World,
+    ) -> Option<(Contrast, Contrast)> {
         match question.against {
             Against::Stable(allow, harm) => Some((
                 self.contrast(crowd, gate.metric, question.slice, allow, world)?,
@@ -374,8 +392,12 @@ impl<'a> Judge<'a> {
         }
         let planned: Vec<Option<f64>> =
             questions.iter().map(|question| self.planned(gate, *question, stage).filter(|_| open(question))).collect();
-        let mut said =
-            Said { first_fail: None, first_no_data: None, end: Verdict::NoData, questions: vec![Record::default(); questions.len()] };
+        let mut said = Said {
+            first_fail: None,
+            first_no_data: None,
+            end: Verdict::NoData,
+            questions: vec![Record::default(); questions.len()],
+        };
         let mut smallest = vec![1.0; questions.len()];
         for look in if gate.only_at_end { plan.looks - 1..plan.looks } else { 0..plan.looks } {
             let (crowd, stage_crowd) = (self.crowd(stage, look, gate.window), self.crowd(stage, look, None));
@@ -419,7 +441,8 @@ impl<'a> Judge<'a> {
             };
             if said.end == Verdict::Fail && said.first_fail.is_none() {
                 let of_rejected = (0..questions.len()).filter(|&index| rejected[index]);
-                let strongest = of_rejected.min_by(|&a, &b| p_values[a].total_cmp(&p_values[b])).expect("one is rejected");
+                let strongest =
+                    of_rejected.min_by(|&a, &b| p_values[a].total_cmp(&p_values[b])).expect("one is rejected");
                 // Of p-values that are equal, or nearly nothing, either may be called the smallest.
                 for other in (0..questions.len()).filter(|&other| other != strongest && gate.test != Test::Point) {
                     self.compare(p_values[other], p_values[strongest], p_values[strongest].max(1e-6));
@@ -562,11 +585,22 @@ impl<'a> Judge<'a> {
             }
         }
         let harmful = match end {
-            End::RolledBack { gate, why: Why::Failed(question), .. } => Some(self.is_harmful(world, gate, question, slots)),
+            End::RolledBack { gate, why: Why::Failed(question), .. } => {
+                Some(self.is_harmful(world, gate, question, slots))
+            }
             End::RolledBack { gate, why: Why::Inconclusive, .. } => Some(self.is_harmful(world, gate, 0, slots)),
             _ => None,
         };
-        Ending { end, looks, slots, exposed_requests: requests, exposed_units: served.len() as f64, cost, excess, harmful }
+        Ending {
+            end,
+            looks,
+            slots,
+            exposed_requests: requests,
+            exposed_units: served.len() as f64,
+            cost,
+            excess,
+            harmful,
+        }
     }
 
     /// Whether the whole log, every request answered by both versions, is past the failing margin, and has been in this rollout.

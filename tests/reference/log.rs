@@ -149,7 +149,8 @@ impl Log {
             columns.push(Column::new(name.into(), values));
         }
         for (version, of) in [("stable", (|row| &row.stable) as fn(&Row) -> &Answer), ("candidate", |r| &r.candidate)] {
-            let all = |value: fn(&Answer) -> Option<f64>| self.rows.iter().map(|row| value(of(row))).collect::<Vec<_>>();
+            let all =
+                |value: fn(&Answer) -> Option<f64>| self.rows.iter().map(|row| value(of(row))).collect::<Vec<_>>();
             let oks: Vec<Option<bool>> = self.rows.iter().map(|row| of(row).ok).collect();
             let tokens: Vec<Option<i64>> = self.rows.iter().map(|row| of(row).tokens).collect();
             columns.extend([

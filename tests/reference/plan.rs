@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
-use crate::log::{Answer, SEGMENTS, VALUES};
+use crate::log::{Answer, QUARTER_S, SEGMENTS, VALUES};
 
 /// Latency above this is slow.
 const SLOW_MS: f64 = 500.0;
@@ -66,8 +66,7 @@ pub(crate) const NAMES: [&str; 6] = ["quality", "ok", "slow", "cost", "cost_per_
 pub(crate) const SIGN: [f64; 6] = [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0];
 
 /// Largest numerator and denominator of a request, roughly.
-pub(crate) const SCALE: [(f64, f64); 6] =
-    [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.02, 1.0), (0.02, 500.0), (1.0, 1.0)];
+pub(crate) const SCALE: [(f64, f64); 6] = [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.02, 1.0), (0.02, 500.0), (1.0, 1.0)];
 
 /// What an answer adds to numerator and denominator; latency itself for the quantile.
 pub(crate) fn value(metric: usize, answer: &Answer) -> Option<(f64, f64)> {
@@ -160,6 +159,27 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// The bare estimate against stable, at every look.
+    pub(crate) fn point(metric: usize, allow: Margin, by: Vec<usize>) -> Self {
+        Self {
+            metric,
+            allow: Some(allow),
+            harm: None,
+            limit: None,
+            test: Test::Point,
+            alpha: 0.05,
+            by,
+            holm: true,
+            window: None,
+            only_at_end: false,
+            min_units: 0.0,
+            min_requests: 1.0,
+            on_fail: Action::RollBack,
+            on_inconclusive: Action::Hold,
+            on_no_data: Action::Hold,
+        }
+    }
+
     fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize]) -> Self {
         let test = *[Test::Point, Test::Fixed, Test::Fixed, Test::Sequence].choose(rng).expect("not empty");
         let limit = (rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0][metric]);
@@ -318,6 +338,22 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// One stage, one gate that asks after every look, and no effects.
+    pub(crate) fn of_gate(stage: Stage, gate: Gate) -> Self {
+        Self {
+            stages: vec![stage],
+            gates: vec![gate],
+            effects: Vec::new(),
+            all_pass: true,
+            pass_from: 0,
+            poisson: true,
+            swap: false,
+            tiled: false,
+            seed: 5,
+            slot_s: QUARTER_S,
+        }
+    }
+
     pub(crate) fn draw(rng: &mut impl Rng, stages: usize, slot_s: i64, tiled: bool) -> Self {
         let mut exposures: Vec<f64> =
             (0..stages).map(|_| *[0.05, 0.1, 0.3, 0.5, 0.8, 1.0].choose(rng).expect("not empty")).collect();
@@ -325,11 +361,7 @@ impl Plan {
         // All stages look at multiples of one length, so that windows fit every stage.
         let mut stages: Vec<Stage> = exposures
             .into_iter()
-            .map(|exposure| Stage {
-                exposure,
-                looks: rng.random_range(1..6),
-                slots_per_look: rng.random_range(1..4),
-            })
+            .map(|exposure| Stage { exposure, looks: rng.random_range(1..6), slots_per_look: rng.random_range(1..4) })
             .collect();
         let last = stages.len() - 1;
         if last > 0 && stages[last].exposure >= 1.0 && rng.random::<f64>() < 0.5 {
@@ -337,9 +369,8 @@ impl Plan {
         }
         let lasting: Vec<&Stage> = stages.iter().filter(|stage| stage.looks > 0).collect();
         let shortest = lasting.iter().map(|stage| stage.slots()).min().expect("a stage lasts");
-        let windows: Vec<usize> = (1..=shortest)
-            .filter(|window| lasting.iter().all(|stage| window % stage.slots_per_look == 0))
-            .collect();
+        let windows: Vec<usize> =
+            (1..=shortest).filter(|window| lasting.iter().all(|stage| window % stage.slots_per_look == 0)).collect();
         let slots = stages.iter().map(Stage::slots).sum();
         let gates = (0..rng.random_range(1..5)).map(|_| {
             let metric = rng.random_range(0..NAMES.len());
