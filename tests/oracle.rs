@@ -51,13 +51,13 @@ struct Comparisons {
 }
 
 impl Comparisons {
-    fn add(&mut self, what: String, ours: f64, theirs: f64, error: f64) {
+    fn add(&mut self, what: &str, ours: f64, theirs: f64, error: f64) {
         assert!(error > 0.0 && (ours - theirs).is_finite(), "{what}: {ours} against {theirs}, error {error}");
         self.found.push(((ours - theirs).abs() / error, format!("{what}: {ours} against {theirs}")));
     }
 
     /// Two shares of 400. The error is Agresti and Caffo's, which holds near 0 and 1, too.
-    fn shares(&mut self, what: String, ours: f64, theirs: f64) {
+    fn shares(&mut self, what: &str, ours: f64, theirs: f64) {
         let shrunk = |share: f64| (share * REPLICATES + 1.0) / (REPLICATES + 2.0);
         let variance = |share: f64| shrunk(share) * (1.0 - shrunk(share)) / (REPLICATES + 2.0);
         self.add(what, shrunk(ours), shrunk(theirs), (variance(ours) + variance(theirs)).sqrt());
@@ -150,22 +150,22 @@ fn compare(report: &Value, spreads: &Spreads, world: usize, row: &Row, all: &mut
         .find(|gate| gate["stage"] == row.stage.as_str() && gate["metric"] == row.metric.as_str())
         .unwrap_or_else(|| panic!("no gate on {} at {}", row.metric, row.stage));
     let rates = &gate["rates"][WORLDS[world]];
-    all.shares(what("failures"), number(&rates["fail"], "share"), row.fixed_fail);
-    all.shares(what("passes"), number(&rates["pass"], "share"), row.fixed_pass);
+    all.shares(&what("failures"), number(&rates["fail"], "share"), row.fixed_fail);
+    all.shares(&what("passes"), number(&rates["pass"], "share"), row.fixed_pass);
     // Both are means of 400.
     let mean_error = (2.0 / REPLICATES).sqrt();
-    all.add(what("difference"), number(rates, "difference"), row.difference_end, row.se_end * mean_error);
+    all.add(&what("difference"), number(rates, "difference"), row.difference_end, row.se_end * mean_error);
     let index = |key: &str, name: &str| {
         let named = rows(report, key).map(|entry| entry["name"].as_str().unwrap_or_default());
         named.into_iter().position(|other| other == name).unwrap_or_else(|| panic!("no {key} called {name}"))
     };
     let (stage, metric) = (index("stages", &row.stage), index("metrics", &row.metric));
     let spread = spreads.of_se[world][stage][metric];
-    all.add(what("standard error"), number(rates, "se"), row.se_end, row.se_end * spread * mean_error);
+    all.add(&what("standard error"), number(rates, "se"), row.se_end, row.se_end * spread * mean_error);
     if world == 0 && metric == 0 {
         let stage_facts = rows(report, "stages").nth(stage).expect("found above");
         let (ours, theirs) = (number(stage_facts, "units_candidate"), row.units_candidate);
-        all.add(what("units"), ours, theirs, theirs * spreads.of_units[stage] * mean_error);
+        all.add(&what("units"), ours, theirs, theirs * spreads.of_units[stage] * mean_error);
     }
 }
 
@@ -178,7 +178,7 @@ fn an_independent_program_finds_the_same_rates() {
     }
     let log = log.to_str().expect("the repository's path is text");
     let report = report(log);
-    assert_eq!(number(&report, "replicates"), REPLICATES);
+    assert_eq!(report["replicates"], REPLICATES as u64);
     let spreads = spreads(log);
     let mut all = Comparisons::default();
     for (world, name) in WORLDS.iter().enumerate() {
