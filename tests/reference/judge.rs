@@ -360,14 +360,6 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn has_enough(&self, crowd: &Crowd<'_>, stage_crowd: &Crowd<'_>, gate: &Gate, question: Question) -> bool {
-        let enough = |arm: Arm| {
-            let count = |crowd: &Crowd<'_>| crowd.sums(arm, question.slice, &|_| None);
-            count(stage_crowd).units >= gate.min_units && count(crowd).covered >= gate.min_requests
-        };
-        enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
-    }
-
     /// Slots of the rollout before a stage.
     pub(crate) fn begin(&self, stage: usize) -> usize {
         self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum()
@@ -406,7 +398,7 @@ impl<'a> Judge<'a> {
             for (index, question) in questions.iter().enumerate() {
                 let record = &mut said.questions[index];
                 *record = Record { failed: record.failed, ..Record::default() };
-                if !open(question) || !self.has_enough(&crowd, &stage_crowd, gate, *question) {
+                if !open(question) || !has_enough(&crowd, &stage_crowd, gate, *question) {
                     continue;
                 }
                 let Some(evidence) = self.evidence(&crowd, gate, *question, world) else { continue };
@@ -546,7 +538,7 @@ impl<'a> Judge<'a> {
         let last = look + 1 == self.plan.stages[stage].looks;
         let missing = said.first_no_data == Some(look) && rule.on_no_data == Action::RollBack;
         let missing = missing.then_some((Action::RollBack, Why::NoData));
-        let needs_pass = !self.plan.all_pass || stage >= self.plan.pass_from;
+        let needs_pass = self.plan.pass_from.is_none_or(|from| stage >= from);
         let end = match said.end {
             Verdict::NoData => Some((rule.on_no_data, Why::NoData)),
             Verdict::Inconclusive if needs_pass => Some((rule.on_inconclusive, Why::Inconclusive)),
@@ -624,6 +616,15 @@ impl Judge<'_> {
     pub(crate) fn is_approximate(&self, world: World) -> bool {
         matches!(world, World::Effect(effect) if self.plan.effects[effect].metric == QUANTILE && self.plan.effects[effect].is_partial())
     }
+}
+
+/// Whether a gate may speak.
+fn has_enough(crowd: &Crowd<'_>, stage_crowd: &Crowd<'_>, gate: &Gate, question: Question) -> bool {
+    let enough = |arm: Arm| {
+        let count = |crowd: &Crowd<'_>| crowd.sums(arm, question.slice, &|_| None);
+        count(stage_crowd).units >= gate.min_units && count(crowd).covered >= gate.min_requests
+    };
+    enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
 }
 
 /// One request, above a value or not.

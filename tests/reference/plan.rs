@@ -326,9 +326,8 @@ pub(crate) struct Plan {
     pub(crate) stages: Vec<Stage>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) effects: Vec<Effect>,
-    /// Otherwise no failure is enough.
-    pub(crate) all_pass: bool,
-    pub(crate) pass_from: usize,
+    /// From this stage on every gate must pass; `None` where no failure is enough.
+    pub(crate) pass_from: Option<usize>,
     pub(crate) poisson: bool,
     /// The null exchanges the answers of whole units.
     pub(crate) swap: bool,
@@ -344,8 +343,7 @@ impl Plan {
             stages: vec![stage],
             gates: vec![gate],
             effects: Vec::new(),
-            all_pass: true,
-            pass_from: 0,
+            pass_from: Some(0),
             poisson: true,
             swap: false,
             tiled: false,
@@ -380,11 +378,10 @@ impl Plan {
         let effects = (0..rng.random_range(0..4)).map(|_| Effect::draw(rng, slots)).collect();
         let all_pass = rng.random::<f64>() < 0.5;
         Self {
-            pass_from: if all_pass { rng.random_range(0..stages.len()) } else { 0 },
+            pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
             stages,
             gates,
             effects,
-            all_pass,
             poisson: rng.random::<f64>() < 0.7,
             swap: rng.random::<f64>() < 0.3,
             tiled,
@@ -420,10 +417,9 @@ impl Plan {
             text += &effect.text(index, self.slot_s);
         }
         text += "\n[rollout]\n";
-        if self.all_pass {
-            writeln!(text, "promote = \"all-pass\"\npass_from = \"stage {}\"", self.pass_from)
-        } else {
-            writeln!(text, "promote = \"no-fail\"")
+        match self.pass_from {
+            Some(stage) => writeln!(text, "promote = \"all-pass\"\npass_from = \"stage {stage}\""),
+            None => writeln!(text, "promote = \"no-fail\""),
         }
         .expect("strings take all");
         let resample = if self.poisson { "poisson" } else { "none" };

@@ -304,12 +304,24 @@ fn window(
         return problems.add(&at, message, "use `min_requests`");
     }
     let lasting = context.stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.duration.0 > 0);
-    match lasting.min_by_key(|stage| stage.duration) {
-        Some(shortest) if length > shortest.duration => problems.wrong(
-            at,
-            format!("longer than the {} of stage `{}`", shortest.duration, shortest.name),
-            "a window lies within a stage: use a shorter one, or `stage`",
-        ),
-        _ => Some(Window::Trailing(length)),
+    match lasting.clone().min_by_key(|stage| stage.duration) {
+        Some(shortest) if length > shortest.duration => {
+            return problems.wrong(
+                at,
+                format!("longer than the {} of stage `{}`", shortest.duration, shortest.name),
+                "a window lies within a stage: use a shorter one, or `stage`",
+            );
+        }
+        _ => {}
     }
+    if let Some(between) = lasting.clone().find(|stage| length.0 % stage.look_every.0 != 0) {
+        let why =
+            format!("which is not a multiple of the {} between looks of stage `{}`", between.look_every, between.name);
+        return problems.wrong(
+            at,
+            why,
+            "a window reaches from one look to another: use a multiple, or look more often",
+        );
+    }
+    Some(Window::Trailing(length))
 }
