@@ -17,9 +17,6 @@ use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::{mixture, normal};
 
-/// How many start times the variances are averaged over.
-const STARTS: usize = 8;
-
 /// What closed forms say of one question at one stage. `None` where no answer exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -63,9 +60,8 @@ struct Expected {
 /// The closed forms of every question of every gate at every stage that asks it.
 #[must_use]
 pub fn plans(player: &Player<'_>) -> Vec<Plan> {
-    let starts = sampled_starts(player);
-    let censuses: Vec<Trajectory> =
-        starts.par_iter().map(|&start| player.simulator.census_of_schedule(start)).collect();
+    let starts = player.sampled_starts();
+    let censuses = player.sampled_censuses();
     let places = player.places();
     let stages = 0..player.scenario.stages.len();
     let of_stage = |stage: usize| {
@@ -77,7 +73,7 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
         let mut plans = Vec::new();
         for (gate, gate_plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
-            if !stage::asked(rule, &player.scenario.stages[stage]) {
+            if !rule.asked_in(&player.scenario.stages[stage]) {
                 continue;
             }
             for (index, question) in gate_plan.questions.iter().enumerate() {
@@ -103,11 +99,6 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
     stages.into_par_iter().flat_map_iter(of_stage).collect()
 }
 
-fn sampled_starts(player: &Player<'_>) -> Vec<usize> {
-    let count = STARTS.min(player.starts.len());
-    (0..count).map(|index| player.simulator.slot_at(player.starts[index * player.starts.len() / count])).collect()
-}
-
 /// Closed forms of one question at one exposure.
 struct Planner<'a> {
     player: &'a Player<'a>,
@@ -127,11 +118,14 @@ impl<'a> Planner<'a> {
         let rule = &player.scenario.gates[gate];
         let alpha = rule.alpha.get();
         // Holm's first step is the one a single bad slice must take.
-        let alpha_fail = if rule.correction == Correction::Holm { alpha / family as f64 } else { alpha };
+        let alpha_fail = player.scenario.alpha_fail(gate);
+        let alpha_fail = if rule.correction == Correction::Holm { alpha_fail / family as f64 } else { alpha_fail };
         let critical = |level: f64| match rule.test {
             Test::Point => 0.0,
             Test::Fixed => normal::upper_quantile(level),
             Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
+            // Passing is tested once, at the stage's end; failing at the last look alone would be this hard.
+            Test::GroupSequential(_) => normal::upper_quantile(level),
         };
         Self {
             player,
