@@ -114,7 +114,6 @@ pub struct RunArgs {
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
     /// Log or digest; without one, only the scenario is checked
-    #[arg(required_unless_present_any = ["scenario", "schema"])]
     pub log: Option<String>,
     /// Scenario to check
     #[arg(long, value_name = "FILE", required_unless_present = "schema")]

@@ -1,6 +1,8 @@
 //! What went wrong, where, and what to do about it.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// The program did what was asked.
 pub const EXIT_DONE: u8 = 0;
@@ -48,6 +50,17 @@ impl Error {
     pub fn at(place: impl Into<String>, message: impl Into<String>) -> Self {
         Problem::new(place, message).into()
     }
+
+    /// A file or directory that cannot be read.
+    #[must_use]
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => "does not exist".to_owned(),
+            io::ErrorKind::PermissionDenied => "may not be read: permission denied".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        };
+        Self::at(path.display().to_string(), message)
+    }
 }
 
 impl From<Problem> for Error {
@@ -81,17 +94,17 @@ impl fmt::Display for Error {
     }
 }
 
-/// Text for a terminal: control characters of hostile input become visible escapes.
+/// Text on one line of a terminal: characters that steer it, end the line or turn the direction of reading become
+/// visible escapes, so that a hostile log cannot write a message of its own.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escape = c.is_control() && c != '\n';
-            let shown: Box<dyn Iterator<Item = char>> =
-                if escape { Box::new(c.escape_default()) } else { Box::new(std::iter::once(c)) };
-            shown
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || hidden { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// `Result` with the program's error.
@@ -116,5 +129,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb"), "a\\u{1b}[31mb");
+        assert_eq!(printable("a\nerror: b\u{202e}c"), "a\\nerror: b\\u{202e}c");
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use replay::cli::Cli;
 use replay::commands;
 use replay::error::{EXIT_DONE, EXIT_INPUT};
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
         Err(usage) => {
             // Help and version are answers and go to stdout; a closed pipe there is no failure.
             let _ = usage.print();
+            if usage.kind() == ErrorKind::ArgumentConflict {
+                let _ = writeln!(std::io::stderr().lock(), "\nhint: the scenario is an option: `replay LOG --scenario FILE`");
+            }
             return ExitCode::from(if usage.use_stderr() { EXIT_INPUT } else { EXIT_DONE });
         }
     };

@@ -16,7 +16,7 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
     progress.finish();
     let bucketing = production(&scenario.assignment);
     let exposed = digest.units.iter().filter(|unit| bucketing.version(unit, exposure) == Version::Candidate);
-    listed(&scenario, exposed).map(|text| answer(&text))
+    answer(&listed(&scenario, exposed)?)
 }
 
 /// One unit per row under the name of its column, quoted where CSV needs it.

@@ -57,6 +57,22 @@ fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
     problems
 }
 
+/// A replay needs some request that both versions answered.
+pub(super) fn comparable(inputs: &Inputs, digest: &Digest) -> Result<()> {
+    if digest.cells.covered.iter().any(|&requests| requests > 0.0) {
+        return Ok(());
+    }
+    let message = format!(
+        "no request has a candidate output: the candidate's columns are null in all {} rows",
+        digest.facts.rows
+    );
+    Err(Problem::new(inputs.log.as_deref().unwrap_or_default(), message)
+        .hint(
+            "there is nothing to compare before some requests were mirrored to the candidate; check the `column` of each metric",
+        )
+        .into())
+}
+
 /// Moments at which the schedule can start; an error that says how much log is needed where there is none.
 pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>> {
     let needed = scenario.duration();
@@ -72,6 +88,10 @@ pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>
         // Every start within the weeks; the schedule then runs on into their repetition.
         let mut starts = scenario.starts(digest.first, Moment(digest.first.0 + weeks + needed.0));
         starts.retain(|start| start.0 < digest.first.0 + weeks);
+        if starts.is_empty() {
+            let message = "no start time lies in the weeks of the log that are repeated";
+            return Err(Problem::new(&scenario.path, message).hint("choose other `rollout.start` times").into());
+        }
         return Ok(starts);
     }
     let starts = scenario.starts(digest.first, digest.end());

@@ -6,16 +6,18 @@ mod digest;
 mod exact;
 mod facts;
 mod inputs;
+mod output;
 mod progress;
 mod run;
 mod schema;
+mod silence;
 mod synth;
 mod warnings;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use crate::cli::{Cli, Command};
-use crate::error::{EXIT_DONE, Result};
+use crate::error::{EXIT_DONE, Error, Result};
 
 /// Runs what was typed and gives the exit code.
 ///
@@ -28,13 +30,17 @@ pub fn run_command(cli: Cli) -> Result<u8> {
         Some(Command::Digest(args)) => digest::run(&args),
         Some(Command::Assign(args)) => assign::run(&args),
         Some(Command::Synth(args)) => synth::run(&args),
-        Some(Command::Schema(args)) => Ok(schema::run(args.form)),
+        Some(Command::Schema(args)) => schema::run(args.form),
     }
 }
 
 /// Writes the answer to stdout. A reader that has gone away (a closed pipe) is no failure.
-fn answer(text: &str) -> u8 {
+fn answer(text: &str) -> Result<u8> {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    EXIT_DONE
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::at("stdout", format!("cannot be written: {error}")))
+        }
+        _ => Ok(EXIT_DONE),
+    }
 }

@@ -18,12 +18,12 @@ use crate::shadow;
 use crate::simulate::Simulator;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
-    let stop = interrupted();
     let scenario = scenario(args)?;
     report::prepare(&args.out)?;
     use_threads(args)?;
     let progress = Progress::new();
     let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
+    inputs::comparable(&args.inputs, &digest)?;
     let starts = inputs::starts(&scenario, &digest)?;
 
     progress.step("comparing shadow outputs");
@@ -32,6 +32,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let simulator = Simulator::new(&digest, &scenario);
     let player = Player::new(&scenario, &simulator, starts);
     let mut tally = Tally::new(&player);
+    // Up to here nothing has been begun that would have to be ended: without a handler Ctrl-C works at once.
+    let stop = interrupted();
     progress.start("replaying", scenario.simulation.replicates);
     player.play(&stop, |played| {
         progress.advance(played.len());
@@ -52,6 +54,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let self_check = rows::self_check(&player, &tally, &digest);
     let evidence = warnings::Evidence {
         scenario: &scenario,
+        digest: &digest,
         bucketing: &*bucketing,
         log: &log,
         shadow: &shadow,
@@ -80,7 +83,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     progress.step("writing");
     report::write(&report, &args.out)?;
     progress.finish();
-    Ok(answer(&(report::summary(&report) + &report::places(&args.out))))
+    answer(&(report::summary(&report) + &report::places(&args.out)))
 }
 
 /// The scenario, with what was typed in place of what is written.
@@ -98,7 +101,8 @@ fn scenario(args: &RunArgs) -> Result<Scenario> {
 /// The command that gives the same report, whatever the number of threads and wherever it is written.
 fn command(args: &RunArgs) -> String {
     let quoted = |text: &str| {
-        if text.contains([' ', '*', '\'', '"']) { format!("'{}'", text.replace('\'', "'\\''")) } else { text.into() }
+        let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
+        if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
     };
     let scenario = args.inputs.scenario.as_deref().unwrap_or(std::path::Path::new("")).display().to_string();
     let mut command =

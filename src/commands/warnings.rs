@@ -1,16 +1,23 @@
 //! What a reader should know before trusting a number.
 
+use super::{facts, silence};
 use crate::assign::Bucketing;
+use crate::digest::Digest;
 use crate::domain::gate::{Looks, Test};
+use crate::domain::quantity::{Moment, Seconds};
 use crate::report::{Coverage, GateRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning};
 use crate::scenario::Scenario;
 
 /// Coverage that differs from the whole log's by more than this is worth a warning.
 const COVERAGE_GAP: f64 = 0.02;
 
+/// Longer than a weekend.
+const LONGEST_SILENCE: Seconds = Seconds(3 * Seconds::DAY.0);
+
 /// What the warnings are drawn from.
 pub(super) struct Evidence<'a> {
     pub(super) scenario: &'a Scenario,
+    pub(super) digest: &'a Digest,
     pub(super) bucketing: &'a dyn Bucketing,
     pub(super) log: &'a LogFacts,
     pub(super) shadow: &'a [ShadowRow],
@@ -22,6 +29,8 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
     [
         error_rates(evidence),
         little_data(evidence),
+        silent_metrics(evidence),
+        gap(evidence),
         coverage(evidence),
         nulls(evidence),
         items(evidence),
@@ -124,6 +133,37 @@ fn little_data(evidence: &Evidence<'_>) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// Metrics whose values leave nothing to decide on.
+fn silent_metrics(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let metrics = evidence.scenario.metrics.iter().zip(&evidence.digest.cells.metrics);
+    metrics
+        .filter_map(|(metric, cells)| {
+            let (code, text) = silence::of(&metric.name, cells)?;
+            Some(warning(code, format!("metric {}", metric.name), text))
+        })
+        .collect()
+}
+
+/// A log in which nothing happens for days: a wrong time stamp, or a recorder that was down.
+fn gap(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let digest = evidence.digest;
+    let slots = digest.cells.slot.windows(2).map(|pair| (pair[0] + 1, pair[1]));
+    let Some((from, to)) = slots.max_by_key(|(from, to)| to.saturating_sub(*from)) else { return Vec::new() };
+    let moment = |slot: u32| Moment(digest.first.0 + i64::from(slot) * digest.slot.0);
+    let (from, to) = (moment(from), moment(to));
+    if to.0 - from.0 < LONGEST_SILENCE.0 {
+        return Vec::new();
+    }
+    let zone = &evidence.scenario.log.timezone;
+    let text = format!(
+        "no request from {} to {}: rollouts that run there see nothing; look for time stamps that are wrong, or choose \
+         `rollout.start` times that avoid it",
+        facts::for_people(from, zone),
+        facts::for_people(to, zone)
+    );
+    vec![warning("gap", "log", text)]
 }
 
 fn covered_share(row: &Coverage) -> f64 {

@@ -138,7 +138,9 @@ impl StageGate<'_> {
         let gate = self.asker.gate;
         let alpha = gate.alpha.get();
         let evidence = self.asker.evidence(self.questions[index], lens, arms)?;
-        let se = evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt);
+        // A trailing window has sums of first order only, so its variance is not known.
+        let known = gate.window == Window::Stage;
+        let se = evidence.pass.variance.filter(|&variance| known && variance > 0.0).map(f64::sqrt);
         let difference = evidence.pass.difference;
         let undecided = Seen { difference, se, p_fail: p_before, passes: false };
         if gate.test == Test::Point {

@@ -89,7 +89,7 @@ pub(crate) fn list(path: &str) -> Result<Files> {
             }
             (base, found)
         }
-        Err(error) => return Err(unreadable(given, &error)),
+        Err(error) => return Err(Error::unreadable(given, &error)),
     };
     of_one_format(path, &base, found)
 }
@@ -116,15 +116,6 @@ fn of_one_format(path: &str, base: &Path, mut found: Vec<PathBuf>) -> Result<Fil
     Ok(Files { format, files })
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    let message = match error.kind() {
-        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "may not be read: permission denied".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    };
-    Error::at(path.display().to_string(), message)
-}
-
 /// Files below a directory. Names that begin with `.` or `_` are bookkeeping of the programs that write logs.
 fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for (path, is_directory) in entries(directory)? {
@@ -138,7 +129,7 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn entries(directory: &Path) -> Result<Vec<(PathBuf, bool)>> {
-    let failed = |error: std::io::Error| unreadable(directory, &error);
+    let failed = |error: std::io::Error| Error::unreadable(directory, &error);
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -366,8 +366,12 @@ pub(crate) fn parts(files: &Files, columns: &Columns) -> Result<Vec<Part>> {
 
 /// What to do about a file that cannot be read.
 pub(crate) fn broken(file: &LogFile, message: &str) -> Problem {
-    Problem::new(file.place(), format!("cannot be read: {message}"))
-        .hint("the file may be cut short or damaged; write or copy it again")
+    let hint = if message.contains("utf-8") {
+        "text is read as UTF-8; save the file in that encoding"
+    } else {
+        "the file may be cut short or damaged; write or copy it again"
+    };
+    Problem::new(file.place(), format!("cannot be read: {message}")).hint(hint)
 }
 
 fn file_schema(
@@ -425,8 +429,11 @@ fn ragged_row(file: &LogFile) -> std::result::Result<(), Problem> {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let row = pos.as_ref().map_or(0, csv::Position::record);
             let place = format!("{}: row {row}", file.place());
-            Problem::new(place, format!("has {len} fields, and the header has {expected_len}"))
-                .hint("the file may be cut short, or a field that holds a comma lacks its quotes")
+            Problem::new(
+                place,
+                format!("has {len} field{}, and the header has {expected_len}", if *len == 1 { "" } else { "s" }),
+            )
+            .hint("the file may be cut short, or a field that holds a comma lacks its quotes")
         }
         _ => broken(file, &error.to_string()),
     };

@@ -328,12 +328,12 @@ fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &D
 }
 
 fn rates(tally: &QuestionTally, asked: f64) -> Rates {
-    let mean = |sum: f64| (tally.with_se > 0.0).then(|| sum / tally.with_se);
+    let mean = |sum: f64, count: f64| (count > 0.0).then(|| sum / count);
     Rates {
         pass: share(tally.passed, asked),
         fail: share(tally.failed, asked),
-        difference: mean(tally.difference),
-        se: mean(tally.se),
+        difference: mean(tally.difference, tally.with_data),
+        se: mean(tally.se, tally.with_se),
     }
 }
 

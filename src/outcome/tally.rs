@@ -31,7 +31,7 @@ pub struct QuestionTally {
     pub with_data: f64,
     /// With a standard error at the stage's end.
     pub with_se: f64,
-    /// Sum of differences at the stage's end, with a standard error.
+    /// Sum of differences at the stage's end, with enough data.
     pub difference: f64,
     /// Sum of standard errors.
     pub se: f64,
@@ -106,11 +106,9 @@ impl GateTally {
             tally.failed += one(record.failed);
             tally.passed += one(record.passed);
             tally.with_data += one(record.difference.is_some());
-            if let (Some(difference), Some(se)) = (record.difference, record.se) {
-                tally.with_se += 1.0;
-                tally.difference += difference;
-                tally.se += se;
-            }
+            tally.difference += record.difference.unwrap_or(0.0);
+            tally.with_se += one(record.se.is_some());
+            tally.se += record.se.unwrap_or(0.0);
         }
     }
 }

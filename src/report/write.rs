@@ -20,8 +20,17 @@ const IGNORED: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
 /// # Errors
 /// `out` exists and is neither empty nor a report of this program, or its place cannot be written.
 pub fn prepare(out: &Path) -> Result<()> {
-    let place = Place::find(out)?;
-    place.check_swap(&place.stage()?)
+    let missing: Vec<&Path> = out
+        .ancestors()
+        .skip(1)
+        .filter(|on_the_way| !on_the_way.as_os_str().is_empty() && !on_the_way.exists())
+        .collect();
+    let tried = Place::find(out).and_then(|place| place.check_swap(&place.stage()?));
+    // The run may yet be refused, and then leaves nothing behind.
+    for directory in missing {
+        let _ = fs::remove_dir(directory);
+    }
+    tried
 }
 
 /// Writes the report to `out`, replacing an earlier report there only when the new one is complete.

@@ -30,7 +30,7 @@ impl Scenario {
     /// A file that cannot be read, or every problem of its text.
     pub fn read(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| Error::at(&place, format!("cannot be read: {error}")))?;
+        let bytes = std::fs::read(path).map_err(|error| Error::unreadable(path, &error))?;
         match std::str::from_utf8(&bytes) {
             Ok(text) => Self::parse(&place, text),
             Err(error) => {
@@ -74,7 +74,7 @@ fn document(path: &str, text: &str, lines: &Lines) -> Result<Document> {
         .iter()
         .map(|error| {
             let line = lines.line(error.span().map_or(0, |span| span.start));
-            Problem::new(format!("{path}:{line}"), format!("is not TOML: {}", error.message()))
+            Problem::new(format!("{path}:{line}"), format!("is not TOML: {}", error.message().replace('\n', ", ")))
         })
         .collect();
     // One slip makes the parser stumble more than once over the same line.

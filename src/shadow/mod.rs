@@ -195,6 +195,7 @@ fn design_effect(sums: &SumCells, clusters: &Clusters, cells: &[u32]) -> Option<
             yy: total.yy + stable.num2[cell],
             yx: total.yx + stable.numden(cell),
             xx: total.xx + stable.den2(cell),
+            taken_from: (0.0, 0.0),
         }
     };
     let by_request = cells.iter().fold(UnitSums::default(), add).ratio_variance()?;

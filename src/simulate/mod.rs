@@ -141,10 +141,10 @@ impl Simulator {
         self.trajectories_and_census(start_slot, Vec::new()).pop().expect("one lane gives one trajectory")
     }
 
-    /// Number of slots of the log.
+    /// Number of slots of the log that are replayed: a log that repeats ends with its last whole week.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.cells.slots()
+        self.period.unwrap_or(self.cells.slots())
     }
 }
 

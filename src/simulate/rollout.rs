@@ -69,6 +69,8 @@ struct Addition {
     spans: Vec<(usize, usize)>,
     /// How many of the spans lie within counts and stable's answers.
     stable_spans: usize,
+    /// How many of the spans no longer grow.
+    closed: usize,
 }
 
 impl Addition {
@@ -78,15 +80,20 @@ impl Addition {
         self.values.resize(plan.arm_width, 0.0);
         self.spans.clear();
         self.stable_spans = 0;
+        self.closed = 0;
     }
 
     /// Marks a stretch as not zero; stretches come in ascending order.
     fn mark(&mut self, start: usize, end: usize) {
-        match self.spans[self.stable_spans..].last_mut() {
-            // Counts stay apart: they are the same whoever answers.
-            Some(last) if last.1 == start && start > COUNTS => last.1 = end,
+        match self.spans[self.closed..].last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
             _ => self.spans.push((start, end)),
         }
+    }
+
+    /// What comes now stays apart: counts are the same whoever answers, and stable's and the candidate's answers may be exchanged.
+    fn close(&mut self) {
+        self.closed = self.spans.len();
     }
 }
 
@@ -221,6 +228,7 @@ impl RunningTotals {
         }
         addition.values[..COUNTS].copy_from_slice(&[f64::from(u8::from(newly_seen)), covered, rows]);
         addition.mark(0, COUNTS);
+        addition.close();
         for version in Version::BOTH {
             let offset = if version == Version::Stable { 0 } else { plan.answers_width };
             for &(metric, at) in &plan.metrics {
@@ -229,6 +237,7 @@ impl RunningTotals {
             if version == Version::Stable {
                 addition.stable_spans = addition.spans.len();
             }
+            addition.close();
         }
         for &(stream, at) in &plan.streams {
             let effect = &sim.effects[stream];

@@ -111,7 +111,10 @@ impl Reader<'_> {
 
     fn moments(&self, span: Span, arm: Arm, slice: usize, places: [usize; 5]) -> UnitSums {
         let [y, x, yy, yx, xx] = places.map(|place| self.value(span, arm, slice, place, true));
-        UnitSums { units: self.value(span, arm, slice, 0, false), y, x, yy, yx, xx }
+        // Stable's arm is what is left of all traffic.
+        let all = |place: usize| if arm == Arm::Stable { self.all(span.look, slice, place) } else { 0.0 };
+        let taken_from = (all(places[2]), all(places[4]));
+        UnitSums { units: self.value(span, arm, slice, 0, false), y, x, yy, yx, xx, taken_from }
     }
 
     fn value(&self, span: Span, arm: Arm, slice: usize, place: usize, windowed: bool) -> f64 {
@@ -129,8 +132,13 @@ impl Reader<'_> {
             Arm::Candidate => candidate,
             Arm::Stable => {
                 debug_assert!(place < COUNTS + plan.answers_width, "stable's arm gets stable's answers");
-                self.trajectory.all[look * self.layout.all_width + plan.all_at + place] - candidate
+                self.all(look, slice, place) - candidate
             }
         }
+    }
+
+    /// Over both arms together.
+    fn all(&self, look: usize, slice: usize, place: usize) -> f64 {
+        self.trajectory.all[look * self.layout.all_width + self.layout.plans[slice].all_at + place]
     }
 }

@@ -18,6 +18,8 @@ pub struct UnitSums {
     pub yx: f64,
     /// Sum of `X²`.
     pub xx: f64,
+    /// `Y²` and `X²` of the sums that these were taken out of by subtraction, whose rounding errors they inherit; else zero.
+    pub taken_from: (f64, f64),
 }
 
 impl UnitSums {
@@ -31,6 +33,7 @@ impl UnitSums {
             yy: sums.yy + y * y,
             yx: sums.yx + y * x,
             xx: sums.xx + x * x,
+            taken_from: (0.0, 0.0),
         })
     }
 
@@ -62,7 +65,8 @@ impl UnitSums {
         }
         let residual = self.yy - 2.0 * ratio * self.yx + ratio * ratio * self.xx;
         // Below this share of its terms the residual is their rounding error: the metric is constant.
-        let noise = 1e-12 * (self.yy + ratio * ratio * self.xx);
+        let (yy, xx) = self.taken_from;
+        let noise = 1e-12 * (self.yy + ratio * ratio * self.xx) + 1e-13 * (yy + ratio * ratio * xx);
         let residual = if residual > noise { residual } else { 0.0 };
         Some(self.units / (self.units - 1.0) * residual / (self.x * self.x))
     }
@@ -89,6 +93,7 @@ impl UnitSums {
             yy: mix(self.yy, other.yy),
             yx: mix(self.yx, other.yx),
             xx: mix(self.xx, other.xx),
+            ..*self
         }
     }
 
@@ -102,6 +107,7 @@ impl UnitSums {
             yy: self.yy * share,
             yx: self.yx * share,
             xx: self.xx * share,
+            ..*self
         }
     }
 }
@@ -149,6 +155,24 @@ mod tests {
         assert_eq!(UnitSums::of(&[(1.0, 2.0)]).ratio_variance(), None);
         let constant: Vec<_> = (1..50).map(|n| (0.1 * f64::from(n), f64::from(n))).collect();
         assert_eq!(UnitSums::of(&constant).ratio_variance(), Some(0.0));
+    }
+
+    #[test]
+    fn what_subtraction_leaves_of_a_constant_has_no_variance() {
+        // Two light units, one of them without a value, beside a unit with a million times their squares.
+        let (light, heavy) = ((0.017_3, 311.0), (29.7, 411_000.0));
+        let (whole, arm) = (UnitSums::of(&[heavy, light, (0.0, 0.0)]), UnitSums::of(&[heavy]));
+        let rest = UnitSums {
+            units: whole.units - arm.units,
+            y: whole.y - arm.y,
+            x: whole.x - arm.x,
+            yy: whole.yy - arm.yy,
+            yx: whole.yx - arm.yx,
+            xx: whole.xx - arm.xx,
+            taken_from: (whole.yy, whole.xx),
+        };
+        assert!(UnitSums { taken_from: (0.0, 0.0), ..rest }.ratio_variance().unwrap() > 0.0, "only rounding errors");
+        assert_eq!(rest.ratio_variance(), Some(0.0));
     }
 
     proptest! {

@@ -168,8 +168,7 @@ pub fn generate(recipe: &Recipe) -> DataFrame {
 /// A recipe that cannot be read or is not sound, an output that cannot be written.
 pub fn run(recipe_path: &Path, out: &Path) -> Result<()> {
     let place = recipe_path.display().to_string();
-    let text = std::fs::read_to_string(recipe_path)
-        .map_err(|error| Error::at(place.as_str(), format!("cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(recipe_path).map_err(|error| Error::unreadable(recipe_path, &error))?;
     let recipe = Recipe::parse(&text, &place)?;
     frame::write_parquet(&mut generate(&recipe), out)
 }

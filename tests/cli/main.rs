@@ -1,0 +1,20 @@
+//! The program from outside: arguments in; exit code, stdout, stderr and files out.
+
+mod support;
+
+// A module per command.
+mod assign;
+mod check;
+mod digest;
+mod run;
+mod schema;
+mod synth;
+
+// The rows of section 11 of the design.
+mod bad_columns;
+mod bad_days;
+mod bad_rows;
+mod hostile;
+mod little_data;
+mod noise;
+mod time;

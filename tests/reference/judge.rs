@@ -1,0 +1,663 @@
+//! Every gate at every look, and the walk through the schedule, by formulas written here.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::f64::consts::PI;
+
+use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, members, shared_out};
+use crate::log::{Answer, Log};
+use crate::plan::{Action, COST, Change, Gate, Margin, PROPORTIONS, Plan, QUANTILE, SIGN, Test, value};
+
+/// What is taken as true of the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum World {
+    Recorded,
+    Null,
+    /// The candidate answers as stable; the null is this, or exchanges the answers of whole units.
+    Same,
+    Margin(usize),
+    Effect(usize),
+}
+
+impl Plan {
+    /// In the order of reports.
+    pub(crate) fn worlds(&self) -> Vec<World> {
+        let margins = (0..self.gates.len()).map(World::Margin);
+        let effects = (0..self.effects.len()).map(World::Effect);
+        [World::Recorded, World::Null].into_iter().chain(margins).chain(effects).collect()
+    }
+}
+
+/// Thresholds at which the program asks a quantile: its own choice, which any reference must share.
+#[derive(Debug, Clone)]
+pub(crate) struct Thresholds {
+    /// In 64ths of a doubling.
+    pub(crate) bins: Vec<f64>,
+    pub(crate) tail: f64,
+    /// Among which stable's quantile is looked for.
+    pub(crate) range: (usize, usize),
+}
+
+impl Thresholds {
+    pub(crate) fn value(&self, index: usize) -> f64 {
+        (self.bins[index] / 64.0).exp2()
+    }
+
+    /// A value between two thresholds, on the scale of logarithms; at an end where it lies outside.
+    fn place(&self, value: f64) -> (usize, f64) {
+        if value <= 0.0 {
+            return (0, 0.0);
+        }
+        let position = 64.0 * value.log2();
+        match self.bins.iter().rposition(|&bin| bin <= position + 1e-9) {
+            None => (0, 0.0),
+            Some(last) if last + 1 == self.bins.len() => (last, 0.0),
+            Some(below) => {
+                let part = (position - self.bins[below]) / (self.bins[below + 1] - self.bins[below]);
+                (below, part.clamp(0.0, 1.0))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Against {
+    Stable(Margin, Margin),
+    Limit(f64),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) slice: Slice,
+    pub(crate) against: Against,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pass,
+    Fail,
+    Inconclusive,
+    NoData,
+}
+
+/// What became of a question in a stage.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Record {
+    pub(crate) failed: bool,
+    pub(crate) passed: bool,
+    pub(crate) difference: Option<f64>,
+    pub(crate) se: Option<f64>,
+}
+
+/// What a gate said in a stage.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) first_fail: Option<(usize, usize)>,
+    pub(crate) first_no_data: Option<usize>,
+    pub(crate) end: Verdict,
+    pub(crate) questions: Vec<Record>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    Failed(usize),
+    Inconclusive,
+    NoData,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Promoted,
+    RolledBack { stage: usize, gate: usize, why: Why },
+    Stalled { stage: usize, gate: usize },
+}
+
+/// Everything about one world of one replicate.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    pub(crate) end: End,
+    pub(crate) looks: usize,
+    pub(crate) slots: usize,
+    pub(crate) exposed_requests: f64,
+    pub(crate) exposed_units: f64,
+    /// Sum over the candidate's requests of cost in this world, and had stable answered.
+    pub(crate) cost: (f64, f64),
+    /// Of each proportion: bad answers beyond stable's.
+    pub(crate) excess: [f64; 2],
+    /// Whether a rollback is right about this world; `None` without one, or where data lacked.
+    pub(crate) harmful: Option<bool>,
+}
+
+struct Contrast {
+    difference: f64,
+    variance: Option<f64>,
+    /// Rounding errors are far below this.
+    size: f64,
+}
+
+/// The judge of one replicate.
+pub(crate) struct Judge<'a> {
+    pub(crate) log: &'a Log,
+    pub(crate) plan: &'a Plan,
+    pub(crate) traffic: Traffic<'a>,
+    pub(crate) copies: Vec<Copied>,
+    pub(crate) thresholds: Option<Thresholds>,
+    /// Stable's value of every metric over the log.
+    pub(crate) levels: Vec<f64>,
+    /// A decision hung on the last digits of a number.
+    pub(crate) close: Cell<bool>,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(
+        log: &'a Log,
+        plan: &'a Plan,
+        start: usize,
+        copies: Vec<Copied>,
+        thresholds: Option<Thresholds>,
+    ) -> Self {
+        let traffic = Traffic::new(log, plan, start);
+        let mut judge = Self { log, plan, traffic, copies, thresholds, levels: Vec::new(), close: Cell::new(false) };
+        judge.levels = (0..SIGN.len()).map(|metric| judge.level(metric)).collect();
+        judge
+    }
+
+    /// Every unit under both versions, over the whole log.
+    fn whole(&self) -> Crowd<'a> {
+        let everything = Traffic::new(self.log, self.plan, 0);
+        let slots = everything.slots();
+        // Effects have set in.
+        let arrivals = everything.arrivals(0..slots).into_iter().map(|(row, _)| (row, usize::MAX)).collect();
+        Crowd { arrivals, members: shared_out(self.log, 1.0, 1.0) }
+    }
+
+    fn level(&self, metric: usize) -> f64 {
+        let whole = self.whole();
+        let sums = |value: &crate::crowd::Value<'_>| whole.sums(Arm::Stable, None, value);
+        if metric != QUANTILE {
+            return sums(&|asked| value(metric, &asked.row.stable)).ratio().unwrap_or(0.0);
+        }
+        let Some(thresholds) = &self.thresholds else { return 0.0 };
+        let distance = |index: usize| {
+            let above =
+                sums(&|asked| above(asked.row.stable.latency_ms, thresholds.value(index))).ratio().unwrap_or(0.0);
+            (above - thresholds.tail).abs()
+        };
+        let (low, high) = thresholds.range;
+        let nearest = (low..=high).min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+        thresholds.value(nearest.unwrap_or(low))
+    }
+
+    pub(crate) fn slices(&self, by: &[usize]) -> Vec<Slice> {
+        let values = |column: usize| self.log.rows.iter().map(move |row| row.segment(column)).collect::<BTreeSet<_>>();
+        let segments = by.iter().flat_map(|&column| values(column).into_iter().map(move |value| Some((column, value))));
+        std::iter::once(None).chain(segments).collect()
+    }
+
+    pub(crate) fn questions(&self, gate: &Gate) -> Vec<Question> {
+        let stable = gate.allow.map(|allow| Against::Stable(allow, gate.harm.unwrap_or(allow)));
+        let slices = self.slices(&gate.by);
+        stable
+            .into_iter()
+            .chain(gate.limit.map(Against::Limit))
+            .flat_map(|against| slices.iter().map(move |&slice| Question { slice, against }))
+            .collect()
+    }
+
+    /// What a world makes of every request of a metric; `None` as recorded.
+    fn change(&self, world: World, metric: usize) -> Option<Change> {
+        match world {
+            World::Margin(gate) if self.plan.gates[gate].metric == metric => {
+                let (gate, sign) = (&self.plan.gates[gate], SIGN[metric]);
+                match (gate.allow, gate.limit) {
+                    (Some(Margin::Percent(percent)), _) => {
+                        Some(Change::Scale((1.0 + sign * (percent / 100.0)).max(0.01)))
+                    }
+                    (Some(Margin::Absolute(amount)), _) => Some(Change::Shift(sign * amount)),
+                    (None, Some(limit)) if self.levels[metric] > 0.0 => {
+                        Some(Change::Scale(limit / self.levels[metric]))
+                    }
+                    (None, limit) => limit.map(Change::Shift),
+                }
+            }
+            World::Effect(effect) if self.plan.effects[effect].metric == metric => {
+                Some(self.plan.effects[effect].change)
+            }
+            _ => None,
+        }
+    }
+
+    /// Which answer a copy gets in a world, before anything is changed.
+    fn answer(&self, world: World, arm: Arm, asked: Request<'_>) -> Answer {
+        let exchanged = world == World::Null && self.plan.swap;
+        let candidate = match arm {
+            Arm::Stable => exchanged && asked.swapped,
+            Arm::Candidate => world == World::Recorded || (exchanged && !asked.swapped),
+        };
+        if candidate { asked.row.candidate } else { asked.row.stable }
+    }
+
+    /// Y and X that a request has in stable's arm.
+    pub(crate) fn stable(&self, world: World, metric: usize, asked: Request<'_>) -> Option<(f64, f64)> {
+        value(metric, &self.answer(world, Arm::Stable, asked))
+    }
+
+    /// Y and X that a request has in the candidate's arm.
+    pub(crate) fn shown(&self, world: World, metric: usize, asked: Request<'_>) -> Option<(f64, f64)> {
+        let answer = value(metric, &self.answer(world, Arm::Candidate, asked))?;
+        let holds = match world {
+            World::Effect(effect) => {
+                let effect = &self.plan.effects[effect];
+                let meant = |(column, values): &(usize, Vec<&str>)| values.contains(&asked.row.segment(*column));
+                asked.slot >= effect.onset_slots && effect.only.iter().all(meant)
+            }
+            _ => true,
+        };
+        Some(self.change(world, metric).filter(|_| holds).map_or(answer, |change| change.of(answer)))
+    }
+
+    fn contrast(
+        &self,
+        crowd: &Crowd<'_>,
+        metric: usize,
+        slice: Slice,
+        margin: Margin,
+        world: World,
+    ) -> Option<Contrast> {
+        let sign = SIGN[metric];
+        let (factor, offset) = margin.factor_and_offset(sign);
+        let (stable, candidate, factor, offset) = if metric == QUANTILE {
+            let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
+            let at = self.stable_quantile(crowd, slice, world)?;
+            let stable = self.stable_above(crowd, slice, world, at);
+            let moved = factor * thresholds.value(at) + sign * offset;
+            (stable.ratio_with_variance(), self.above_moved(crowd, slice, moved, world), 1.0, 0.0)
+        } else {
+            let stable = crowd.sums(Arm::Stable, slice, &|asked| self.stable(world, metric, asked));
+            let candidate = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
+            (stable.ratio_with_variance(), candidate.ratio_with_variance(), factor, offset)
+        };
+        self.close.set(self.close.get() || candidate.close || stable.close);
+        let (candidate_ratio, stable_ratio) = (candidate.ratio?, stable.ratio?);
+        let variance = candidate.variance.zip(stable.variance).map(|(c, s)| c + factor * factor * s);
+        Some(Contrast {
+            difference: sign * (candidate_ratio - factor * stable_ratio) - offset,
+            variance,
+            size: candidate_ratio.abs() + stable_ratio.abs() + offset.abs(),
+        })
+    }
+
+    fn limit(&self, crowd: &Crowd<'_>, metric: usize, slice: Slice, limit: f64, world: World) -> Option<Contrast> {
+        let (candidate, bound) = if metric == QUANTILE {
+            (self.above_moved(crowd, slice, limit, world), self.thresholds.as_ref().map_or(0.0, |t| t.tail))
+        } else {
+            let sums = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
+            (sums.ratio_with_variance(), limit)
+        };
+        self.close.set(self.close.get() || candidate.close);
+        let difference = SIGN[metric] * (candidate.ratio? - bound);
+        Some(Contrast { difference, variance: candidate.variance, size: candidate.ratio?.abs() + bound.abs() })
+    }
+
+    /// Share of the candidate's requests above a value, between two thresholds: changed answers are asked at a moved value.
+    fn above_moved(&self, crowd: &Crowd<'_>, slice: Slice, asked: f64, world: World) -> Mixed {
+        let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
+        let asked = match self.change(world, QUANTILE) {
+            Some(Change::Shift(amount)) => asked - amount,
+            Some(Change::Scale(factor)) => asked / factor,
+            None => asked,
+        };
+        let (index, part) = thresholds.place(asked);
+        let sums = |index: usize| {
+            crowd.sums(Arm::Candidate, slice, &|asked| {
+                above(self.answer(world, Arm::Candidate, asked).latency_ms, thresholds.value(index))
+            })
+        };
+        if part > 0.0 { sums(index).towards(&sums(index + 1), part) } else { sums(index).ratio_with_variance() }
+    }
+
+    /// Stable's requests above a threshold.
+    fn stable_above(&self, crowd: &Crowd<'_>, slice: Slice, world: World, index: usize) -> Sums {
+        let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
+        crowd.sums(Arm::Stable, slice, &|asked| {
+            above(self.answer(world, Arm::Stable, asked).latency_ms, thresholds.value(index))
+        })
+    }
+
+    /// The threshold above which stable's share is nearest to the tail.
+    fn stable_quantile(&self, crowd: &Crowd<'_>, slice: Slice, world: World) -> Option<usize> {
+        let thresholds = self.thresholds.as_ref().expect("a grid belongs to the quantile");
+        let share = |index: usize| self.stable_above(crowd, slice, world, index).ratio();
+        let (low, high) = thresholds.range;
+        share(low)?;
+        let Some(last) = (low..=high).rev().find(|&index| share(index).is_some_and(|s| s >= thresholds.tail)) else {
+            return Some(low);
+        };
+        if last == high {
+            return Some(high);
+        }
+        let (over, under) = (share(last)? - thresholds.tail, thresholds.tail - share(last + 1)?);
+        Some(if over <= under { last } else { last + 1 })
+    }
+
+    /// Beyond `allow` and beyond `harm`.
+    fn evidence(
+        &self,
+        crowd: &Crowd<'_>,
+        gate: &Gate,
+        question: Question,
+        world: World,
+    ) -> Option<(Contrast, Contrast)> {
+        match question.against {
+            Against::Stable(allow, harm) => Some((
+                self.contrast(crowd, gate.metric, question.slice, allow, world)?,
+                self.contrast(crowd, gate.metric, question.slice, harm, world)?,
+            )),
+            Against::Limit(limit) => Some((
+                self.limit(crowd, gate.metric, question.slice, limit, world)?,
+                self.limit(crowd, gate.metric, question.slice, limit, world)?,
+            )),
+        }
+    }
+
+    fn has_enough(&self, crowd: &Crowd<'_>, stage_crowd: &Crowd<'_>, gate: &Gate, question: Question) -> bool {
+        let enough = |arm: Arm| {
+            let count = |crowd: &Crowd<'_>| crowd.sums(arm, question.slice, &|_| None);
+            count(stage_crowd).units >= gate.min_units && count(crowd).covered >= gate.min_requests
+        };
+        enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
+    }
+
+    /// Slots of the rollout before a stage.
+    pub(crate) fn begin(&self, stage: usize) -> usize {
+        self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum()
+    }
+
+    /// What a look of a stage sees, in a window of so many slots or since the stage began.
+    pub(crate) fn crowd(&self, stage: usize, look: usize, window: Option<usize>) -> Crowd<'a> {
+        let plan = &self.plan.stages[stage];
+        let begin = self.begin(stage);
+        let end = begin + (look + 1) * plan.slots_per_look;
+        let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
+        Crowd { arrivals: self.traffic.arrivals(from..end), members: members(&self.copies, plan.exposure) }
+    }
+
+    /// What a gate says in a stage; `None` where there is nothing to ask.
+    pub(crate) fn gate(&self, gate: &Gate, stage: usize, world: World) -> Option<Said> {
+        let plan = &self.plan.stages[stage];
+        let questions = self.questions(gate);
+        let open = |question: &Question| plan.exposure < 1.0 || matches!(question.against, Against::Limit(_));
+        if plan.looks == 0 || !questions.iter().any(open) {
+            return None;
+        }
+        let planned: Vec<Option<f64>> =
+            questions.iter().map(|question| self.planned(gate, *question, stage).filter(|_| open(question))).collect();
+        let mut said = Said {
+            first_fail: None,
+            first_no_data: None,
+            end: Verdict::NoData,
+            questions: vec![Record::default(); questions.len()],
+        };
+        let mut smallest = vec![1.0; questions.len()];
+        for look in if gate.only_at_end { plan.looks - 1..plan.looks } else { 0..plan.looks } {
+            let (crowd, stage_crowd) = (self.crowd(stage, look, gate.window), self.crowd(stage, look, None));
+            let mut p_values = vec![1.0; questions.len()];
+            let mut any_data = vec![false; questions.len()];
+            for (index, question) in questions.iter().enumerate() {
+                let record = &mut said.questions[index];
+                *record = Record { failed: record.failed, ..Record::default() };
+                if !open(question) || !self.has_enough(&crowd, &stage_crowd, gate, *question) {
+                    continue;
+                }
+                let Some(evidence) = self.evidence(&crowd, gate, *question, world) else { continue };
+                any_data[index] = true;
+                let (p_value, passes) = self.weigh(gate, &evidence, planned[index]);
+                if gate.test == Test::Sequence {
+                    smallest[index] = p_value.min(smallest[index]);
+                    p_values[index] = smallest[index];
+                } else {
+                    p_values[index] = p_value;
+                }
+                record.passed = passes;
+                record.difference = Some(evidence.0.difference);
+                // Of a trailing window only sums of first order are kept: nothing is known of its variance.
+                let variance = evidence.0.variance.filter(|&variance| variance > 0.0 && gate.window.is_none());
+                record.se = variance.map(f64::sqrt);
+            }
+            let rejected = self.rejected(&p_values, gate);
+            for (record, &rejected) in said.questions.iter_mut().zip(&rejected) {
+                record.failed |= rejected;
+            }
+            let overall = questions.iter().position(open).expect("one is open");
+            let all_pass = questions.iter().zip(&said.questions).all(|(q, record)| !open(q) || record.passed);
+            said.end = if rejected.contains(&true) {
+                Verdict::Fail
+            } else if !any_data[overall] {
+                Verdict::NoData
+            } else if all_pass {
+                Verdict::Pass
+            } else {
+                Verdict::Inconclusive
+            };
+            if said.end == Verdict::Fail && said.first_fail.is_none() {
+                let of_rejected = (0..questions.len()).filter(|&index| rejected[index]);
+                let strongest =
+                    of_rejected.min_by(|&a, &b| p_values[a].total_cmp(&p_values[b])).expect("one is rejected");
+                // Of p-values that are equal, or nearly nothing, either may be called the smallest.
+                for other in (0..questions.len()).filter(|&other| other != strongest && gate.test != Test::Point) {
+                    self.compare(p_values[other], p_values[strongest], p_values[strongest].max(1e-6));
+                }
+                said.first_fail = Some((look, strongest));
+            }
+            if said.end == Verdict::NoData && said.first_no_data.is_none() {
+                said.first_no_data = Some(look);
+            }
+        }
+        Some(said)
+    }
+
+    /// P-value of a failure, and whether it passes.
+    fn weigh(&self, gate: &Gate, evidence: &(Contrast, Contrast), planned: Option<f64>) -> (f64, bool) {
+        let (pass, fail) = evidence;
+        if gate.test == Test::Point {
+            for contrast in [pass, fail] {
+                self.compare(contrast.difference, 0.0, contrast.size);
+            }
+            return (if fail.difference > 0.0 { 0.0 } else { 1.0 }, pass.difference <= 0.0);
+        }
+        let positive = |contrast: &Contrast| contrast.variance.filter(|&variance| variance > 0.0);
+        let Some((pass_variance, fail_variance)) = positive(pass).zip(positive(fail)) else { return (1.0, false) };
+        let (z_pass, z_fail) = (-pass.difference / pass_variance.sqrt(), fail.difference / fail_variance.sqrt());
+        if gate.test == Test::Fixed {
+            let p_pass = upper_tail(z_pass);
+            self.compare(p_pass, gate.alpha, 1.0);
+            return (upper_tail(z_fail), p_pass < gate.alpha);
+        }
+        let Some(planned) = planned else { return (1.0, false) };
+        let information = |variance: f64| tuning(gate.alpha) * planned / variance;
+        let p_pass = sequence_p(z_pass, information(pass_variance));
+        self.compare(p_pass, gate.alpha, 1.0);
+        (sequence_p(z_fail, information(fail_variance)), p_pass <= gate.alpha)
+    }
+
+    /// Notes a comparison that rounding could turn.
+    fn compare(&self, a: f64, b: f64, size: f64) {
+        if (a - b).abs() <= 1e-7 * size {
+            self.close.set(true);
+        }
+    }
+
+    fn rejected(&self, p_values: &[f64], gate: &Gate) -> Vec<bool> {
+        let mut order: Vec<usize> = (0..p_values.len()).collect();
+        order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+        let mut rejected = vec![false; p_values.len()];
+        for (rank, &index) in order.iter().enumerate() {
+            let level = if gate.holm { gate.alpha / (p_values.len() - rank) as f64 } else { gate.alpha };
+            self.compare(p_values[index], level, level);
+            if p_values[index] > level {
+                break;
+            }
+            rejected[index] = true;
+        }
+        rejected
+    }
+
+    /// Variance at the stage's end that a share of every logged unit would have, if the candidate answers as stable.
+    fn planned(&self, gate: &Gate, question: Question, stage: usize) -> Option<f64> {
+        let plan = &self.plan.stages[stage];
+        let begin = self.begin(stage);
+        let members = shared_out(self.log, 1.0 - plan.exposure, plan.exposure);
+        let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + plan.slots()), members };
+        let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
+        pass.variance.filter(|&variance| variance > 0.0)
+    }
+
+    /// The schedule in one world. `said` is by gate and stage.
+    pub(crate) fn walk(&self, world: World, said: &dyn Fn(usize, usize) -> Option<Said>) -> Ending {
+        let mut looks_before = 0;
+        for (stage, plan) in self.plan.stages.iter().enumerate() {
+            let verdicts: Vec<Option<Said>> = (0..self.plan.gates.len()).map(|gate| said(gate, stage)).collect();
+            for look in 0..plan.looks {
+                let mut holding = None;
+                for (gate, said) in verdicts.iter().enumerate() {
+                    let Some(said) = said else { continue };
+                    match self.at_look(gate, stage, look, said) {
+                        Some((Action::RollBack, why)) => {
+                            let end = End::RolledBack { stage, gate, why };
+                            return self.ending(world, end, looks_before + look + 1);
+                        }
+                        Some((Action::Hold, _)) if holding.is_none() => holding = Some(gate),
+                        _ => {}
+                    }
+                }
+                if let Some(gate) = holding {
+                    return self.ending(world, End::Stalled { stage, gate }, looks_before + look + 1);
+                }
+            }
+            looks_before += plan.looks;
+        }
+        self.ending(world, End::Promoted, looks_before)
+    }
+
+    /// What a gate does at a look.
+    fn at_look(&self, gate: usize, stage: usize, look: usize, said: &Said) -> Option<(Action, Why)> {
+        let rule = &self.plan.gates[gate];
+        let failure = said.first_fail.filter(|(at, _)| *at == look).map(|(_, q)| (rule.on_fail, Why::Failed(q)));
+        let last = look + 1 == self.plan.stages[stage].looks;
+        let missing = said.first_no_data == Some(look) && rule.on_no_data == Action::RollBack;
+        let missing = missing.then_some((Action::RollBack, Why::NoData));
+        let needs_pass = !self.plan.all_pass || stage >= self.plan.pass_from;
+        let end = match said.end {
+            Verdict::NoData => Some((rule.on_no_data, Why::NoData)),
+            Verdict::Inconclusive if needs_pass => Some((rule.on_inconclusive, Why::Inconclusive)),
+            _ => None,
+        };
+        let all = [failure, missing, end.filter(|_| last)];
+        let of = |action: Action| all.into_iter().flatten().find(|(found, _)| *found == action);
+        of(Action::RollBack).or_else(|| of(Action::Hold))
+    }
+
+    fn ending(&self, world: World, end: End, looks: usize) -> Ending {
+        let mut left = looks;
+        let (mut slots, mut requests, mut cost, mut excess) = (0, 0.0, (0.0, 0.0), [0.0; 2]);
+        let mut served = BTreeSet::new();
+        for (stage, plan) in self.plan.stages.iter().enumerate() {
+            let here = left.min(plan.looks);
+            left -= here;
+            slots += here * plan.slots_per_look;
+            if here == 0 {
+                continue;
+            }
+            let crowd = self.crowd(stage, here - 1, None);
+            served.extend(crowd.served());
+            let total = |metric: usize| {
+                let shown = crowd.sums(Arm::Candidate, None, &|asked| self.shown(world, metric, asked)).moments()[0];
+                // The same copies, had stable answered them.
+                let stable = crowd.sums(Arm::Candidate, None, &|asked| self.stable(world, metric, asked)).moments()[0];
+                (shown, stable)
+            };
+            requests += crowd.sums(Arm::Candidate, None, &|_| None).requests;
+            let of_cost = total(COST);
+            cost = (cost.0 + of_cost.0, cost.1 + of_cost.1);
+            for (sum, metric) in excess.iter_mut().zip(PROPORTIONS) {
+                let (shown, stable) = total(metric);
+                *sum += SIGN[metric] * (shown - stable);
+            }
+        }
+        let harmful = match end {
+            End::RolledBack { gate, why: Why::Failed(question), .. } => {
+                Some(self.is_harmful(world, gate, question, slots))
+            }
+            End::RolledBack { gate, why: Why::Inconclusive, .. } => Some(self.is_harmful(world, gate, 0, slots)),
+            _ => None,
+        };
+        Ending {
+            end,
+            looks,
+            slots,
+            exposed_requests: requests,
+            exposed_units: served.len() as f64,
+            cost,
+            excess,
+            harmful,
+        }
+    }
+
+    /// Whether the whole log, every request answered by both versions, is past the failing margin, and has been in this rollout.
+    fn is_harmful(&self, world: World, gate: usize, question: usize, slots: usize) -> bool {
+        let gate = &self.plan.gates[gate];
+        let set_in = match world {
+            World::Effect(effect) => slots > self.plan.effects[effect].onset_slots,
+            _ => true,
+        };
+        let question = self.questions(gate)[question];
+        let evidence = self.evidence(&self.whole(), gate, question, world);
+        let scale = if gate.metric == QUANTILE { 1.0 } else { self.levels[gate.metric].abs() };
+        // Exchanged answers harm nobody.
+        let exchanged = world == World::Null && self.plan.swap;
+        set_in && !exchanged && evidence.is_some_and(|(_, fail)| fail.difference > 1e-9 * scale)
+    }
+}
+
+impl Judge<'_> {
+    /// Whether a world changes a quantile in a way that only the program's own thresholds can tell.
+    pub(crate) fn is_approximate(&self, world: World) -> bool {
+        matches!(world, World::Effect(effect) if self.plan.effects[effect].metric == QUANTILE && self.plan.effects[effect].is_partial())
+    }
+}
+
+/// One request, above a value or not.
+pub(crate) fn above(latency: Option<f64>, value: f64) -> Option<(f64, f64)> {
+    latency.map(|ms| (f64::from(u8::from(ms > value)), 1.0))
+}
+
+/// `P(Z > z)`: Marsaglia's series near zero, a continued fraction in the tail.
+pub(crate) fn upper_tail(z: f64) -> f64 {
+    let density = (-z * z / 2.0).exp() / (2.0 * PI).sqrt();
+    if z.abs() < 3.0 {
+        let (mut term, mut sum, mut odd) = (z, z, 1.0);
+        while term.abs() > 1e-18 {
+            odd += 2.0;
+            term *= z * z / odd;
+            sum += term;
+        }
+        return 0.5 - density * sum;
+    }
+    let tail = density / (1..200).rev().map(f64::from).fold(z.abs(), |fraction, k| z.abs() + k / fraction);
+    if z > 0.0 { tail } else { 1.0 - tail }
+}
+
+/// Information ratio at which the one-sided sequence is tightest.
+fn tuning(alpha: f64) -> f64 {
+    let log = -2.0 * (2.0 * alpha).ln();
+    log + (1.0 + log).ln()
+}
+
+/// The alpha at which `z² = 2 (1 + 1/R) ln(1 + sqrt(1 + R) / (2 alpha))`.
+fn sequence_p(z: f64, information: f64) -> f64 {
+    if z <= 0.0 {
+        return 1.0;
+    }
+    let log = z * z / (2.0 * (1.0 + 1.0 / information));
+    ((1.0 + information).sqrt() / (2.0 * (log.exp() - 1.0))).min(1.0)
+}

@@ -1,0 +1,167 @@
+//! Small random logs: rows as they are, and the same rows as a file.
+
+use std::fs::File;
+use std::path::Path;
+
+use polars::prelude::*;
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
+
+/// Width of a slot in all logs but those that repeat weeks.
+pub(crate) const QUARTER_S: i64 = 900;
+
+/// What one version answered to one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) quality: Option<f64>,
+    pub(crate) ok: Option<bool>,
+    pub(crate) latency_ms: Option<f64>,
+    pub(crate) cost_usd: Option<f64>,
+    pub(crate) tokens: Option<i64>,
+}
+
+impl Answer {
+    fn draw(rng: &mut impl Rng, null: f64) -> Self {
+        let mut measured = |share: f64| rng.random::<f64>() >= share;
+        let [quality, ok, latency, cost, tokens] = [(); 5].map(|()| measured(null));
+        Self {
+            quality: quality.then(|| rng.random_range(-1.0..2.0)),
+            ok: ok.then(|| rng.random::<f64>() < 0.8),
+            latency_ms: latency.then(|| (rng.random_range(3.0..9.0_f64)).exp()),
+            cost_usd: cost.then(|| rng.random_range(0.0..0.02)),
+            tokens: tokens.then(|| rng.random_range(0..500)),
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) micros: i64,
+    pub(crate) unit: usize,
+    /// Region and tier; a null is a value of its own.
+    pub(crate) segments: [Option<&'static str>; 2],
+    pub(crate) stable: Answer,
+    pub(crate) candidate: Answer,
+}
+
+impl Row {
+    /// Whether the shadow saw the request at all.
+    pub(crate) fn is_covered(&self) -> bool {
+        !self.candidate.is_nothing()
+    }
+
+    /// A segment value as reports call it.
+    pub(crate) fn segment(&self, column: usize) -> &'static str {
+        self.segments[column].unwrap_or("(null)")
+    }
+}
+
+/// A log of rows in no order.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) slot_s: i64,
+}
+
+/// Names of the segment columns.
+pub(crate) const SEGMENTS: [&str; 2] = ["region", "tier"];
+
+/// Values that occur; `None` is a null.
+pub(crate) const VALUES: [[Option<&str>; 3]; 2] = [[Some("eu"), Some("us"), None], [Some("free"), Some("pro"), None]];
+
+impl Log {
+    /// Requests of heavy and light units over some slots, many of them at the same moment or exactly on a slot's edge.
+    pub(crate) fn draw(rng: &mut impl Rng, rows: usize, units: usize, slots: i64, slot_s: i64) -> Self {
+        // 2025-03-03 12:00 UTC, and some slots on.
+        let begin = 1_741_003_200 + rng.random_range(0..50) * slot_s;
+        let uncovered = *[0.0, 0.1, 0.5].choose(rng).expect("not empty");
+        let null = *[0.0, 0.1, 0.4].choose(rng).expect("not empty");
+        let tail = rng.random_range(1.0..4.0_f64);
+        let row = |rng: &mut _| Self::row(rng, units, tail, begin * 1_000_000..(begin + slots * slot_s) * 1_000_000);
+        let mut log = Self { rows: (0..rows).map(|_| row(rng)).collect(), slot_s };
+        for row in &mut log.rows {
+            row.stable = Answer::draw(rng, null);
+            if rng.random::<f64>() >= uncovered {
+                row.candidate = Answer::draw(rng, null);
+            }
+        }
+        log
+    }
+
+    fn row(rng: &mut impl Rng, units: usize, tail: f64, time: std::ops::Range<i64>) -> Row {
+        let micros = rng.random_range(time);
+        let coarse = *[1, 60_000_000, 900_000_000].choose(rng).expect("not empty");
+        let unit = (rng.random::<f64>().powf(tail) * units as f64).floor();
+        Row {
+            micros: micros - micros.rem_euclid(coarse),
+            unit: (0..units).rev().find(|&index| index as f64 <= unit).expect("counts from 0"),
+            segments: VALUES.map(|values| *values.choose(rng).expect("not empty")),
+            stable: Answer::default(),
+            candidate: Answer::default(),
+        }
+    }
+
+    /// Moves the last row so that the log covers a whole week at least.
+    pub(crate) fn span_a_week(&mut self) {
+        let week_later = self.rows.iter().map(|row| row.micros).min().map(|first| first + 7 * 86_400 * 1_000_000);
+        let latest = self.rows.iter_mut().max_by_key(|row| row.micros);
+        if let (Some(moment), Some(row)) = (week_later, latest) {
+            row.micros = row.micros.max(moment);
+        }
+    }
+
+    /// The name of a unit; names do not sort as units count.
+    pub(crate) fn name(unit: usize) -> String {
+        format!("user-{}", unit * 7919 % 1000)
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        self.rows.iter().map(|row| row.unit + 1).max().unwrap_or(0)
+    }
+
+    /// Slot of a row, counted from 1970.
+    pub(crate) fn slot(&self, row: &Row) -> i64 {
+        row.micros.div_euclid(self.slot_s * 1_000_000)
+    }
+
+    pub(crate) fn first_slot(&self) -> i64 {
+        self.rows.iter().map(|row| self.slot(row)).min().expect("a log has rows")
+    }
+
+    /// Slots from the first row to the last.
+    pub(crate) fn slots(&self) -> i64 {
+        self.rows.iter().map(|row| self.slot(row)).max().expect("a log has rows") - self.first_slot() + 1
+    }
+
+    pub(crate) fn write(&self, path: &Path) {
+        let column = |name: &str, values: Vec<Option<f64>>| Column::new(name.into(), values);
+        let micros: Vec<i64> = self.rows.iter().map(|row| row.micros).collect();
+        let moments = Series::new("ts".into(), micros).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+        let names: Vec<String> = self.rows.iter().map(|row| Self::name(row.unit)).collect();
+        let mut columns = vec![Column::from(moments), Column::new("user_id".into(), names)];
+        for (index, name) in SEGMENTS.into_iter().enumerate() {
+            let values: Vec<Option<&str>> = self.rows.iter().map(|row| row.segments[index]).collect();
+            columns.push(Column::new(name.into(), values));
+        }
+        for (version, of) in [("stable", (|row| &row.stable) as fn(&Row) -> &Answer), ("candidate", |r| &r.candidate)] {
+            let all =
+                |value: fn(&Answer) -> Option<f64>| self.rows.iter().map(|row| value(of(row))).collect::<Vec<_>>();
+            let oks: Vec<Option<bool>> = self.rows.iter().map(|row| of(row).ok).collect();
+            let tokens: Vec<Option<i64>> = self.rows.iter().map(|row| of(row).tokens).collect();
+            columns.extend([
+                column(&format!("{version}_quality"), all(|answer| answer.quality)),
+                Column::new(format!("{version}_ok").into(), oks),
+                column(&format!("{version}_latency_ms"), all(|answer| answer.latency_ms)),
+                column(&format!("{version}_cost_usd"), all(|answer| answer.cost_usd)),
+                Column::new(format!("{version}_tokens").into(), tokens),
+            ]);
+        }
+        let mut frame = DataFrame::new(self.rows.len(), columns).expect("columns of one length");
+        ParquetWriter::new(File::create(path).expect("a new file")).finish(&mut frame).expect("the log is written");
+    }
+}

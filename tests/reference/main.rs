@@ -1,0 +1,441 @@
+//! A slow, independent replay: row by row, copy by copy, without digest or running totals. The program must agree with it.
+//!
+//! Shared with the program are only the hash that places copies, and the thresholds at which it asks a quantile.
+
+mod crowd;
+mod effects;
+mod judge;
+mod log;
+mod plan;
+mod quantiles;
+
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crowd::{Arm, Slice, Sums};
+use judge::{Ending, Judge, Record, Said, Thresholds, Verdict, Why, World, above};
+use log::{Log, QUARTER_S};
+use plan::{Plan, QUANTILE};
+use replay::digest::{self, Digest};
+use replay::domain::gate;
+use replay::domain::quantity::Moment;
+use replay::gate::schedule::{self, Reason};
+use replay::gate::stage::{QuestionRecord, StageVerdicts};
+use replay::outcome::player::{Cause, Played, Player, WorldOutcome};
+use replay::scenario::Scenario;
+use replay::simulate::Simulator;
+use replay::simulate::grid::GridPlace;
+use replay::simulate::lanes::Lane;
+use replay::simulate::layout::{self, Answers, Shape};
+use replay::simulate::trajectory::{self, Reader, Span};
+use replay::stats::cluster::UnitSums;
+
+type Checked = Result<(), TestCaseError>;
+
+/// A log and a scenario, as the program reads them.
+struct Case {
+    log: Log,
+    plan: Plan,
+    scenario: Scenario,
+    digest: Digest,
+    /// Slots from the first of the log to the start.
+    start: usize,
+}
+
+impl Case {
+    fn new(log: Log, plan: Plan, start: usize) -> Self {
+        let text = plan.text();
+        Self::of_text(log, plan, start, &text)
+    }
+
+    /// With a scenario that says more than the plan does.
+    fn of_text(log: Log, plan: Plan, start: usize, text: &str) -> Self {
+        let scenario = Scenario::parse("scenario.toml", text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("log.parquet");
+        log.write(&path);
+        let place = path.to_str().expect("temporary names are text");
+        let digest = digest::load(place, &scenario, &|_| ()).unwrap_or_else(|error| panic!("{error}"));
+        Self { log, plan, scenario, digest, start }
+    }
+
+    /// A small random log and schedule. Repeated logs have slots of six hours, so that a week is short.
+    fn draw(seed: u64, rows: usize, units: usize, stages: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let tiled = rng.random::<f64>() < 0.15;
+        let slot_s = if tiled { 6 * 3600 } else { QUARTER_S };
+        let plan = Plan::draw(&mut rng, stages, slot_s, tiled);
+        let slots = if tiled { rng.random_range(29..50) } else { plan.slots() as i64 + rng.random_range(0..5) };
+        let mut log = Log::draw(&mut rng, rows, units, slots, slot_s);
+        if tiled {
+            log.span_a_week();
+        }
+        let start = rng.random_range(0..if tiled { 28 } else { 3 });
+        Self::new(log, plan, start)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(self.digest.first.0 + self.start as i64 * self.digest.slot.0)
+    }
+}
+
+/// The thresholds that the program chose.
+fn thresholds(simulator: &Simulator) -> Option<Thresholds> {
+    match &simulator.layout.shapes[QUANTILE] {
+        Shape::Grid(grid) => Some(Thresholds {
+            bins: grid.bins.iter().map(|&bin| f64::from(bin)).collect(),
+            tail: grid.tail,
+            range: grid.quantile_range,
+        }),
+        Shape::Moments => None,
+    }
+}
+
+/// Equal up to rounding of terms of this size.
+fn close(a: f64, b: f64, size: f64) -> bool {
+    (a - b).abs() <= 1e-9 * size.max(b.abs()) || (a - b).abs() < 1e-300
+}
+
+fn check_sums(program: &UnitSums, reference: &Sums, metric: usize, what: &str) -> Checked {
+    prop_assert_eq!(program.units, reference.units, "units of {}", what);
+    // A digest rounds to fractions of a column's largest value, so near zero the column's scale counts.
+    let (y, x) = plan::SCALE[metric];
+    let floors = [y, x, y * y, y * x, x * x];
+    let moments = [program.y, program.x, program.yy, program.yx, program.xx];
+    for (index, (a, b)) in moments.into_iter().zip(reference.moments()).enumerate() {
+        let size = reference.size[index].max(0.01 * floors[index]);
+        prop_assert!(close(a, b, size), "moment {index} of {what}: {a}, expected {b}");
+    }
+    Ok(())
+}
+
+/// Every sum of a replicate at every look.
+struct SumsCheck<'a> {
+    case: &'a Case,
+    judge: &'a Judge<'a>,
+    reader: Reader<'a>,
+}
+
+impl SumsCheck<'_> {
+    fn all(&self) -> Checked {
+        let mut look_of_all = 0;
+        let mut served = std::collections::BTreeSet::new();
+        for (stage, plan) in self.case.plan.stages.iter().enumerate() {
+            for look in 0..plan.looks {
+                for slice in 0..self.reader.layout.slices.len() {
+                    self.slice(stage, look, look_of_all, slice)?;
+                }
+                served.extend(self.judge.crowd(stage, look, None).served());
+                prop_assert_eq!(self.reader.trajectory.exposed_units[look_of_all], served.len() as f64);
+                look_of_all += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn slice(&self, stage: usize, look: usize, look_of_all: usize, index: usize) -> Checked {
+        let (slice, asked) = self.meaning(index);
+        let crowd = self.judge.crowd(stage, look, None);
+        let span = Span { look: look_of_all, since: None };
+        for (arm, product_arm) in [(Arm::Stable, trajectory::Arm::Stable), (Arm::Candidate, trajectory::Arm::Candidate)]
+        {
+            let counts = self.reader.counts(span, product_arm, index);
+            let expected = crowd.sums(arm, slice, &|_| None);
+            prop_assert_eq!(
+                (counts.units, counts.covered, counts.requests),
+                (expected.units, expected.covered, expected.requests)
+            );
+            for metric in 0..plan::NAMES.len() {
+                if !asked(metric) {
+                    continue;
+                }
+                for (answers, world) in self.answers(arm, metric) {
+                    let what = format!("{} {arm:?} {world:?} {slice:?} stage {stage} look {look}", plan::NAMES[metric]);
+                    if metric == QUANTILE {
+                        self.quantile(&crowd, (span, product_arm, index), answers, world, &what)?;
+                        continue;
+                    }
+                    let sums = self.reader.sums(span, product_arm, answers, index, metric, None);
+                    let expected = crowd.sums(arm, slice, &|asked| self.judge.shown(world, metric, asked));
+                    check_sums(&sums, &expected, metric, &what)?;
+                    self.trailing(
+                        stage,
+                        look,
+                        look_of_all,
+                        (arm, product_arm),
+                        (slice, index),
+                        (metric, answers, world),
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// First-order sums of the last looks.
+    fn trailing(
+        &self,
+        stage: usize,
+        look: usize,
+        look_of_all: usize,
+        (arm, product_arm): (Arm, trajectory::Arm),
+        (slice, index): (Slice, usize),
+        (metric, answers, world): (usize, Answers, World),
+    ) -> Checked {
+        for back in 1..=look {
+            let window = back * self.case.plan.stages[stage].slots_per_look;
+            let crowd = self.judge.crowd(stage, look, Some(window));
+            let span = Span { look: look_of_all, since: Some(look_of_all - back) };
+            let sums = self.reader.sums(span, product_arm, answers, index, metric, None);
+            let expected = crowd.sums(arm, slice, &|asked| self.judge.shown(world, metric, asked));
+            // What was subtracted has the size of the whole stage.
+            let stage_crowd = self.judge.crowd(stage, look, None);
+            let whole = stage_crowd.sums(arm, slice, &|asked| self.judge.shown(world, metric, asked));
+            let size = [0.01 * plan::SCALE[metric].0 + whole.size[0], whole.size[1]];
+            let [y, x, ..] = expected.moments();
+            prop_assert!(close(sums.y, y, size[0]) && close(sums.x, x, size[1]), "window {back}: {sums:?}, {y} / {x}");
+            let counts = self.reader.counts(span, product_arm, index);
+            prop_assert_eq!((counts.covered, counts.requests), (expected.covered, expected.requests));
+        }
+        Ok(())
+    }
+
+    /// Requests above every threshold. A changed quantile is asked at a moved threshold, to the nearest bin.
+    fn quantile(
+        &self,
+        crowd: &crowd::Crowd<'_>,
+        (span, product_arm, index): (Span, trajectory::Arm, usize),
+        answers: Answers,
+        world: World,
+        what: &str,
+    ) -> Checked {
+        let (slice, _) = self.meaning(index);
+        let arm = if product_arm == trajectory::Arm::Stable { Arm::Stable } else { Arm::Candidate };
+        let thresholds = self.judge.thresholds.as_ref().expect("a grid belongs to the quantile");
+        for at in 0..thresholds.bins.len() {
+            let place = Some(GridPlace { index: at, part: 0.0 });
+            let sums = self.reader.sums(span, product_arm, answers, index, QUANTILE, place);
+            let over = |factor: f64| {
+                let limit = thresholds.value(at);
+                crowd.sums(arm, slice, &move |asked| {
+                    let (ms, _) = self.judge.shown(world, QUANTILE, asked)?;
+                    let changed = answers != Answers::Stable && answers != Answers::Candidate;
+                    // The bin that a moved threshold is rounded to is the stable answer's, not the changed one's.
+                    let stable = if changed { asked.row.stable.latency_ms? } else { ms };
+                    above(Some(ms + stable.max(ms) * (factor - 1.0)), limit)
+                })
+            };
+            if matches!(world, World::Effect(_)) {
+                let (fewest, most) = (over(1.0 - 0.012).moments()[0], over(1.0 + 0.012).moments()[0]);
+                prop_assert!(fewest <= sums.y && sums.y <= most, "{what}: {fewest} to {most}, not {}", sums.y);
+            } else {
+                check_sums(&sums, &over(1.0), QUANTILE, what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A slice of the program, and which metrics are kept in it.
+    fn meaning(&self, index: usize) -> (Slice, impl Fn(usize) -> bool) {
+        let column = match self.reader.layout.slices[index] {
+            layout::Slice::Overall => None,
+            layout::Slice::Segment { column, value } => {
+                let name = &self.case.digest.segments[column].values[value];
+                let rows = &self.case.log.rows;
+                let known = rows.iter().map(|row| row.segment(column)).find(|known| known == name);
+                Some((column, known.expect("the program's values are in the log")))
+            }
+        };
+        let gates = &self.case.plan.gates;
+        let asked = move |metric: usize| {
+            column.is_none_or(|(column, _)| gates.iter().any(|g| g.metric == metric && g.by.contains(&column)))
+        };
+        (column, asked)
+    }
+
+    /// Whose answers an arm can have, and in which world.
+    fn answers(&self, arm: Arm, metric: usize) -> Vec<(Answers, World)> {
+        if arm == Arm::Stable {
+            return vec![(Answers::Stable, World::Same)];
+        }
+        let streams = self.reader.layout.streams.iter().enumerate();
+        let of_metric = streams.filter(|(_, effect)| self.case.plan.effects[**effect].metric == metric);
+        let effects = of_metric.map(|(stream, &effect)| (Answers::Effect(stream), World::Effect(effect)));
+        [(Answers::Stable, World::Same), (Answers::Candidate, World::Recorded)].into_iter().chain(effects).collect()
+    }
+}
+
+/// Copies of each unit and how many are exposed, counted from the places.
+fn check_lane(case: &Case, lane: &Lane, judge: &Judge<'_>) -> Checked {
+    for (index, name) in case.digest.units.iter().enumerate() {
+        let of_unit = || judge.copies.iter().filter(|copy| &Log::name(copy.unit) == name);
+        prop_assert_eq!(usize::from(lane.copies[index]), of_unit().count());
+        for (stage, exposed) in case.plan.stages.iter().zip(&lane.exposed) {
+            let placed = of_unit().filter(|copy| copy.place < stage.exposure).count();
+            prop_assert_eq!(usize::from(exposed[index]), placed);
+        }
+    }
+    Ok(())
+}
+
+fn check_optional(program: Option<f64>, reference: Option<f64>, tolerance: f64, what: &str) -> Checked {
+    match (program, reference) {
+        (None, None) => Ok(()),
+        (Some(a), Some(b)) if (a - b).abs() <= tolerance => Ok(()),
+        _ => Err(TestCaseError::fail(format!("{what}: {program:?}, expected {reference:?}"))),
+    }
+}
+
+fn check_record(program: &QuestionRecord, reference: &Record, size: f64, what: &str) -> Checked {
+    check_optional(program.difference, reference.difference, 1e-8 * size, &format!("difference of {what}"))?;
+    let se = reference.se.unwrap_or(0.0);
+    check_optional(program.se, reference.se, 1e-6 * se + 1e-9 * size, &format!("se of {what}"))?;
+    prop_assert_eq!((program.failed, program.passed), (reference.failed, reference.passed), "{}", what);
+    Ok(())
+}
+
+fn check_said(program: Option<&StageVerdicts>, reference: Option<&Said>, size: f64, what: &str) -> Checked {
+    let (Some(program), Some(reference)) = (program, reference) else {
+        prop_assert_eq!(program.is_some(), reference.is_some(), "whether {} asks", what);
+        return Ok(());
+    };
+    for (index, (a, b)) in program.questions.iter().zip(&reference.questions).enumerate() {
+        check_record(a, b, size, &format!("question {index} of {what}"))?;
+    }
+    prop_assert_eq!(program.questions.len(), reference.questions.len());
+    prop_assert_eq!(program.first_fail, reference.first_fail, "first failure of {}", what);
+    prop_assert_eq!(program.first_no_data, reference.first_no_data, "first look without data of {}", what);
+    let end = match program.end {
+        gate::Verdict::Pass => Verdict::Pass,
+        gate::Verdict::Fail => Verdict::Fail,
+        gate::Verdict::Inconclusive => Verdict::Inconclusive,
+        gate::Verdict::NoData => Verdict::NoData,
+    };
+    prop_assert_eq!(end, reference.end, "verdict of {}", what);
+    Ok(())
+}
+
+fn check_outcome(case: &Case, program: &WorldOutcome, reference: &Ending, what: &str) -> Checked {
+    let end = match program.outcome.end {
+        schedule::End::Promoted => judge::End::Promoted,
+        schedule::End::Stalled { stage, gate } => judge::End::Stalled { stage, gate },
+        schedule::End::RolledBack { stage, gate, reason } => {
+            let why = match reason {
+                Reason::Failed(question) => Why::Failed(question),
+                Reason::Inconclusive => Why::Inconclusive,
+                Reason::NoData => Why::NoData,
+            };
+            judge::End::RolledBack { stage, gate, why }
+        }
+    };
+    prop_assert_eq!(end, reference.end, "end of {}", what);
+    prop_assert_eq!(program.outcome.looks, reference.looks);
+    prop_assert_eq!(program.duration_s, reference.slots as i64 * case.log.slot_s);
+    prop_assert_eq!(program.exposed_requests, reference.exposed_requests, "requests of {}", what);
+    prop_assert_eq!(program.exposed_units, reference.exposed_units, "units of {}", what);
+    let (candidate, stable) = program.cost.expect("there is a metric in US dollars");
+    prop_assert!(close(candidate, reference.cost.0, 1.0) && close(stable, reference.cost.1, 1.0));
+    for (excess, metric) in reference.excess.into_iter().zip(plan::PROPORTIONS) {
+        prop_assert!(close(program.excess[metric], excess, 100.0), "{} of {what}", program.excess[metric]);
+    }
+    let cause = match (reference.end, reference.harmful) {
+        (judge::End::RolledBack { .. }, Some(true)) => Some(Cause::Harm),
+        (judge::End::RolledBack { .. }, Some(false)) => Some(Cause::Noise),
+        (judge::End::RolledBack { .. }, None) => Some(Cause::NoData),
+        _ => None,
+    };
+    prop_assert_eq!(program.cause, cause, "cause of {}", what);
+    Ok(())
+}
+
+/// Every verdict and outcome of a replicate. Decisions that hang on the last digits of a number are left out.
+fn check_play(case: &Case, judge: &Judge<'_>, player: &Player<'_>, played: &Played) -> Result<usize, TestCaseError> {
+    let mut compared = 0;
+    for (world_index, world) in case.plan.worlds().into_iter().enumerate() {
+        judge.close.set(false);
+        let said: Vec<Vec<Option<Said>>> = case
+            .plan
+            .gates
+            .iter()
+            .map(|gate| (0..case.plan.stages.len()).map(|stage| judge.gate(gate, stage, world)).collect())
+            .collect();
+        if judge.close.get() || judge.is_approximate(world) {
+            continue;
+        }
+        compared += 1;
+        for (index, (gate, of_gate)) in case.plan.gates.iter().zip(&said).enumerate() {
+            let lens = player.gates[index].lens_of_world[world_index];
+            // Largest ratios and offsets that a gate on this metric compares.
+            let size = [10.0, 10.0, 10.0, 1.0, 1.0, 10.0][gate.metric];
+            for (stage, reference) in of_gate.iter().enumerate() {
+                let program = played.verdicts[index][lens][stage].as_ref();
+                check_said(program, reference.as_ref(), size, &format!("gate {index}, stage {stage}, {world:?}"))?;
+            }
+        }
+        let ending = judge.walk(world, &|gate, stage| said[gate][stage].clone());
+        check_outcome(case, &played.worlds[world_index], &ending, &format!("{world:?}"))?;
+    }
+    Ok(compared)
+}
+
+/// A few replicates of a case: who is in them, every sum, every verdict, every outcome. Counts the worlds compared.
+fn check(case: &Case) -> Result<usize, TestCaseError> {
+    let simulator = Simulator::new(&case.digest, &case.scenario);
+    let player = Player::new(&case.scenario, &simulator, vec![case.moment()]);
+    prop_assert_eq!(player.simulator.slot_at(case.moment()), case.start);
+    prop_assert_eq!(player.worlds.len(), case.plan.worlds().len());
+    let mut compared = 0;
+    for replicate in 0..3_usize {
+        let lane = simulator.replicate(&case.scenario, replicate);
+        let copies = crowd::copies(&case.log, &case.plan, replicate as u64);
+        let judge = Judge::new(&case.log, &case.plan, case.start, copies, thresholds(&simulator));
+        check_lane(case, &lane, &judge)?;
+        let trajectories = simulator.trajectories(case.start, std::slice::from_ref(&lane));
+        let reader = Reader { layout: &simulator.layout, trajectory: &trajectories[0] };
+        if replicate == 0 {
+            SumsCheck { case, judge: &judge, reader }.all()?;
+        }
+        let twin = case.plan.swap.then(|| simulator.swapped_replicate(&case.scenario, replicate));
+        let played = player.play_lanes(case.start, std::iter::once(lane).chain(twin).collect());
+        compared += check_play(case, &judge, &player, &played[0])?;
+    }
+    Ok(compared)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_program_replays_as_the_reference_does(
+        seed in any::<u64>(), rows in 2..200_usize, units in 1..40_usize, stages in 1..5_usize,
+    ) {
+        let case = Case::draw(seed, rows, units, stages);
+        check(&case).map_err(|error| TestCaseError::fail(format!("{error}\n{}", case.plan.text())))?;
+    }
+}
+
+/// Agreement means something only if rollouts end in every way and few decisions are too close to call.
+#[test]
+fn random_rollouts_end_in_every_way() {
+    let (mut worlds, mut compared) = (0, 0);
+    let mut endings = std::collections::BTreeSet::new();
+    for seed in 0..60 {
+        let case = Case::draw(seed, 150, 30, 1 + seed as usize % 4);
+        compared += check(&case).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", case.plan.text()));
+        worlds += 3 * case.plan.worlds().len();
+        let simulator = Simulator::new(&case.digest, &case.scenario);
+        let player = Player::new(&case.scenario, &simulator, vec![case.moment()]);
+        let played = player.play_lanes(case.start, vec![simulator.replicate(&case.scenario, 0)]);
+        endings.extend(played[0].worlds.iter().map(|world| match world.outcome.end {
+            schedule::End::Promoted => "promoted",
+            schedule::End::Stalled { .. } => "stalled",
+            schedule::End::RolledBack { reason: Reason::Failed(0), .. } => "failed overall",
+            schedule::End::RolledBack { reason: Reason::Failed(_), .. } => "failed elsewhere",
+            schedule::End::RolledBack { reason: Reason::Inconclusive, .. } => "inconclusive",
+            schedule::End::RolledBack { reason: Reason::NoData, .. } => "no data",
+        }));
+    }
+    assert_eq!(endings.len(), 6, "{endings:?}");
+    assert!(10 * compared > 8 * worlds, "{compared} of {worlds} worlds are clear enough to compare");
+}

@@ -1,0 +1,436 @@
+//! Random scenarios, as the reference understands them and as the text that the program reads.
+
+use std::fmt::Write as _;
+
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
+
+use crate::log::{Answer, QUARTER_S, SEGMENTS, VALUES};
+
+/// Latency above this is slow.
+const SLOW_MS: f64 = 500.0;
+
+/// Index of the quantile metric.
+pub(crate) const QUANTILE: usize = 5;
+
+/// Level of the quantile metric.
+pub(crate) const LEVEL: f64 = 0.9;
+
+/// Index of the metric in US dollars per request.
+pub(crate) const COST: usize = 3;
+
+/// Indices of the proportions.
+pub(crate) const PROPORTIONS: [usize; 2] = [1, 2];
+
+const METRICS: &str = r#"
+[metrics.quality]
+kind = "mean"
+column = "{version}_quality"
+better = "higher"
+
+[metrics.ok]
+kind = "proportion"
+column = "{version}_ok"
+better = "higher"
+
+[metrics.slow]
+kind = "proportion"
+column = "{version}_latency_ms"
+over = 500
+better = "lower"
+
+[metrics.cost]
+kind = "ratio"
+numerator = "{version}_cost_usd"
+denominator = "requests"
+better = "lower"
+unit = "usd"
+
+[metrics.cost_per_token]
+kind = "ratio"
+numerator = "{version}_cost_usd"
+denominator = "{version}_tokens"
+better = "lower"
+
+[metrics.latency_p90]
+kind = "quantile"
+quantile = 0.9
+column = "{version}_latency_ms"
+better = "lower"
+"#;
+
+/// Names in the order of [`METRICS`].
+pub(crate) const NAMES: [&str; 6] = ["quality", "ok", "slow", "cost", "cost_per_token", "latency_p90"];
+
+/// +1 where lower is better: what makes a larger number worse.
+pub(crate) const SIGN: [f64; 6] = [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0];
+
+/// Largest numerator and denominator of a request, roughly.
+pub(crate) const SCALE: [(f64, f64); 6] = [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.02, 1.0), (0.02, 500.0), (1.0, 1.0)];
+
+/// What an answer adds to numerator and denominator; latency itself for the quantile.
+pub(crate) fn value(metric: usize, answer: &Answer) -> Option<(f64, f64)> {
+    let share = |yes: bool| if yes { 1.0 } else { 0.0 };
+    match metric {
+        0 => answer.quality.map(|y| (y, 1.0)),
+        1 => answer.ok.map(|ok| (share(ok), 1.0)),
+        2 => answer.latency_ms.map(|ms| (share(ms > SLOW_MS), 1.0)),
+        COST => answer.cost_usd.map(|usd| (usd, 1.0)),
+        4 => answer.cost_usd.zip(answer.tokens).map(|(usd, tokens)| (usd, tokens as f64)),
+        _ => answer.latency_ms.map(|ms| (ms, 1.0)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Margin {
+    /// In per cent of stable's value.
+    Percent(f64),
+    Absolute(f64),
+}
+
+impl Margin {
+    /// The regression is `sign (candidate - factor stable) - offset`.
+    pub(crate) fn factor_and_offset(self, sign: f64) -> (f64, f64) {
+        match self {
+            Self::Percent(percent) => (1.0 + sign * (percent / 100.0), 0.0),
+            Self::Absolute(amount) => (1.0, amount),
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Percent(percent) => format!("\"{percent}%\""),
+            Self::Absolute(amount) => format!("{amount:?}"),
+        }
+    }
+
+    fn draw(rng: &mut impl Rng, metric: usize) -> Self {
+        if rng.random::<f64>() < 0.6 {
+            return Self::Percent(*[0.0, 1.0, 5.0, 20.0].choose(rng).expect("not empty"));
+        }
+        let scale = [0.5, 0.2, 0.2, 0.004, 2e-5, 300.0][metric];
+        Self::Absolute(*[0.0, scale / 4.0, scale].choose(rng).expect("not empty"))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Test {
+    Point,
+    Fixed,
+    Sequence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Promote,
+    Hold,
+    RollBack,
+}
+
+impl Action {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Hold => "hold",
+            Self::RollBack => "rollback",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    pub(crate) metric: usize,
+    pub(crate) allow: Option<Margin>,
+    pub(crate) harm: Option<Margin>,
+    pub(crate) limit: Option<f64>,
+    pub(crate) test: Test,
+    pub(crate) alpha: f64,
+    /// Indices of segment columns.
+    pub(crate) by: Vec<usize>,
+    pub(crate) holm: bool,
+    /// Length of a trailing window in slots.
+    pub(crate) window: Option<usize>,
+    pub(crate) only_at_end: bool,
+    pub(crate) min_units: f64,
+    pub(crate) min_requests: f64,
+    pub(crate) on_fail: Action,
+    pub(crate) on_inconclusive: Action,
+    pub(crate) on_no_data: Action,
+}
+
+impl Gate {
+    /// The bare estimate against stable, at every look.
+    pub(crate) fn point(metric: usize, allow: Margin, by: Vec<usize>) -> Self {
+        Self {
+            metric,
+            allow: Some(allow),
+            harm: None,
+            limit: None,
+            test: Test::Point,
+            alpha: 0.05,
+            by,
+            holm: true,
+            window: None,
+            only_at_end: false,
+            min_units: 0.0,
+            min_requests: 1.0,
+            on_fail: Action::RollBack,
+            on_inconclusive: Action::Hold,
+            on_no_data: Action::Hold,
+        }
+    }
+
+    fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize]) -> Self {
+        let test = *[Test::Point, Test::Fixed, Test::Fixed, Test::Sequence].choose(rng).expect("not empty");
+        let limit = (rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0][metric]);
+        let allow = (limit.is_none() || rng.random::<f64>() < 0.5).then(|| Margin::draw(rng, metric));
+        let harm = (allow.is_some() && rng.random::<f64>() < 0.2).then(|| Margin::draw(rng, metric));
+        let window = if test == Test::Point && rng.random::<f64>() < 0.5 { windows.choose(rng).copied() } else { None };
+        let actions = [Action::Promote, Action::Hold, Action::RollBack];
+        Self {
+            metric,
+            allow,
+            harm,
+            limit,
+            test,
+            alpha: *[0.01, 0.05, 0.1, 0.3].choose(rng).expect("not empty"),
+            by: [vec![], vec![0], vec![1], vec![1, 0]].choose(rng).expect("not empty").clone(),
+            holm: rng.random::<f64>() < 0.7,
+            window,
+            only_at_end: rng.random::<f64>() < 0.3,
+            min_units: if window.is_some() { 0.0 } else { *[0.0, 1.0, 2.0, 5.0].choose(rng).expect("not empty") },
+            min_requests: *[0.0, 1.0, 8.0].choose(rng).expect("not empty"),
+            on_fail: *[Action::RollBack, Action::RollBack, Action::Hold].choose(rng).expect("not empty"),
+            on_inconclusive: *actions.choose(rng).expect("not empty"),
+            on_no_data: *actions.choose(rng).expect("not empty"),
+        }
+    }
+
+    fn text(&self, name: usize, slot_s: i64) -> String {
+        let mut text = format!("\n[[gates]]\nname = \"gate {name}\"\nmetric = \"{}\"\n", NAMES[self.metric]);
+        let test = match self.test {
+            Test::Point => "point",
+            Test::Fixed => "fixed",
+            Test::Sequence => "confidence-sequence",
+        };
+        let by: Vec<&str> = self.by.iter().map(|&column| SEGMENTS[column]).collect();
+        let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").expect("strings take all");
+        for (key, margin) in [("allow", self.allow), ("harm", self.harm)] {
+            if let Some(margin) = margin {
+                line(key, margin.text());
+            }
+        }
+        if let Some(limit) = self.limit {
+            line("limit", format!("{limit:?}"));
+        }
+        line("test", format!("\"{test}\""));
+        line("alpha", format!("{:?}", self.alpha));
+        line("by", format!("{by:?}"));
+        line("correction", (if self.holm { "\"holm\"" } else { "\"none\"" }).into());
+        if let Some(slots) = self.window {
+            line("window", format!("\"{}s\"", slots as i64 * slot_s));
+        }
+        line("looks", (if self.only_at_end { "\"end\"" } else { "\"all\"" }).into());
+        line("min_units", format!("{:?}", self.min_units));
+        line("min_requests", format!("{:?}", self.min_requests));
+        line("on_fail", (if self.on_fail == Action::Hold { "\"pause\"" } else { "\"rollback\"" }).into());
+        line("on_inconclusive", format!("\"{}\"", self.on_inconclusive.text()));
+        line("on_no_data", format!("\"{}\"", self.on_no_data.text()));
+        text
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stage {
+    pub(crate) exposure: f64,
+    pub(crate) looks: usize,
+    pub(crate) slots_per_look: usize,
+}
+
+impl Stage {
+    pub(crate) fn slots(&self) -> usize {
+        self.looks * self.slots_per_look
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Change {
+    Shift(f64),
+    Scale(f64),
+}
+
+impl Change {
+    /// Of a request's sums.
+    pub(crate) fn of(self, (y, x): (f64, f64)) -> (f64, f64) {
+        match self {
+            Self::Shift(amount) => (y + amount * x, x),
+            Self::Scale(factor) => (y * factor, x),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Effect {
+    pub(crate) metric: usize,
+    pub(crate) change: Change,
+    /// Column, and values that are meant.
+    pub(crate) only: Vec<(usize, Vec<&'static str>)>,
+    pub(crate) onset_slots: usize,
+}
+
+impl Effect {
+    fn draw(rng: &mut impl Rng, slots: usize) -> Self {
+        let metric = rng.random_range(0..NAMES.len());
+        let change = if rng.random::<f64>() < 0.5 {
+            Change::Scale(*[0.5, 0.9, 1.1, 2.0].choose(rng).expect("not empty"))
+        } else {
+            Change::Shift([0.3, -0.1, 0.1, 0.005, -1e-5, 200.0][metric])
+        };
+        let mut only = Vec::new();
+        for (column, values) in VALUES.iter().enumerate() {
+            if rng.random::<f64>() < 0.3 {
+                let named = values[..rng.random_range(1..3)].iter().flatten().copied().collect();
+                only.push((column, named));
+            }
+        }
+        let onset_slots = if slots > 1 && rng.random::<f64>() < 0.5 { rng.random_range(1..slots) } else { 0 };
+        Self { metric, change, only, onset_slots }
+    }
+
+    /// Whether the change cannot be applied to finished sums.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.onset_slots > 0 || !self.only.is_empty()
+    }
+
+    fn text(&self, name: usize, slot_s: i64) -> String {
+        let change = match self.change {
+            Change::Shift(amount) => format!("shift = {amount:?}"),
+            Change::Scale(factor) => format!("scale = {factor:?}"),
+        };
+        let mut text =
+            format!("\n[[effects]]\nname = \"effect {name}\"\nmetric = \"{}\"\n{change}\n", NAMES[self.metric]);
+        if !self.only.is_empty() {
+            let only: Vec<String> =
+                self.only.iter().map(|(column, values)| format!("{} = {values:?}", SEGMENTS[*column])).collect();
+            writeln!(text, "only = {{ {} }}", only.join(", ")).expect("strings take all");
+        }
+        if self.onset_slots > 0 {
+            writeln!(text, "onset = \"{}s\"", self.onset_slots as i64 * slot_s).expect("strings take all");
+        }
+        text
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) effects: Vec<Effect>,
+    /// Otherwise no failure is enough.
+    pub(crate) all_pass: bool,
+    pub(crate) pass_from: usize,
+    pub(crate) poisson: bool,
+    /// The null exchanges the answers of whole units.
+    pub(crate) swap: bool,
+    pub(crate) tiled: bool,
+    pub(crate) seed: u64,
+    pub(crate) slot_s: i64,
+}
+
+impl Plan {
+    /// One stage, one gate that asks after every look, and no effects.
+    pub(crate) fn of_gate(stage: Stage, gate: Gate) -> Self {
+        Self {
+            stages: vec![stage],
+            gates: vec![gate],
+            effects: Vec::new(),
+            all_pass: true,
+            pass_from: 0,
+            poisson: true,
+            swap: false,
+            tiled: false,
+            seed: 5,
+            slot_s: QUARTER_S,
+        }
+    }
+
+    pub(crate) fn draw(rng: &mut impl Rng, stages: usize, slot_s: i64, tiled: bool) -> Self {
+        let mut exposures: Vec<f64> =
+            (0..stages).map(|_| *[0.05, 0.1, 0.3, 0.5, 0.8, 1.0].choose(rng).expect("not empty")).collect();
+        exposures.sort_unstable_by(f64::total_cmp);
+        // All stages look at multiples of one length, so that windows fit every stage.
+        let mut stages: Vec<Stage> = exposures
+            .into_iter()
+            .map(|exposure| Stage { exposure, looks: rng.random_range(1..6), slots_per_look: rng.random_range(1..4) })
+            .collect();
+        let last = stages.len() - 1;
+        if last > 0 && stages[last].exposure >= 1.0 && rng.random::<f64>() < 0.5 {
+            stages[last].looks = 0;
+        }
+        let lasting: Vec<&Stage> = stages.iter().filter(|stage| stage.looks > 0).collect();
+        let shortest = lasting.iter().map(|stage| stage.slots()).min().expect("a stage lasts");
+        let windows: Vec<usize> =
+            (1..=shortest).filter(|window| lasting.iter().all(|stage| window % stage.slots_per_look == 0)).collect();
+        let slots = stages.iter().map(Stage::slots).sum();
+        let gates = (0..rng.random_range(1..5)).map(|_| {
+            let metric = rng.random_range(0..NAMES.len());
+            Gate::draw(rng, metric, &windows)
+        });
+        let gates = gates.collect();
+        let effects = (0..rng.random_range(0..4)).map(|_| Effect::draw(rng, slots)).collect();
+        let all_pass = rng.random::<f64>() < 0.5;
+        Self {
+            pass_from: if all_pass { rng.random_range(0..stages.len()) } else { 0 },
+            stages,
+            gates,
+            effects,
+            all_pass,
+            poisson: rng.random::<f64>() < 0.7,
+            swap: rng.random::<f64>() < 0.3,
+            tiled,
+            seed: rng.random_range(0..1_000_000),
+            slot_s,
+        }
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.stages.iter().map(Stage::slots).sum()
+    }
+
+    /// The scenario that the program reads.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!(
+            "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n\n\
+             [assignment]\nunit = \"user_id\"\n{METRICS}",
+            self.slot_s,
+            if self.tiled { "week" } else { "none" },
+        );
+        for (index, stage) in self.stages.iter().enumerate() {
+            write!(text, "\n[[stages]]\nname = \"stage {index}\"\nexposure = {:?}\n", stage.exposure)
+                .expect("strings take all");
+            if stage.looks > 0 {
+                let (duration, look) = (stage.slots() as i64 * self.slot_s, stage.slots_per_look as i64 * self.slot_s);
+                write!(text, "duration = \"{duration}s\"\nlook_every = \"{look}s\"\n").expect("strings take all");
+            }
+        }
+        for (index, gate) in self.gates.iter().enumerate() {
+            text += &gate.text(index, self.slot_s);
+        }
+        for (index, effect) in self.effects.iter().enumerate() {
+            text += &effect.text(index, self.slot_s);
+        }
+        text += "\n[rollout]\n";
+        if self.all_pass {
+            writeln!(text, "promote = \"all-pass\"\npass_from = \"stage {}\"", self.pass_from)
+        } else {
+            writeln!(text, "promote = \"no-fail\"")
+        }
+        .expect("strings take all");
+        let resample = if self.poisson { "poisson" } else { "none" };
+        let null = if self.swap { "swap" } else { "stable" };
+        text + &format!(
+            "\n[simulation]\nreplicates = 4\nseed = {}\nresample = \"{resample}\"\nnull = \"{null}\"\n",
+            self.seed
+        )
+    }
+}
