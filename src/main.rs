@@ -16,7 +16,10 @@ fn main() -> ExitCode {
             // Help and version are answers and go to stdout; a closed pipe there is no failure.
             let _ = usage.print();
             if usage.kind() == ErrorKind::ArgumentConflict {
-                let _ = writeln!(std::io::stderr().lock(), "\nhint: the scenario is an option: `replay LOG --scenario FILE`");
+                let _ = writeln!(
+                    std::io::stderr().lock(),
+                    "\nhint: the scenario is an option: `replay LOG --scenario FILE`"
+                );
             }
             return ExitCode::from(if usage.use_stderr() { EXIT_INPUT } else { EXIT_DONE });
         }

@@ -2,7 +2,7 @@
 
 use super::lens::Lens;
 use super::question::{Against, Asker, LookArms, Question};
-use crate::domain::gate::{Correction, Gate, Looks, Test, Verdict, Window};
+use crate::domain::gate::{Correction, Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::{holm, mixture, normal};
@@ -41,8 +41,8 @@ pub struct StageGate<'a> {
     pub questions: &'a [Question],
     /// Variance of the passing contrast that the census expects at the stage's end, per question: the tuning of sequences.
     pub planned: &'a [Option<f64>],
-    /// Per question: the boundary at each look, of group-sequential gates; empty where nothing can be planned.
-    pub boundaries: &'a [Vec<f64>],
+    /// Per question, of group-sequential gates: the boundary at each look; none where nothing can be planned.
+    pub boundaries: &'a [&'a [f64]],
     /// One-sided error rate of the failing side, over all questions.
     pub alpha_fail: f64,
 }

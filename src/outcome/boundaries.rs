@@ -5,18 +5,30 @@
 use rayon::prelude::*;
 
 use super::player::Player;
-use crate::domain::gate::{Correction, Gate, Test};
+use crate::domain::gate::{Correction, Gate, Spending, Test};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, ExpectedArms, Question};
 use crate::gate::stage::StagePlace;
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::boundary;
 
-/// Looks that add less than this share of a stage's information are not looks of their own.
-const SMALLEST_STEP: f64 = 1e-4;
+/// Looks that add less than this share to the information so far are not looks of their own.
+const SMALLEST_STEP: f64 = 2e-3;
 
-/// Per stage, gate and question: the boundary at each look; empty where the gate has none.
-pub type Boundaries = Vec<Vec<Vec<Vec<f64>>>>;
+/// Looks of the boundary that the smallest detectable regression is planned with: more hardly change it.
+const PLANNED_LOOKS: usize = 12;
+
+/// The boundary of one question in one stage; without looks where the gate is not group-sequential or nothing can be planned.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Boundary {
+    /// What the standardised regression must exceed at each look.
+    pub by_look: Vec<f64>,
+    /// Standard errors at the stage's end by which a regression must exceed the margin to fail with the gate's power at some look.
+    pub drift: Option<f64>,
+}
+
+/// Per stage, gate and question.
+pub type Boundaries = Vec<Vec<Vec<Boundary>>>;
 
 /// The boundaries of a run.
 #[must_use]
@@ -27,7 +39,9 @@ pub fn plan(player: &Player<'_>) -> Boundaries {
         let gates = player.scenario.gates.iter().zip(&player.gates).enumerate();
         let of_gate = |(index_of_gate, (gate, plan)): (usize, (&Gate, &super::player::GatePlan))| {
             let asked = gate.asked_in(&player.scenario.stages[index]);
-            let Test::GroupSequential(spending) = gate.test else { return vec![Vec::new(); plan.questions.len()] };
+            let Test::GroupSequential(spending) = gate.test else {
+                return vec![Boundary::default(); plan.questions.len()];
+            };
             let alpha = player.scenario.alpha_fail(index_of_gate);
             // Sequentially there is no stepping down: every question gets an equal share.
             let share = if gate.correction == Correction::None { alpha } else { alpha / plan.questions.len() as f64 };
@@ -35,7 +49,7 @@ pub fn plan(player: &Player<'_>) -> Boundaries {
                 let open = asked && (place.plan.exposure < 1.0 || matches!(question.against, Against::Limit(_)));
                 let information =
                     if open { information(player, gate, *question, place, &censuses) } else { Vec::new() };
-                upper(&information, share, spending)
+                boundary_of(&information, share, spending, gate.power.get())
             };
             plan.questions.iter().map(of_question).collect()
         };
@@ -74,16 +88,16 @@ fn information(
     (0..place.plan.looks()).map(median).collect()
 }
 
-/// The boundary at every look; infinite where a look adds no information, empty where the stage has none at all.
-fn upper(information: &[f64], alpha: f64, spending: crate::domain::gate::Spending) -> Vec<f64> {
+/// The boundary at every look; infinite where a look adds no information, absent where the stage has none at all.
+fn boundary_of(information: &[f64], alpha: f64, spending: Spending, power: f64) -> Boundary {
     let total = information.iter().copied().fold(0.0, f64::max);
     if total <= 0.0 {
-        return Vec::new();
+        return Boundary::default();
     }
     let (mut looks, mut fractions, mut reached) = (Vec::new(), Vec::new(), 0.0);
     for (look, &found) in information.iter().enumerate() {
         let fraction = (found / total).min(1.0);
-        if fraction > reached + SMALLEST_STEP {
+        if fraction > reached * (1.0 + SMALLEST_STEP) {
             looks.push(look);
             fractions.push(fraction);
             reached = fraction;
@@ -93,9 +107,16 @@ fn upper(information: &[f64], alpha: f64, spending: crate::domain::gate::Spendin
     if let Some(last) = fractions.last_mut() {
         *last = 1.0;
     }
-    let mut boundary = vec![f64::INFINITY; information.len()];
+    let mut by_look = vec![f64::INFINITY; information.len()];
     for (look, z) in looks.into_iter().zip(boundary::upper(&fractions, alpha, spending)) {
-        boundary[look] = z;
+        by_look[look] = z;
     }
-    boundary
+    Boundary { by_look, drift: drift(&fractions, alpha, spending, power) }
+}
+
+fn drift(fractions: &[f64], alpha: f64, spending: Spending, power: f64) -> Option<f64> {
+    let kept = PLANNED_LOOKS.min(fractions.len());
+    let thinned: Vec<f64> = (1..=kept).map(|look| fractions[look * fractions.len() / kept - 1]).collect();
+    let drift = boundary::drift_for(&thinned, &boundary::upper(&thinned, alpha, spending), power);
+    drift.is_finite().then_some(drift)
 }

@@ -248,11 +248,13 @@ impl<'a> Player<'a> {
                 let ask = |lens: &Lens| {
                     let stages =
                         places.iter().zip(planned).zip(&self.boundaries).map(|((place, planned), boundaries)| {
+                            let boundaries: Vec<&[f64]> =
+                                boundaries[gate].iter().map(|b| b.by_look.as_slice()).collect();
                             let stage_gate = StageGate {
                                 asker,
                                 questions: &plan.questions,
                                 planned: &planned[gate],
-                                boundaries: &boundaries[gate],
+                                boundaries: &boundaries,
                                 alpha_fail: self.scenario.alpha_fail(gate),
                             };
                             stage_gate.play(reader_of(lens.swapped), *place, *lens)
