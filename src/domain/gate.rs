@@ -2,9 +2,23 @@
 
 use super::metric::Margin;
 use super::quantity::{Probability, Seconds};
+use super::rollout::Stage;
+
+/// How a group-sequential gate spends its error over the information of a stage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Spending {
+    /// Lan and DeMets' Pocock type: `alpha ln(1 + (e - 1) t)`; early looks can decide.
+    Pocock,
+    /// Lan and DeMets' O'Brien-Fleming type: `2 - 2 Phi(z_{alpha/2} / sqrt t)`; early looks hardly can.
+    ObrienFleming,
+    /// Kim and DeMets: `alpha t^rho`.
+    Power(f64),
+    /// Hwang, Shih and DeCani: `alpha (1 - e^{-gamma t}) / (1 - e^{-gamma})`.
+    HwangShihDeCani(f64),
+}
 
 /// How a gate weighs the evidence at a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Test {
     /// The bare estimate against the threshold.
     Point,
@@ -12,6 +26,8 @@ pub enum Test {
     Fixed,
     /// Asymptotic confidence sequence: valid at all looks together.
     ConfidenceSequence,
+    /// Fails past a boundary that spends alpha on the planned information of the stage's looks; passes by a fixed test at its end.
+    GroupSequential(Spending),
 }
 
 impl Test {
@@ -22,6 +38,7 @@ impl Test {
             Self::Point => "point",
             Self::Fixed => "fixed",
             Self::ConfidenceSequence => "confidence-sequence",
+            Self::GroupSequential(_) => "group-sequential",
         }
     }
 }
@@ -94,8 +111,10 @@ pub struct Gate {
     pub allow_text: String,
     /// How the evidence is weighed.
     pub test: Test,
-    /// One-sided error rate of `pass` at the margin, and of `fail` at the margin.
+    /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.
     pub alpha: Probability,
+    /// The gate's share of a release-level budget of false rollbacks, relative to the other gates'.
+    pub weight: f64,
     /// Target of planning.
     pub power: Probability,
     /// Indices into the scenario's segment columns: asked in each of their values too.
@@ -116,4 +135,12 @@ pub struct Gate {
     pub on_inconclusive: Decision,
     /// What a look without data does: `Hold` waits.
     pub on_no_data: Decision,
+}
+
+impl Gate {
+    /// Whether a stage leaves the gate anything to ask: nobody is left to compare with at 100 %.
+    #[must_use]
+    pub fn asked_in(&self, stage: &Stage) -> bool {
+        stage.looks() > 0 && (stage.has_control() || self.limit.is_some())
+    }
 }

@@ -1,6 +1,6 @@
 //! The schedule of a rollout.
 
-use super::quantity::{Fraction, Moment, Seconds};
+use super::quantity::{Fraction, Moment, Probability, Seconds};
 
 /// One exposure level and how long it holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,4 +70,6 @@ pub struct Rollout {
     pub pass_from: usize,
     /// When rollouts start.
     pub start: Starts,
+    /// Release-level budget of false rollbacks, split over the gates that roll back and the stages that ask them.
+    pub false_rollback: Option<Probability>,
 }

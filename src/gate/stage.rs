@@ -2,8 +2,7 @@
 
 use super::lens::Lens;
 use super::question::{Against, Asker, LookArms, Question};
-use crate::domain::gate::{Correction, Gate, Looks, Test, Verdict, Window};
-use crate::domain::rollout::Stage;
+use crate::domain::gate::{Correction, Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::{holm, mixture, normal};
@@ -42,6 +41,10 @@ pub struct StageGate<'a> {
     pub questions: &'a [Question],
     /// Variance of the passing contrast that the census expects at the stage's end, per question: the tuning of sequences.
     pub planned: &'a [Option<f64>],
+    /// Per question, of group-sequential gates: the boundary at each look; none where nothing can be planned.
+    pub boundaries: &'a [&'a [f64]],
+    /// One-sided error rate of the failing side, over all questions.
+    pub alpha_fail: f64,
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -68,12 +71,6 @@ impl StagePlace {
     }
 }
 
-/// Whether a gate has anything to ask in a stage: nobody is left to compare with at 100 %.
-#[must_use]
-pub fn asked(gate: &Gate, stage: &Stage) -> bool {
-    stage.looks() > 0 && (stage.has_control() || gate.limit.is_some())
-}
-
 impl StageGate<'_> {
     /// Asks at every look of the stage; `None` where the stage leaves nothing to ask.
     #[must_use]
@@ -96,7 +93,7 @@ impl StageGate<'_> {
         let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
         for look in first..looks {
             let arms = LookArms { reader, span: place.span(look, gate.window) };
-            self.ask(&open, lens, &arms, &mut state);
+            self.ask(&open, lens, &arms, look, &mut state);
             result.end = self.judge(&open, &mut state, &mut result.questions);
             match result.end {
                 Verdict::Fail if result.first_fail.is_none() => {
@@ -114,10 +111,10 @@ impl StageGate<'_> {
         Some(result)
     }
 
-    fn ask(&self, open: &[bool], lens: Lens, arms: &LookArms<'_>, state: &mut LookState) {
+    fn ask(&self, open: &[bool], lens: Lens, arms: &LookArms<'_>, look: usize, state: &mut LookState) {
         for (index, question) in self.questions.iter().enumerate() {
             state.last[index] = if open[index] && self.enough(*question, arms) {
-                self.see(index, lens, arms, state.p_fail[index])
+                self.see(index, lens, arms, look, state.p_fail[index])
             } else {
                 None
             };
@@ -137,7 +134,7 @@ impl StageGate<'_> {
         enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
     }
 
-    fn see(&self, index: usize, lens: Lens, arms: &LookArms<'_>, p_before: f64) -> Option<Seen> {
+    fn see(&self, index: usize, lens: Lens, arms: &LookArms<'_>, look: usize, p_before: f64) -> Option<Seen> {
         let gate = self.asker.gate;
         let alpha = gate.alpha.get();
         let evidence = self.asker.evidence(self.questions[index], lens, arms)?;
@@ -167,13 +164,18 @@ impl StageGate<'_> {
                     ..undecided
                 }
             }
+            Test::GroupSequential(_) => {
+                // The boundary already holds this question's share of alpha.
+                let crossed = self.boundaries[index].get(look).is_some_and(|&boundary| z_fail > boundary);
+                let p_fail = if crossed { 0.0 } else { 1.0 };
+                Seen { p_fail, passes: z_pass > self.asker.z_alpha, ..undecided }
+            }
             Test::Point => undecided,
         })
     }
 
     fn judge(&self, open: &[bool], state: &mut LookState, records: &mut [QuestionRecord]) -> Verdict {
-        let gate = self.asker.gate;
-        let alpha = gate.alpha.get();
+        let (gate, alpha) = (self.asker.gate, self.alpha_fail);
         state.p_values.clear();
         state.p_values.extend(state.last.iter().map(|seen| seen.map_or(1.0, |seen| seen.p_fail)));
         match gate.correction {

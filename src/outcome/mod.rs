@@ -1,5 +1,6 @@
 //! Replicates → what happened, counted per world, gate and stage.
 
+pub mod boundaries;
 pub mod player;
 pub mod rows;
 pub mod tally;

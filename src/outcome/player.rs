@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
+use super::boundaries::{self, Boundaries};
+
 use crate::domain::metric::{Margin, MetricKind};
 use crate::domain::quantity::Moment;
 use crate::domain::world::World;
@@ -19,6 +21,9 @@ use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 
 /// Multiples of `allow` at which power curves are drawn.
 pub const CURVE_MULTIPLES: [f64; 7] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
+
+/// How many start times plans are averaged over.
+const SAMPLED_STARTS: usize = 8;
 
 /// What is asked of one gate.
 pub struct GatePlan {
@@ -48,6 +53,8 @@ pub struct Player<'a> {
     pub starts: Vec<Moment>,
     /// Stable's value of each metric over the whole log.
     pub levels: Vec<f64>,
+    /// Of group-sequential gates.
+    pub boundaries: Boundaries,
 }
 
 /// One replicate.
@@ -115,7 +122,23 @@ impl<'a> Player<'a> {
         let worlds = scenario.worlds();
         let gates =
             (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, &levels, &arms));
-        Self { gates: gates.collect(), scenario, simulator, worlds, starts, levels }
+        let boundaries = Boundaries::new();
+        let mut player = Self { gates: gates.collect(), scenario, simulator, worlds, starts, levels, boundaries };
+        player.boundaries = boundaries::plan(&player);
+        player
+    }
+
+    /// Censuses of the schedule from a few starts, evenly spread: what plans are made from.
+    #[must_use]
+    pub fn sampled_censuses(&self) -> Vec<Trajectory> {
+        self.sampled_starts().par_iter().map(|&start| self.simulator.census_of_schedule(start)).collect()
+    }
+
+    /// Slots of those starts.
+    #[must_use]
+    pub fn sampled_starts(&self) -> Vec<usize> {
+        let count = SAMPLED_STARTS.min(self.starts.len());
+        (0..count).map(|index| self.simulator.slot_at(self.starts[index * self.starts.len() / count])).collect()
     }
 
     /// Plays replicates in chunks, each in parallel, and hands them over in a fixed order. Stops when `stop` is set.
@@ -223,10 +246,19 @@ impl<'a> Player<'a> {
             .map(|(gate, plan)| {
                 let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
                 let ask = |lens: &Lens| {
-                    let stages = places.iter().zip(planned).map(|(place, planned)| {
-                        let stage_gate = StageGate { asker, questions: &plan.questions, planned: &planned[gate] };
-                        stage_gate.play(reader_of(lens.swapped), *place, *lens)
-                    });
+                    let stages =
+                        places.iter().zip(planned).zip(&self.boundaries).map(|((place, planned), boundaries)| {
+                            let boundaries: Vec<&[f64]> =
+                                boundaries[gate].iter().map(|b| b.by_look.as_slice()).collect();
+                            let stage_gate = StageGate {
+                                asker,
+                                questions: &plan.questions,
+                                planned: &planned[gate],
+                                boundaries: &boundaries,
+                                alpha_fail: self.scenario.alpha_fail(gate),
+                            };
+                            stage_gate.play(reader_of(lens.swapped), *place, *lens)
+                        });
                     stages.collect()
                 };
                 plan.lenses.iter().map(ask).collect()

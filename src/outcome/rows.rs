@@ -343,9 +343,7 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
     let mut rows = Vec::new();
     for (gate, plan) in player.gates.iter().enumerate() {
         let rule = &player.scenario.gates[gate];
-        for stage in
-            (0..player.scenario.stages.len()).filter(|&stage| stage::asked(rule, &player.scenario.stages[stage]))
-        {
+        for stage in (0..player.scenario.stages.len()).filter(|&stage| rule.asked_in(&player.scenario.stages[stage])) {
             let of_world = |world: World| {
                 let index =
                     player.worlds.iter().position(|&other| other == world).expect("every run plays these worlds");
@@ -353,6 +351,7 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
             };
             let (null, margin) = (of_world(World::Null), of_world(World::Margin(gate)));
             let mut check = |question: Option<usize>, error: &str, events: f64, trials: f64| {
+                let alpha = if error == "wrong pass" { rule.alpha.get() } else { player.scenario.alpha_fail(gate) };
                 let rate = share(events, trials);
                 let slice = question.map(|question| plan.questions[question].slice);
                 rows.push(SelfCheckRow {
@@ -360,8 +359,8 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
                     gate: rule.name.clone(),
                     segment: slice.and_then(|slice| segment(player.simulator.layout.slices[slice], digest)),
                     error: error.into(),
-                    alpha: rule.alpha.get(),
-                    flagged: rate.low > rule.alpha.get(),
+                    alpha,
+                    flagged: rate.low > alpha,
                     rate,
                 });
             };

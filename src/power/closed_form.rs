@@ -10,15 +10,12 @@ use crate::domain::gate::{Correction, Gate, Test, Window};
 use crate::domain::metric::Margin;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
-use crate::gate::stage;
 use crate::outcome::player::Player;
+use crate::scenario::Tile;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::{mixture, normal};
-
-/// How many start times the variances are averaged over.
-const STARTS: usize = 8;
 
 /// What closed forms say of one question at one stage. `None` where no answer exists.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,28 +60,32 @@ struct Expected {
 /// The closed forms of every question of every gate at every stage that asks it.
 #[must_use]
 pub fn plans(player: &Player<'_>) -> Vec<Plan> {
-    let starts = sampled_starts(player);
-    let censuses: Vec<Trajectory> =
-        starts.par_iter().map(|&start| player.simulator.census_of_schedule(start)).collect();
+    let starts = player.sampled_starts();
+    let censuses = player.sampled_censuses();
     let places = player.places();
     let stages = 0..player.scenario.stages.len();
     let of_stage = |stage: usize| {
         let place = &places[stage];
         let from = starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.slots).sum::<usize>();
         let per_look = (3600 / place.slot_s).max(1) as usize;
-        let left = player.simulator.slots().saturating_sub(from) / per_look * per_look;
+        // A log that repeats has no end; a month of it is enough to call something never.
+        let slots = player.simulator.slots();
+        let left = if player.scenario.log.tile == Tile::Week { 4 * slots } else { slots.saturating_sub(from) };
+        let left = left / per_look * per_look;
         let rest = player.simulator.census(from, left, per_look);
         let mut plans = Vec::new();
         for (gate, gate_plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
-            if !stage::asked(rule, &player.scenario.stages[stage]) {
+            if !rule.asked_in(&player.scenario.stages[stage]) {
                 continue;
             }
             for (index, question) in gate_plan.questions.iter().enumerate() {
                 if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let planner = Planner::new(player, gate, *question, gate_plan.questions.len(), place.plan.exposure);
+                let drift = player.boundaries[stage][gate][index].drift;
+                let family = gate_plan.questions.len();
+                let planner = Planner::new(player, gate, *question, family, (place.plan.exposure, drift));
                 let look = place.first_look + place.plan.looks() - 1;
                 let end = |census: &'_ Trajectory| planner.expected(census, look);
                 let expected: Vec<Expected> = censuses.iter().filter_map(end).collect();
@@ -103,11 +104,6 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
     stages.into_par_iter().flat_map_iter(of_stage).collect()
 }
 
-fn sampled_starts(player: &Player<'_>) -> Vec<usize> {
-    let count = STARTS.min(player.starts.len());
-    (0..count).map(|index| player.simulator.slot_at(player.starts[index * player.starts.len() / count])).collect()
-}
-
 /// Closed forms of one question at one exposure.
 struct Planner<'a> {
     player: &'a Player<'a>,
@@ -120,18 +116,29 @@ struct Planner<'a> {
     /// Standard errors that it must lie beyond the margin to fail.
     critical_fail: f64,
     z_power: f64,
+    /// Of a group-sequential gate: standard errors beyond the margin at which it fails with its power at some look.
+    drift: Option<f64>,
 }
 
 impl<'a> Planner<'a> {
-    fn new(player: &'a Player<'a>, gate: usize, question: Question, family: usize, exposure: f64) -> Self {
+    fn new(
+        player: &'a Player<'a>,
+        gate: usize,
+        question: Question,
+        family: usize,
+        (exposure, drift): (f64, Option<f64>),
+    ) -> Self {
         let rule = &player.scenario.gates[gate];
         let alpha = rule.alpha.get();
         // Holm's first step is the one a single bad slice must take.
-        let alpha_fail = if rule.correction == Correction::Holm { alpha / family as f64 } else { alpha };
+        let alpha_fail = player.scenario.alpha_fail(gate);
+        let alpha_fail = if rule.correction == Correction::Holm { alpha_fail / family as f64 } else { alpha_fail };
         let critical = |level: f64| match rule.test {
             Test::Point => 0.0,
             Test::Fixed => normal::upper_quantile(level),
             Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
+            // Passing is tested once, at the stage's end.
+            Test::GroupSequential(_) => normal::upper_quantile(level),
         };
         Self {
             player,
@@ -142,6 +149,7 @@ impl<'a> Planner<'a> {
             critical_pass: critical(alpha),
             critical_fail: critical(alpha_fail),
             z_power: -normal::upper_quantile(rule.power.get()),
+            drift,
         }
     }
 
@@ -209,7 +217,8 @@ impl<'a> Planner<'a> {
         let mean = |value: &dyn Fn(&Expected) -> f64| expected.iter().map(value).sum::<f64>() / expected.len() as f64;
         let power = mean(&|e| normal::cdf(e.to_pass / e.variance_pass.sqrt() - self.critical_pass));
         let level = mean(&|e| e.level);
-        let detectable = mean(&|e| e.to_fail) + (self.critical_fail + self.z_power) * mean(&|e| e.variance_fail).sqrt();
+        let beyond = self.drift.unwrap_or(self.critical_fail + self.z_power);
+        let detectable = mean(&|e| e.to_fail) + beyond * mean(&|e| e.variance_fail).sqrt();
         let mde = self.in_metric_units(detectable, level, middle, look);
         let needed = mean(&|e| e.variance_pass / self.variance_needed(e.to_pass).unwrap_or(f64::NAN));
         let scaled = |value: f64| Some(value * needed).filter(|needed| needed.is_finite()).map(f64::ceil);

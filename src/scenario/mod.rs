@@ -12,7 +12,7 @@ mod structure;
 mod validate;
 mod wire;
 
-use crate::domain::gate::Gate;
+use crate::domain::gate::{Decision, Gate};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Rollout, Stage};
@@ -148,6 +148,20 @@ impl Scenario {
         let margins = (0..self.gates.len()).map(World::Margin);
         let effects = (0..self.effects.len()).map(World::Effect);
         [World::Recorded, World::Null].into_iter().chain(margins).chain(effects).collect()
+    }
+
+    /// One-sided error rate of a gate's failing side in one stage: its own alpha, or its share of the release's budget.
+    #[must_use]
+    pub fn alpha_fail(&self, gate: usize) -> f64 {
+        let rule = &self.gates[gate];
+        let Some(budget) = self.rollout.false_rollback.filter(|_| rule.on_fail == Decision::RollBack) else {
+            return rule.alpha.get();
+        };
+        // A union bound over gates and stages: it holds whatever the correlation between them.
+        let stages = |gate: &Gate| self.stages.iter().filter(|stage| gate.asked_in(stage)).count() as f64;
+        let rolling_back = self.gates.iter().filter(|gate| gate.on_fail == Decision::RollBack);
+        let total: f64 = rolling_back.map(|gate| gate.weight * stages(gate)).sum();
+        budget.get() * rule.weight / total
     }
 
     /// The printed name of a world.

@@ -413,6 +413,12 @@ pub(super) struct Gate {
     pub(super) alpha: Option<f64>,
     /// Target of planning, between 0 and 1. Default: 0.8.
     pub(super) power: Option<f64>,
+    /// How test `group-sequential` spends alpha: `pocock`, `obrien-fleming`, `power RHO`, `hwang-shih-decani GAMMA`. Default: pocock.
+    #[schemars(extend("examples" = ["pocock", "obrien-fleming", "power 2", "hwang-shih-decani 1"]))]
+    pub(super) spending: Option<String>,
+    /// Share of `rollout.false_rollback`, relative to the other gates. Default: 1.
+    #[schemars(range(min = 0))]
+    pub(super) weight: Option<f64>,
     /// Segment columns: the gate is asked in each of their values too.
     pub(super) by: Option<Vec<String>>,
     /// How alpha is shared by overall and segments. Default: holm.
@@ -505,6 +511,9 @@ pub(super) struct Rollout {
     pub(super) max_hold: Option<Duration>,
     /// When rollouts start: weekly times or moments. Default: any whole hour whose schedule fits in the log.
     pub(super) start: Option<OneOrMany>,
+    /// Budget of false rollbacks of the whole release, split over gates and stages. Default: each gate's own alpha in each stage.
+    #[schemars(extend("examples" = ["5%"]))]
+    pub(super) false_rollback: Option<Quantity>,
     /// Time from a failing look to the decision to roll back. Default: 0.
     pub(super) diagnose: Option<Duration>,
     /// Time that rolling back takes. Default: 0.

@@ -1,5 +1,6 @@
 //! Pure functions: numbers in, numbers out. Every public function names its formula and its source.
 
+pub mod boundary;
 pub mod cluster;
 pub mod holm;
 pub mod interval;

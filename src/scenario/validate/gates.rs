@@ -5,7 +5,7 @@ use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::values::{self, Context, Names};
-use crate::domain::gate::{Correction, Decision, Gate, Looks, Test, Window};
+use crate::domain::gate::{Correction, Decision, Gate, Looks, Spending, Test, Window};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::Probability;
 use crate::domain::rollout::Promotion;
@@ -44,7 +44,9 @@ fn read_one(
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
     };
-    let test = test(&at.key("test"), written.test, looks, problems);
+    let spending = spending(at, written, problems);
+    let test = test(&at.key("test"), written.test, looks, spending, problems);
+    let weight = weight(&at.key("weight"), written.weight, problems);
     let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
     let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
     let by = by(&at.key("by"), written.by.clone(), context, problems);
@@ -61,6 +63,7 @@ fn read_one(
         allow_text: thresholds.text,
         test: test?,
         alpha: alpha?,
+        weight: weight?,
         power: power?,
         by: by?,
         correction: correction?,
@@ -219,8 +222,46 @@ fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut 
     }
 }
 
-fn test(at: &At, written: Option<wire::Test>, looks: Looks, problems: &mut Problems) -> Option<Test> {
+/// How a group-sequential gate spends its alpha; other tests have nothing to spend.
+fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
+    let Some(text) = gate.spending.as_deref() else { return Some(Spending::Pocock) };
+    let at = at.key("spending");
+    if gate.test != Some(wire::Test::GroupSequential) {
+        let hint = "use `test = \"group-sequential\"`, or leave it out";
+        return problems.add(&at, format!("`{}` belongs to test `group-sequential`", problems.name(&at)), hint);
+    }
+    let mut words = text.split_whitespace();
+    let (name, number) = (words.next(), words.next().map(str::parse::<f64>));
+    let finite = number.clone().and_then(Result::ok).filter(|number| number.is_finite());
+    match (name, number, finite, words.next()) {
+        (Some("pocock"), None, _, None) => Some(Spending::Pocock),
+        (Some("obrien-fleming"), None, _, None) => Some(Spending::ObrienFleming),
+        (Some("power"), _, Some(rho), None) if rho > 0.0 => Some(Spending::Power(rho)),
+        (Some("hwang-shih-decani"), _, Some(gamma), None) => Some(Spending::HwangShihDeCani(gamma)),
+        _ => {
+            let hint = "use `pocock`, `obrien-fleming`, `power RHO` with RHO above 0, or `hwang-shih-decani GAMMA`";
+            problems.wrong(&at, "which is not a way of spending alpha", hint)
+        }
+    }
+}
+
+fn weight(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
     match written {
+        None if problems.is_broken(at) => None,
+        Some(weight) if weight <= 0.0 => problems.wrong(at, "which is not above 0", "2 is twice the share of 1"),
+        weight => Some(weight.unwrap_or(1.0)),
+    }
+}
+
+fn test(
+    at: &At,
+    written: Option<wire::Test>,
+    looks: Looks,
+    spending: Option<Spending>,
+    problems: &mut Problems,
+) -> Option<Test> {
+    match written {
+        Some(wire::Test::GroupSequential) => spending.map(Test::GroupSequential),
         Some(wire::Test::Point) => Some(Test::Point),
         Some(wire::Test::Fixed) => Some(Test::Fixed),
         Some(wire::Test::ConfidenceSequence) => Some(Test::ConfidenceSequence),
@@ -230,7 +271,7 @@ fn test(at: &At, written: Option<wire::Test>, looks: Looks, problems: &mut Probl
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
-                "tests so far: `point`, `fixed`, `confidence-sequence`",
+                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`",
             )
         }
         None if problems.is_broken(at) => None,

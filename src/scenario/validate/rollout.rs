@@ -6,9 +6,9 @@ use jiff::tz::TimeZone;
 use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::quantities;
-use super::super::wire::{self, OneOrMany};
+use super::super::wire::{self, OneOrMany, Quantity};
 use super::values::{self, Context};
-use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::quantity::{Moment, Probability, Seconds};
 use crate::domain::rollout::{Promotion, Rollout, StartTime, Starts};
 
 /// What promotion needs; gates take a default from it.
@@ -31,7 +31,16 @@ pub(super) fn read(
     values::only_zero(&at.key("mitigate"), written.mitigate.as_ref(), "time to mitigate", problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
     let start = starts(&at.key("start"), written.start, context.slot, zone, problems);
-    Some(Rollout { promote: context.promote, pass_from: pass_from?, start: start? })
+    let budget = false_rollback(&at.key("false_rollback"), written.false_rollback.as_ref(), problems);
+    Some(Rollout { promote: context.promote, pass_from: pass_from?, start: start?, false_rollback: budget? })
+}
+
+fn false_rollback(at: &At, written: Option<&Quantity>, problems: &mut Problems) -> Option<Option<Probability>> {
+    let Some(written) = written else { return (!problems.is_broken(at)).then_some(None) };
+    match Probability::new(values::share(at, written, problems)?) {
+        Some(budget) if budget.get() <= 0.5 => Some(Some(budget)),
+        _ => problems.wrong(at, "which is more than 50 %", "5 % is usual"),
+    }
 }
 
 fn pass_from(at: &At, written: Option<&str>, context: &Context<'_>, problems: &mut Problems) -> Option<usize> {
