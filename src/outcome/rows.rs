@@ -340,7 +340,7 @@ fn rates(tally: &QuestionTally, asked: f64) -> Rates {
 /// Error rates that should be at most alpha: of each gate as a whole, and of each of its slices where there are several.
 #[must_use]
 pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<SelfCheckRow> {
-    let mut rows = Vec::new();
+    let mut rows: Vec<SelfCheckRow> = false_rollback(player, tally).into_iter().collect();
     for (gate, plan) in player.gates.iter().enumerate() {
         let rule = &player.scenario.gates[gate];
         for stage in (0..player.scenario.stages.len()).filter(|&stage| rule.asked_in(&player.scenario.stages[stage])) {
@@ -376,6 +376,23 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
         }
     }
     rows
+}
+
+/// The whole release against its budget of false rollbacks, where it has one.
+fn false_rollback(player: &Player<'_>, tally: &Tally) -> Option<SelfCheckRow> {
+    let budget = player.scenario.rollout.false_rollback?.get();
+    let null = player.worlds.iter().position(|&world| world == World::Null)?;
+    let events = tally.worlds[null].iter().filter(|outcome| outcome.cause == Some(Cause::Noise)).count();
+    let rate = share(events as f64, tally.replicates as f64);
+    Some(SelfCheckRow {
+        stage: "the whole rollout".into(),
+        gate: "all gates together".into(),
+        segment: None,
+        error: "false alarm".into(),
+        alpha: budget,
+        flagged: rate.low > budget,
+        rate,
+    })
 }
 
 /// Power against effect of each gate with `allow`, at each stage.

@@ -407,7 +407,7 @@ pub(super) struct Gate {
     /// Bound on the candidate itself, whatever stable does.
     #[schemars(extend("examples" = [0.001]))]
     pub(super) limit: Option<f64>,
-    /// How the evidence is weighed. Default: confidence-sequence, or fixed with `looks = "end"`.
+    /// How the evidence is weighed. Default: group-sequential, or fixed with `looks = "end"`.
     pub(super) test: Option<Test>,
     /// One-sided error rate, above 0 and at most 0.5. Default: 0.05.
     pub(super) alpha: Option<f64>,

@@ -226,7 +226,8 @@ fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut 
 fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
     let Some(text) = gate.spending.as_deref() else { return Some(Spending::Pocock) };
     let at = at.key("spending");
-    if gate.test != Some(wire::Test::GroupSequential) {
+    let default = gate.test.is_none() && gate.looks != Some(wire::Looks::End);
+    if gate.test != Some(wire::Test::GroupSequential) && !default {
         let hint = "use `test = \"group-sequential\"`, or leave it out";
         return problems.add(&at, format!("`{}` belongs to test `group-sequential`", problems.name(&at)), hint);
     }
@@ -275,7 +276,8 @@ fn test(
             )
         }
         None if problems.is_broken(at) => None,
-        None => Some(if looks == Looks::End { Test::Fixed } else { Test::ConfidenceSequence }),
+        None if looks == Looks::End => Some(Test::Fixed),
+        None => spending.map(Test::GroupSequential),
     }
 }
 
