@@ -65,8 +65,8 @@ pub fn sample_ratio_mismatch(counts: &[f64], weights: &[f64]) -> Option<ChiSquar
     }
     let expected = weights.iter().map(|share| units * share / weight);
     let arms = counts.iter().zip(expected).filter(|(count, expected)| **count > 0.0 || *expected > 0.0);
-    let (statistic, arms) =
-        arms.fold((0.0, 0.0), |(sum, arms), (count, expected)| (sum + (count - expected).powi(2) / expected, arms + 1.0));
+    let (statistic, arms) = arms
+        .fold((0.0, 0.0), |(sum, arms), (count, expected)| (sum + (count - expected).powi(2) / expected, arms + 1.0));
     Some(ChiSquare::of(statistic, arms - 1.0))
 }
 
@@ -106,7 +106,8 @@ pub fn homogeneity(table: &[Vec<f64>]) -> Option<ChiSquare> {
     for (row, sum) in rows {
         filled += 1.0;
         let cells = row.iter().zip(&by_column).filter(|(_, column)| **column > 0.0);
-        statistic += cells.map(|(count, column)| (count - sum * column / total).powi(2) / (sum * column / total)).sum::<f64>();
+        statistic +=
+            cells.map(|(count, column)| (count - sum * column / total).powi(2) / (sum * column / total)).sum::<f64>();
     }
     let bins = by_column.iter().filter(|column| **column > 0.0).count() as f64;
     Some(ChiSquare::of(statistic, (filled - 1.0) * (bins - 1.0)))

@@ -34,7 +34,6 @@ pub(crate) fn binomial(trials: u64, share: f64) -> Law {
 }
 
 /// A whole number that a floating point holds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "callers round, and counts stay below 2^53")]
 pub(crate) fn whole(value: f64) -> u64 {
     value.max(0.0) as u64
 }
@@ -126,7 +125,7 @@ impl Law {
     fn as_unlikely(&self, mass: f64) -> (u64, u64) {
         let unlikely = |k: u64| (self.mass)(k) <= mass;
         let below = first_of(self.low, self.mode, |k| !unlikely(k));
-        let above = first_of(self.mode, self.high + 1, |k| unlikely(k));
+        let above = first_of(self.mode, self.high + 1, unlikely);
         (below, above)
     }
 }

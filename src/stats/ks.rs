@@ -33,7 +33,7 @@ pub fn two_sample(first: &[f64], second: &[f64]) -> KolmogorovSmirnov {
     pooled.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut i, mut j) = (0, 0);
     let mut steps = vec![(0, 0)];
-    for group in pooled.chunk_by(|a, b| a.0 == b.0) {
+    for group in pooled.chunk_by(|a, b| a.0 >= b.0) {
         let of_first = group.iter().filter(|(_, first)| *first).count();
         i += of_first;
         j += group.len() - of_first;
@@ -184,7 +184,8 @@ fn matrix_cdf(d: f64, n: f64) -> f64 {
 /// A power of a matrix, as a matrix and the logarithm of its factor.
 fn matrix_power(matrix: &[Vec<f64>], mut exponent: u64) -> (Vec<Vec<f64>>, f64) {
     let size = matrix.len();
-    let mut result: Vec<Vec<f64>> = (0..size).map(|i| (0..size).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+    let mut result: Vec<Vec<f64>> =
+        (0..size).map(|i| (0..size).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     let (mut base, mut base_log, mut result_log) = (matrix.to_vec(), 0.0, 0.0);
     while exponent > 0 {
         if exponent % 2 == 1 {

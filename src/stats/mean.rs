@@ -256,7 +256,8 @@ mod tests {
     #[test]
     fn welch_keeps_its_level_with_unequal_variances() {
         let mut rng = ChaCha8Rng::seed_from_u64(11);
-        let mut draw = |n: usize, width: f64| -> Vec<f64> { (0..n).map(|_| width * (rng.random::<f64>() - 0.5)).collect() };
+        let mut draw =
+            |n: usize, width: f64| -> Vec<f64> { (0..n).map(|_| width * (rng.random::<f64>() - 0.5)).collect() };
         let mut rejected = 0;
         for _ in 0..4000 {
             let estimate = welch(&Sample::of(&draw(12, 4.0)), &Sample::of(&draw(40, 1.0)));

@@ -189,7 +189,9 @@ mod tests {
         use Definition::{Type1, Type2, Type3, Type4, Type5, Type6, Type7, Type8, Type9};
         let sample: Vec<f64> = (1..=10).map(f64::from).collect();
         let values = [3.0, 3.0, 2.0, 2.5, 3.0, 2.75, 3.25, 2.916_666_666_666_667, 2.937_5];
-        for (definition, value) in [Type1, Type2, Type3, Type4, Type5, Type6, Type7, Type8, Type9].into_iter().zip(values) {
+        for (definition, value) in
+            [Type1, Type2, Type3, Type4, Type5, Type6, Type7, Type8, Type9].into_iter().zip(values)
+        {
             assert!((sample_quantile(&sample, 0.25, definition) - value).abs() < 1e-12, "{definition:?}");
         }
         assert!((sample_quantile(&sample, 0.5, Type2) - 5.5).abs() < 1e-12);

@@ -175,7 +175,8 @@ fn by_cluster(case: &Case) -> Vec<Vec<f64>> {
     names.sort();
     names.dedup();
     let values = case.numbers("y");
-    let group = |name: &String| labels.iter().zip(&values).filter(|(label, _)| *label == name).map(|(_, y)| *y).collect();
+    let group =
+        |name: &String| labels.iter().zip(&values).filter(|(label, _)| *label == name).map(|(_, y)| *y).collect();
     names.iter().map(group).collect()
 }
 
@@ -260,7 +261,12 @@ fn sample_size_mean() {
         let plan = two_means(&case, case.number("delta") - number_or(&case, "margin", 0.0));
         let arms = match text(&case, "test") {
             "z" => sample_size::mean::two_means(&plan, &design(&case)),
-            "t" => sample_size::mean::two_means_t(plan.effect, case.number("sd"), plan.controls_per_treated, &design(&case)),
+            "t" => sample_size::mean::two_means_t(
+                plan.effect,
+                case.number("sd"),
+                plan.controls_per_treated,
+                &design(&case),
+            ),
             other => panic!("{}: test `{other}`", case.id),
         };
         check_arms(&case, arms.expect("a plan"));
@@ -292,7 +298,12 @@ fn sample_size_mean_noninferiority() {
         let degradation = number_or(&case, "true_degradation", number_or(&case, "true_diff", 0.0));
         let plan = two_means(&case, case.number("margin") - degradation);
         let arms = match text(&case, "test") {
-            "t" => sample_size::mean::two_means_t(plan.effect, case.number("sd"), plan.controls_per_treated, &design(&case)),
+            "t" => sample_size::mean::two_means_t(
+                plan.effect,
+                case.number("sd"),
+                plan.controls_per_treated,
+                &design(&case),
+            ),
             _ => sample_size::mean::two_means(&plan, &design(&case)),
         };
         check_arms(&case, arms.expect("a plan"));
@@ -987,11 +998,7 @@ fn test_ks_two_sample() {
         let test = ks::two_sample(&case.numbers("x"), &case.numbers("y"));
         check_keys(
             &case,
-            &[
-                ("D", test.distance),
-                ("p_exact", test.exact_p_value()),
-                ("p_scipy_asymp", test.approximate_p_value()),
-            ],
+            &[("D", test.distance), ("p_exact", test.exact_p_value()), ("p_scipy_asymp", test.approximate_p_value())],
         );
     }
 }
@@ -1196,7 +1203,8 @@ fn risk_aware_power_correction() {
 /// A metric, and whether it is tested on two sides.
 fn metric(value: &Value) -> (Metric, bool) {
     let field = |key: &str| value[key].as_f64();
-    let goal = field("mde_rel").map(Goal::Effect).or(field("nim_rel").map(Goal::Margin)).expect("an effect or a margin");
+    let goal =
+        field("mde_rel").map(Goal::Effect).or(field("nim_rel").map(Goal::Margin)).expect("an effect or a margin");
     let (mean, variance) = (field("avg").expect("a mean"), field("var").expect("a variance"));
     let binary = value["binary"] == Value::Bool(true);
     (Metric { mean, variance, binary, goal }, value["two_sided"] == Value::Bool(true))
@@ -1218,4 +1226,103 @@ fn sample_size_multi_metric() {
         };
         case.check_all("n_total", &metrics.iter().map(total).collect::<Vec<_>>());
     }
+}
+
+/// One row of the random cases of scipy.
+struct Row<'a> {
+    check: &'a str,
+    arguments: Vec<f64>,
+    expected: Vec<f64>,
+    tolerance: f64,
+}
+
+impl<'a> Row<'a> {
+    fn read(line: &'a str) -> Self {
+        let fields: Vec<&str> = line.split(',').collect();
+        let numbers = |field: &str| field.split(' ').map(|number| number.parse().expect("a number")).collect();
+        Self {
+            check: fields[0],
+            arguments: numbers(fields[1]),
+            expected: numbers(fields[2]),
+            tolerance: fields[3].parse().expect("a tolerance"),
+        }
+    }
+
+    /// A count among the arguments.
+    fn count(&self, index: usize) -> u64 {
+        format!("{}", self.arguments[index]).parse().expect("a whole number")
+    }
+
+    /// The two samples among the arguments, each after its size.
+    fn samples(&self) -> (&[f64], &[f64]) {
+        let size: usize = format!("{}", self.arguments[0]).parse().expect("a size");
+        let (first, second) = self.arguments[1..].split_at(size);
+        (first, second.get(1..).unwrap_or(&[]))
+    }
+
+    fn found(&self) -> Vec<f64> {
+        const SIDES: [Alternative; 3] = [Alternative::Less, Alternative::Greater, Alternative::TwoSided];
+        let at = &self.arguments;
+        let of_samples = ["mann_", "ks_", "welch", "signed_"].iter().any(|prefix| self.check.starts_with(prefix));
+        let (x, y) = if of_samples { self.samples() } else { (&at[..0], &at[..0]) };
+        match self.check {
+            "noncentral_t" => vec![student_t::noncentral_cdf(at[0], at[1], at[2])],
+            "t_quantile" => vec![student_t::upper_quantile(at[0], at[1])],
+            "binomial" => {
+                let (low, high) = proportion::exact::clopper_pearson(self.count(0), self.count(1), 0.1);
+                let test = |side| proportion::exact::test(self.count(0), self.count(1), at[2], side);
+                SIDES.map(test).into_iter().chain([low, high]).collect()
+            }
+            "fisher" => {
+                let table = [[self.count(0), self.count(1)], [self.count(2), self.count(3)]];
+                SIDES.map(|side| proportion::exact::fisher(table, side)).to_vec()
+            }
+            "score" => {
+                let count = |index: usize| Count { events: at[index], trials: at[index + 1] };
+                let variance = proportion::score::Variance::FarringtonManning;
+                vec![proportion::score::statistic(count(0), count(2), at[4], variance)]
+            }
+            "mann_whitney" => SIDES.map(|side| rank::mann_whitney(x, y).p_value(side)).to_vec(),
+            "mann_whitney_exact" => SIDES.map(|side| rank::mann_whitney_exact(x, y, side)).to_vec(),
+            "ks_exact" => vec![ks::two_sample(x, y).exact_p_value()],
+            "ks_approximate" => {
+                let test = ks::two_sample(x, y);
+                vec![test.distance, test.approximate_p_value()]
+            }
+            "kolmogorov" => vec![ks::one_sample_upper_tail(at[0], at[1])],
+            "welch" => {
+                let welch = mean::welch(&Sample::of(x), &Sample::of(y));
+                vec![welch.statistic(0.0), welch.df, welch.p_value(0.0, Alternative::TwoSided)]
+            }
+            "signed_rank" | "signed_rank_exact" => {
+                let test = rank::signed_rank(x, &vec![0.0; x.len()]).expect("pairs");
+                let exact = self.check.ends_with("exact");
+                let p = |side| if exact { test.exact_p_value(side) } else { test.p_value(side) };
+                SIDES.into_iter().take(self.expected.len()).map(p).collect()
+            }
+            "chi_square" => {
+                let test = chi_square::homogeneity(&[at[..5].to_vec(), at[5..].to_vec()]).expect("a table");
+                vec![test.statistic, test.p_value]
+            }
+            "benjamini_hochberg" => adjust::benjamini_hochberg(at),
+            "benjamini_yekutieli" => adjust::benjamini_yekutieli(at),
+            other => panic!("no check `{other}`"),
+        }
+    }
+}
+
+#[test]
+fn random_cases_of_scipy() {
+    let mut wrong = Vec::new();
+    for line in include_str!("../reference/scipy_checks.csv").lines() {
+        let row = Row::read(line);
+        let found = row.found();
+        assert_eq!(found.len(), row.expected.len(), "{line}");
+        for (found, expected) in found.iter().zip(&row.expected) {
+            if (found - expected).abs() > row.tolerance * expected.abs() + 1e-14 {
+                wrong.push(format!("{found} {expected} in {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

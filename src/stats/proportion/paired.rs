@@ -5,7 +5,7 @@ use crate::stats::alternative::Alternative;
 use crate::stats::discrete;
 use crate::stats::normal;
 
-/// McNemar's test in its usual forms, all two-sided.
+/// `McNemar`'s test in its usual forms, all two-sided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct McNemar {
     /// Exact conditional p-value: binomial with share 1/2 on the discordant pairs. Conservative.
@@ -22,7 +22,7 @@ pub struct McNemar {
     pub asymptotic_corrected: f64,
 }
 
-/// McNemar's test on discordant pairs.
+/// `McNemar`'s test on discordant pairs.
 ///
 /// # Formula
 /// With `n = b + c`, `k = min(b, c)`: `exact = min(1, 2 P(X <= k))`, `mid_p = exact - P(X = k)` (for `b = c`: `1 - P(X = k) / 2`),
@@ -35,7 +35,7 @@ pub struct McNemar {
 /// The exact form never exceeds its level; mid-p exceeds it rarely and slightly.
 ///
 /// # Source
-/// Q. McNemar (1947), Psychometrika 12, 153-157; M. W. Fagerland, S. Lydersen, P. Laake (2013), BMC Med. Res. Methodol. 13:91.
+/// Q. `McNemar` (1947), Psychometrika 12, 153-157; M. W. Fagerland, S. Lydersen, P. Laake (2013), BMC Med. Res. Methodol. 13:91.
 ///
 /// # Example
 /// 5 and 15: exact 0.0414, mid-p 0.0266 (statsmodels 0.15.0).
@@ -96,7 +96,7 @@ pub fn tango_restricted(pairs: Pairs, difference: f64) -> f64 {
 /// Tango's score statistic for the difference of paired proportions, first minus second.
 ///
 /// # Formula
-/// `z = (b - c - n l) / sqrt(n (2 p + l (1 - l)))`, `p` as in [`tango_restricted`]. At `l = 0` it is McNemar's `(b - c)/sqrt(b + c)`.
+/// `z = (b - c - n l) / sqrt(n (2 p + l (1 - l)))`, `p` as in [`tango_restricted`]. At `l = 0` it is `McNemar`'s `(b - c)/sqrt(b + c)`.
 ///
 /// # Arguments
 /// `difference` `l` in (-1, 1). Non-inferiority of successes with margin `m`: `l = -m`, reject for large `z`.
@@ -135,8 +135,7 @@ pub fn tango(pairs: Pairs, difference: f64) -> f64 {
 /// T. Tango (1998), Stat. Med. 17, 891-908.
 ///
 /// # Example
-/// 44 pairs, 0 and 1 discordant, at 90 %: the lower bound is -0.1051; -0.1 is inside of 91.2 % and outside of 91.3 % coverage, since its
-/// one-sided p-value is 0.0437658.
+/// 44 pairs, 0 and 1 discordant, with an error of 2 x 0.0437658 (the p-value of [`tango_p_value`] against -0.1): the lower bound is -0.1.
 #[must_use]
 pub fn tango_interval(pairs: Pairs, alpha: f64) -> (f64, f64) {
     inverted(|l| tango(pairs, l), (pairs.first_only - pairs.second_only) / pairs.n, alpha)
@@ -167,6 +166,13 @@ mod tests {
         assert!((test.exact - 1.0).abs() < 1e-15 && (test.asymptotic - 1.0).abs() < 1e-12);
         let even = mcnemar(4, 4);
         assert!((even.exact - 1.0).abs() < 1e-12 && (even.mid_p - (1.0 - 35.0 / 256.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_interval_ends_where_the_p_value_says() {
+        let pairs = Pairs { n: 44.0, first_only: 0.0, second_only: 1.0 };
+        let (low, _) = tango_interval(pairs, 2.0 * tango_p_value(pairs, -0.1));
+        assert!((low + 0.1).abs() < 1e-8, "{low}");
     }
 
     proptest! {

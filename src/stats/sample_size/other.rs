@@ -23,7 +23,7 @@ use super::Design;
 /// 0.3 at 0.05 on two sides, 0.9, equal samples: 87.56, so 44 in each (R statpsych `size.test.mann`).
 #[must_use]
 pub fn mann_whitney(p: f64, fraction: f64, design: &Design) -> Option<f64> {
-    let distance = design.distance().filter(|_| p != 0.5)?;
+    let distance = design.distance().filter(|_| p - 0.5 != 0.0)?;
     Some((distance / (p - 0.5)).powi(2) / (12.0 * fraction * (1.0 - fraction)))
 }
 

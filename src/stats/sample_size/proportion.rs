@@ -190,7 +190,8 @@ mod tests {
         let arms = two_proportions(&plan, &design).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(18);
         let mut draw = |trials: f64| {
-            let events = (0..crate::stats::discrete::whole(trials)).filter(|_| rng.random::<f64>() < 0.2).count() as f64;
+            let events =
+                (0..crate::stats::discrete::whole(trials)).filter(|_| rng.random::<f64>() < 0.2).count() as f64;
             Count { events, trials: trials.floor() }
         };
         let shown = (0..2000).filter(|_| {
