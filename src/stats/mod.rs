@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod holm;
 pub mod interval;
+pub mod kayenta;
 pub mod mixture;
 pub mod normal;
 pub mod spread;
