@@ -1,8 +1,8 @@
 //! Kayenta's own unit tests, and verdicts users reported.
 
 use replay::stats::kayenta::{
-    Classification, Direction, EffectSize, Fences, Label, Measure, Metric, MetricConfig, Missing, Pair, Summary,
-    Thresholds, cohen_d, judge, judge_means, mean_ratio, percentile, score,
+    Classification, Direction, EffectSize, Fences, GroupScore, Label, Measure, Metric, MetricConfig, Missing, Pair,
+    Summary, Thresholds, cohen_d, judge, judge_means, mean_ratio, percentile, score,
 };
 use replay::stats::normal;
 use serde_json::Value;
@@ -17,7 +17,9 @@ fn each(kind: &str, count: usize, check: impl Fn(&Value, &Value)) {
     let file = file();
     let cases = file["cases"][kind].as_array().expect("a list of cases");
     assert_eq!((cases.len() as u64, cases.len()), (file["counts"][kind].as_u64().expect("a count"), count), "{kind}");
-    cases.iter().for_each(|case| check(&file["datasets"], case));
+    for case in cases {
+        check(&file["datasets"], case);
+    }
 }
 
 fn id(case: &Value) -> &str {
@@ -32,7 +34,7 @@ fn flag(case: &Value, key: &str) -> bool {
     case[key].as_bool().unwrap_or_else(|| panic!("{}: `{key}` is no flag", id(case)))
 }
 
-/// A number as the vectors write it; infinite tolerance is never meant by an absent one.
+/// A number as the vectors write it.
 fn number(value: &Value) -> f64 {
     if value == "NaN" { f64::NAN } else { value.as_f64().unwrap_or_else(|| panic!("{value} is no number")) }
 }
@@ -48,7 +50,7 @@ fn check(case: &Value, what: &str, expected: &Value, found: f64, tolerance: f64)
     assert!(within, "{}: {what} is {found}, expected {expected} within {tolerance}", id(case));
 }
 
-fn label(case: &Value, name: &str) -> Label {
+fn label(name: &str) -> Label {
     match name {
         "Pass" => Label::Pass,
         "High" => Label::High,
@@ -56,7 +58,7 @@ fn label(case: &Value, name: &str) -> Label {
         "Nodata" => Label::Nodata,
         "NodataFailMetric" => Label::NodataFailMetric,
         "Error" => Label::Error,
-        other => panic!("{}: unknown label `{other}`", id(case)),
+        other => panic!("unknown label `{other}`"),
     }
 }
 
@@ -106,7 +108,7 @@ fn check_classification(datasets: &Value, case: &Value) {
     };
     for (key, expected) in case["expected"].as_object().expect("expectations") {
         match key.as_str() {
-            "classification" => assert_eq!(found.label, label(case, expected.as_str().expect("a label")), "{}", id(case)),
+            "classification" => assert_eq!(Some(found.label), expected.as_str().map(label), "{}", id(case)),
             "critical" => assert_eq!(Some(found.critical), expected.as_bool(), "{}", id(case)),
             "reason_present" => assert_eq!(Some(found.reason.is_some()), expected.as_bool(), "{}", id(case)),
             "mean_ratio_is_nan" => assert_eq!(Some(found.effect.is_nan()), expected.as_bool(), "{}", id(case)),
@@ -216,13 +218,13 @@ fn scorer() {
         let groups: Vec<Vec<Value>> = metrics.iter().map(|metric| list(&metric["groups"])).collect();
         let groups: Vec<Vec<&str>> =
             groups.iter().map(|names| names.iter().map(|name| name.as_str().expect("a name")).collect()).collect();
-        let read = |(metric, groups)| Metric {
-            label: label(case, metric_label(metric)),
+        let members = metrics.iter().zip(&groups).map(|(metric, groups)| Metric {
+            label: label(metric["classification"].as_str().expect("a label")),
             critical: metric["critical"].as_bool().expect("a flag"),
             groups,
             muted: metric["muted"].as_bool().unwrap_or(false),
-        };
-        let metrics: Vec<Metric<'_>> = metrics.iter().zip(groups.iter().map(Vec::as_slice)).map(read).collect();
+        });
+        let metrics: Vec<Metric<'_>> = members.collect();
         let weights = case["group_weights"].as_object().expect("weights");
         let weights = weights.iter().map(|(name, weight)| (name.as_str(), number(weight))).collect();
         let found = score(&metrics, &weights);
@@ -230,20 +232,18 @@ fn scorer() {
             match key.as_str() {
                 "summary_score" => check(case, key, expected, found.summary, 0.0),
                 "group_scores_sorted" => {
-                    let mut shown: Vec<f64> = found.groups.iter().map(|group| group.shown()).collect();
+                    let mut shown: Vec<f64> = found.groups.iter().map(GroupScore::shown).collect();
                     shown.sort_by(f64::total_cmp);
                     let expected = list(expected);
                     assert_eq!(shown.len(), expected.len(), "{}", id(case));
-                    shown.iter().zip(&expected).for_each(|(&shown, expected)| check(case, key, expected, shown, 0.0));
+                    for (&shown, expected) in shown.iter().zip(&expected) {
+                        check(case, key, expected, shown, 0.0);
+                    }
                 }
                 other => panic!("{}: unknown expectation `{other}`", id(case)),
             }
         }
     });
-}
-
-fn metric_label(metric: &Value) -> &str {
-    metric["classification"].as_str().expect("a label")
 }
 
 #[test]
@@ -305,9 +305,10 @@ fn outlier_detector() {
             "iqr" => Fences::quartiles(&values, number(&case["factor"])),
             other => panic!("{}: unknown detector `{other}`", id(case)),
         };
-        let found: Vec<usize> = (0..values.len()).filter(|&index| fences.exclude(values[index])).collect();
+        let found: Vec<u64> =
+            (0..).zip(&values).filter(|(_, value)| fences.exclude(**value)).map(|(index, _)| index).collect();
         let expected = case["expected_outlier_indices"].as_array().expect("a list");
-        let expected: Vec<usize> = expected.iter().map(|index| number(index) as usize).collect();
+        let expected: Vec<u64> = expected.iter().map(|index| index.as_u64().expect("an index")).collect();
         assert_eq!(found, expected, "{}", id(case));
     });
 }
@@ -334,8 +335,15 @@ fn every_case_is_tested() {
     let cases = file["cases"].as_object().expect("kinds of cases");
     let kinds: Vec<&str> = cases.keys().map(String::as_str).collect();
     let mut tested = [
-        "classifier", "mann_whitney", "scorer", "aggregate", "statistics", "effect_size", "outlier_detector",
-        "transform", "issue_reported",
+        "classifier",
+        "mann_whitney",
+        "scorer",
+        "aggregate",
+        "statistics",
+        "effect_size",
+        "outlier_detector",
+        "transform",
+        "issue_reported",
     ];
     tested.sort_unstable();
     assert_eq!(kinds, tested);

@@ -4,6 +4,7 @@ use super::mann_whitney::{Pair, RankSum, Shift};
 use super::transforms::{Fences, Missing, Summary, mean};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
+use std::cmp::Ordering;
 
 /// Seed of the noise on constant samples.
 const NOISE_SEED: u64 = 0x6b61_7965_6e74_6131;
@@ -251,8 +252,12 @@ pub fn judge_means(control: &[f64], experiment: &[f64], config: &MetricConfig) -
         return settled;
     }
     let (before, after) = (mean(&control), mean(&experiment));
-    let label = if after > before { Label::High } else { Label::Low };
-    if after == before || !config.counts(label) {
+    let label = match after.partial_cmp(&before) {
+        Some(Ordering::Greater) => Label::High,
+        Some(Ordering::Less) => Label::Low,
+        _ => Label::Pass,
+    };
+    if label == Label::Pass || !config.counts(label) {
         return Classification::untested(Label::Pass, false, None);
     }
     let (critical, effect) = (config.critical, after / before);
@@ -280,7 +285,7 @@ fn without_contrast(control: &[f64], experiment: &[f64]) -> Option<Classificatio
         sorted
     };
     let identical = sorted(control) == sorted(experiment);
-    let one_value = constant(control) && constant(experiment) && control[0] == experiment[0];
+    let one_value = constant(control) && constant(experiment) && same(control[0], experiment[0]);
     let reason = identical.then_some(Reason::Identical);
     (identical || one_value).then(|| Classification::untested(Label::Pass, false, reason))
 }
@@ -321,7 +326,11 @@ fn with_noise(sample: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
 }
 
 fn constant(sample: &[f64]) -> bool {
-    sample.iter().all(|value| *value == sample[0])
+    sample.iter().all(|&value| same(value, sample[0]))
+}
+
+fn same(one: f64, other: f64) -> bool {
+    one - other == 0.0
 }
 
 /// Mean of the experiment over mean of the control; NaN if either is zero.
