@@ -43,6 +43,15 @@ impl Test {
     }
 }
 
+/// Where the standard error of a proportion's contrast comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// From what was observed: no event, no variance.
+    Wald,
+    /// From what is most likely if the regression is exactly at the margin, on counts divided by the design effect.
+    Score,
+}
+
 /// Which evidence a look sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -111,6 +120,8 @@ pub struct Gate {
     pub allow_text: String,
     /// How the evidence is weighed.
     pub test: Test,
+    /// Where its standard error comes from.
+    pub style: Style,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.
     pub alpha: Probability,
     /// The gate's share of a release-level budget of false rollbacks, relative to the other gates'.

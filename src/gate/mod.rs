@@ -2,6 +2,7 @@
 
 pub mod lens;
 pub mod question;
+mod score;
 
 pub mod stage;
 

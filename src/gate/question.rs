@@ -1,7 +1,8 @@
 //! One question of a gate: is the candidate worse than allowed, in one slice, against stable or against a limit?
 
 use super::lens::Lens;
-use crate::domain::gate::Gate;
+use super::score;
+use crate::domain::gate::{Gate, Style};
 use crate::domain::metric::{Direction, Margin};
 use crate::scenario::Scenario;
 use crate::simulate::grid::GridPlace;
@@ -158,7 +159,13 @@ impl<'a> Asker<'a> {
                 let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, None);
                 let candidate =
                     arms.sums(Arm::Candidate, lens.answers, slice, metric, None).affine(lens.shift, lens.scale);
-                contrast(&candidate, &stable, sign, factor, offset)
+                let contrast = contrast(&candidate, &stable, sign, factor, offset)?;
+                Some(match self.gate.style {
+                    Style::Wald => contrast,
+                    Style::Score => {
+                        Contrast { variance: score::variance(&candidate, &stable, margin, self.better), ..contrast }
+                    }
+                })
             }
             Shape::Grid(grid) => {
                 // Any threshold t gives a valid question: is the candidate's share above the moved t larger than stable's above t? The
@@ -186,7 +193,11 @@ impl<'a> Asker<'a> {
                 (arms.sums(Arm::Candidate, lens.answers, slice, metric, Some(asked)), grid.tail)
             }
         };
-        Some(Contrast { difference: sign * (candidate.ratio()? - bound), variance: candidate.ratio_variance() })
+        let variance = match (&self.layout.shapes[metric], self.gate.style) {
+            (Shape::Moments, Style::Score) => score::variance_at_limit(&candidate, limit),
+            _ => candidate.ratio_variance(),
+        };
+        Some(Contrast { difference: sign * (candidate.ratio()? - bound), variance })
     }
 
     /// The threshold at which stable's share above is nearest to `1 - p`.

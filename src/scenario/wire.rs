@@ -443,8 +443,9 @@ pub(super) struct Gate {
     pub(super) on_inconclusive: Option<Action>,
     /// What a look without data does. Default: hold.
     pub(super) on_no_data: Option<Action>,
-    /// Controller whose rules the gate follows.
-    pub(super) style: Option<String>,
+    /// Where the standard error of a proportion comes from: `wald`, what was observed; `score`, what is likely at the margin, which
+    /// rare events need. Default: wald.
+    pub(super) style: Option<Style>,
 }
 
 /// How the evidence is weighed.
@@ -472,6 +473,15 @@ pub(super) enum Correction {
     None,
     Bonferroni,
     Bh,
+}
+
+/// Where a gate's standard error comes from, or whose rules it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Style {
+    Wald,
+    Score,
+    Kayenta,
 }
 
 /// At which looks a gate speaks.

@@ -14,6 +14,7 @@ pub mod interval;
 pub mod joint;
 pub mod ks;
 pub mod mean;
+pub mod kayenta;
 pub mod mixture;
 pub mod normal;
 pub mod poisson;

@@ -5,7 +5,7 @@ use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::values::{self, Context, Names};
-use crate::domain::gate::{Correction, Decision, Gate, Looks, Spending, Test, Window};
+use crate::domain::gate::{Correction, Decision, Gate, Looks, Spending, Style, Test, Window};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::Probability;
 use crate::domain::rollout::Promotion;
@@ -37,9 +37,8 @@ fn read_one(
     if written.patience.as_ref().is_some_and(|patience| patience.trim() != "1 of 1") {
         problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
     }
-    if written.style.is_some() {
-        problems.later::<()>(&at.key("style"), "`style` of a gate");
-    }
+    let kind = metric.and_then(|index| context.metrics[index].value.as_ref()).map(|metric| &metric.kind);
+    let style = style(&at.key("style"), written.style, kind, problems);
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
@@ -62,6 +61,7 @@ fn read_one(
         limit: written.limit,
         allow_text: thresholds.text,
         test: test?,
+        style: style?,
         alpha: alpha?,
         weight: weight?,
         power: power?,
@@ -243,6 +243,22 @@ fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spend
             let hint = "use `pocock`, `obrien-fleming`, `power RHO` with RHO above 0, or `hwang-shih-decani GAMMA`";
             problems.wrong(&at, "which is not a way of spending alpha", hint)
         }
+    }
+}
+
+fn style(at: &At, written: Option<wire::Style>, kind: Option<&MetricKind>, problems: &mut Problems) -> Option<Style> {
+    match written {
+        None if problems.is_broken(at) => None,
+        None | Some(wire::Style::Wald) => Some(Style::Wald),
+        Some(wire::Style::Kayenta) => problems.later(at, "style `kayenta`"),
+        Some(wire::Style::Score) => match kind {
+            Some(MetricKind::Proportion { .. }) | None => Some(Style::Score),
+            Some(kind) => problems.wrong(
+                at,
+                format!("but only proportions have a score test, not a {}", kind.name()),
+                "leave it out, or use a metric of kind `proportion`",
+            ),
+        },
     }
 }
 
