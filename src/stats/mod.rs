@@ -2,6 +2,7 @@
 
 pub mod adjust;
 pub mod alternative;
+pub mod anytime;
 pub mod boundary;
 pub mod chi_square;
 pub mod cluster;
