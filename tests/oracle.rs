@@ -29,6 +29,7 @@ struct Row {
     difference_end: f64,
     fixed_fail: f64,
     fixed_pass: f64,
+    gs_fail: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,9 +41,15 @@ fn beside(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path)
 }
 
-fn scenario_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/llm-shadow-oracle.toml")
+fn shipped(scenario: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(scenario)
 }
+
+/// The five metrics, each tested once at the end of a stage.
+const ONCE: &str = "llm-shadow-oracle.toml";
+
+/// The same with group-sequential boundaries and a look every 15 minutes.
+const SEQUENTIAL: &str = "llm-shadow-sequential.toml";
 
 /// Every pair of numbers that was compared, in standard errors of their difference.
 #[derive(Default)]
@@ -90,7 +97,7 @@ fn coefficient_of_variation(values: &[f64]) -> f64 {
 
 /// The same replicates once more, one by one: the report holds their means only.
 fn spreads(log: &str) -> Spreads {
-    let scenario = Scenario::read(&scenario_path()).unwrap_or_else(|error| panic!("{error}"));
+    let scenario = Scenario::read(&shipped(ONCE)).unwrap_or_else(|error| panic!("{error}"));
     let digest = digest::load(log, &scenario, &|_| ()).unwrap_or_else(|error| panic!("{error}"));
     let simulator = Simulator::new(&digest, &scenario);
     let player = Player::new(&scenario, &simulator, scenario.starts(digest.first, digest.end()));
@@ -123,13 +130,13 @@ fn number(value: &Value, key: &str) -> f64 {
     value[key].as_f64().unwrap_or_else(|| panic!("no number `{key}` in {value}"))
 }
 
-fn report(log: &str) -> Value {
+fn report(log: &str, scenario: &str) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let out = directory.path().join("report");
     let run = Command::new(env!("CARGO_BIN_EXE_replay"))
         .arg(log)
         .arg("--scenario")
-        .arg(scenario_path())
+        .arg(shipped(scenario))
         .arg("--out")
         .arg(&out)
         .output()
@@ -143,13 +150,37 @@ fn rows<'a>(report: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     report[key].as_array().unwrap_or_else(|| panic!("no list `{key}`")).iter()
 }
 
-/// A stage's comparisons in one world.
-fn compare(report: &Value, spreads: &Spreads, world: usize, row: &Row, all: &mut Comparisons) {
-    let what = |of: &str| format!("{of} of {} at {} in `{}`", row.metric, row.stage, WORLDS[world]);
+/// Rates of the gate on a row's metric at its stage.
+fn rates<'a>(report: &'a Value, world: usize, row: &Row) -> &'a Value {
     let gate = rows(report, "gates")
         .find(|gate| gate["stage"] == row.stage.as_str() && gate["metric"] == row.metric.as_str())
         .unwrap_or_else(|| panic!("no gate on {} at {}", row.metric, row.stage));
-    let rates = &gate["rates"][WORLDS[world]];
+    &gate["rates"][WORLDS[world]]
+}
+
+/// What the independent program says of every stage and metric in one world.
+fn expected(world: usize) -> Vec<Row> {
+    let path = beside("oracle").join(format!("llm-shadow-{}.expected.json", WORLDS[world]));
+    let text = std::fs::read_to_string(&path).expect("the expectations can be read");
+    let expected: Expected = serde_json::from_str(&text).expect("the expectations are JSON");
+    assert_eq!(expected.rows.len(), 20, "four stages and five metrics");
+    expected.rows
+}
+
+/// The log, where it and the expectations lie beside the repository.
+fn log() -> Option<String> {
+    let (log, oracle) = (beside("datasets/llm-shadow.parquet"), beside("oracle"));
+    if !log.exists() || !oracle.exists() {
+        skipped(&oracle);
+        return None;
+    }
+    Some(log.to_str().expect("the repository's path is text").to_owned())
+}
+
+/// A stage's comparisons in one world.
+fn compare(report: &Value, spreads: &Spreads, world: usize, row: &Row, all: &mut Comparisons) {
+    let what = |of: &str| format!("{of} of {} at {} in `{}`", row.metric, row.stage, WORLDS[world]);
+    let rates = rates(report, world, row);
     all.shares(&what("failures"), number(&rates["fail"], "share"), row.fixed_fail);
     all.shares(&what("passes"), number(&rates["pass"], "share"), row.fixed_pass);
     // Both are means of 400.
@@ -171,22 +202,13 @@ fn compare(report: &Value, spreads: &Spreads, world: usize, row: &Row, all: &mut
 
 #[test]
 fn an_independent_program_finds_the_same_rates() {
-    let (log, oracle) = (beside("datasets/llm-shadow.parquet"), beside("oracle"));
-    if !log.exists() || !oracle.exists() {
-        skipped(&oracle);
-        return;
-    }
-    let log = log.to_str().expect("the repository's path is text");
-    let report = report(log);
+    let Some(log) = log() else { return };
+    let report = report(&log, ONCE);
     assert_eq!(report["replicates"], REPLICATES as u64);
-    let spreads = spreads(log);
+    let spreads = spreads(&log);
     let mut all = Comparisons::default();
-    for (world, name) in WORLDS.iter().enumerate() {
-        let path = oracle.join(format!("llm-shadow-{name}.expected.json"));
-        let text = std::fs::read_to_string(&path).expect("the expectations can be read");
-        let expected: Expected = serde_json::from_str(&text).expect("the expectations are JSON");
-        assert_eq!(expected.rows.len(), 20, "four stages and five metrics");
-        expected.rows.iter().for_each(|row| compare(&report, &spreads, world, row, &mut all));
+    for world in 0..WORLDS.len() {
+        expected(world).iter().for_each(|row| compare(&report, &spreads, world, row, &mut all));
     }
     all.check(3 * 20 * 4 + 4);
     // Errors are rare: at 1 % of users the normal interval is too short, and the run says so of itself.
@@ -200,6 +222,20 @@ fn an_independent_program_finds_the_same_rates() {
     let rate = number(&check["rate"], "share");
     assert_eq!(check["flagged"], true);
     assert!((0.12..0.25).contains(&rate), "{rate} of replicates pass wrongly");
+}
+
+#[test]
+fn an_independent_program_crosses_the_same_boundaries() {
+    let Some(log) = log() else { return };
+    let report = report(&log, SEQUENTIAL);
+    let mut all = Comparisons::default();
+    for (world, name) in WORLDS.iter().enumerate() {
+        for row in expected(world) {
+            let ours = number(&rates(&report, world, &row)["fail"], "share");
+            all.shares(&format!("failures of {} at {} in `{name}`", row.metric, row.stage), ours, row.gs_fail);
+        }
+    }
+    all.check(60);
 }
 
 /// Says why nothing was compared; a test has no other way.

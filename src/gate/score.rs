@@ -14,7 +14,8 @@ const ENOUGH_EVENTS: f64 = 20.0;
 /// Variance of `candidate - factor * stable` if the regression is exactly at the margin.
 pub(super) fn variance(candidate: &UnitSums, stable: &UnitSums, margin: Margin, better: Direction) -> Option<f64> {
     let of_stable = design_effect(stable).unwrap_or(1.0);
-    let of_candidate = design_effect(candidate).unwrap_or(of_stable);
+    // An arm that was lucky with its heavy units looks less clustered than it is; under the null it is as clustered as stable's.
+    let of_candidate = design_effect(candidate).map_or(of_stable, |own| own.max(of_stable));
     let (first, second) = (effective(candidate, of_candidate)?, effective(stable, of_stable)?);
     let (factor, offset) = margin.contrast(better);
     let (p_candidate, p_stable) = match margin {

@@ -91,6 +91,27 @@ allow = "1pp"
 test = "fixed"
 looks = "end"
 
+[[gates]]
+name = "boundary"
+metric = "quality"
+allow = "0%"
+test = "group-sequential"
+
+[[gates]]
+name = "margin boundary"
+metric = "quality"
+allow = "2%"
+test = "group-sequential"
+spending = "hwang-shih-decani 1"
+
+[[gates]]
+name = "score once"
+metric = "success"
+allow = "1pp"
+test = "fixed"
+style = "score"
+looks = "end"
+
 [rollout]
 start = ["2026-11-02 06:00", "2026-11-02 18:00"]
 
@@ -112,6 +133,9 @@ const SUCCESS_ONCE: usize = 3;
 const MARGIN_ONCE: usize = 4;
 const MARGIN_SEQUENCE: usize = 5;
 const ABSOLUTE_MARGIN_ONCE: usize = 6;
+const BOUNDARY: usize = 7;
+const MARGIN_BOUNDARY: usize = 8;
+const SCORE_ONCE: usize = 9;
 
 /// All replicates of the scenario.
 struct Run<'a> {
@@ -173,6 +197,15 @@ fn gates_err_as_often_as_they_say() {
         // A sequence holds at all looks together.
         let sequence = run.failed(SEQUENCE, World::Null, stage);
         assert!(not_above(sequence, REPLICATES, ALPHA), "{sequence} alarms of a sequence");
+        // A group-sequential boundary spends alpha over the hundred looks, and more of it than a sequence does.
+        let boundary = run.failed(BOUNDARY, World::Null, stage);
+        assert!(within(boundary, REPLICATES, ALPHA), "{boundary} alarms past a boundary");
+        assert!(boundary > sequence, "{boundary} alarms past a boundary, {sequence} of a sequence");
+        let wrong = run.failed(MARGIN_BOUNDARY, World::Margin(MARGIN_BOUNDARY), stage);
+        assert!(within(wrong, REPLICATES, ALPHA), "{wrong} wrong failures past a boundary");
+        // The score's variance does not depend on the luck of the arm.
+        let score = run.passed(SCORE_ONCE, World::Margin(SCORE_ONCE), stage);
+        assert!(not_above(score, REPLICATES, ALPHA), "{score} wrong passes of a score");
         // Exactly at the margin a candidate passes or fails wrongly in alpha of all replicates.
         run.check_once(MARGIN_ONCE, World::Margin(MARGIN_ONCE), stage);
         for events in [
