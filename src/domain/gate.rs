@@ -5,15 +5,26 @@ use super::quantity::{Probability, Seconds};
 use super::rollout::Stage;
 
 /// How a group-sequential gate spends its error over the information of a stage.
+///
+/// # Formula
+/// With `a` the total and `t` the information fraction:
+/// * `ObrienFleming`: `2 P(Z > z_(a/2) / sqrt(t))`
+/// * `Pocock`: `a ln(1 + (e - 1) t)`
+/// * `Power(rho)`: `a t^rho`, `rho > 0`
+/// * `HwangShihDeCani(gamma)`: `a (1 - e^(-gamma t)) / (1 - e^(-gamma))`, any finite `gamma`; 0 is `a t`
+///
+/// # Source
+/// K. K. G. Lan, D. L. DeMets (1983), Biometrika 70, 659-663; K. Kim, D. L. DeMets (1987), Biometrika 74, 149-154;
+/// I. K. Hwang, W. J. Shih, J. S. De Cani (1990), Stat. Med. 9, 1439-1445.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spending {
-    /// Lan and DeMets' Pocock type: `alpha ln(1 + (e - 1) t)`; early looks can decide.
-    Pocock,
-    /// Lan and DeMets' O'Brien-Fleming type: `2 - 2 Phi(z_{alpha/2} / sqrt t)`; early looks hardly can.
+    /// Lan and `DeMets`, like O'Brien and Fleming: almost nothing early.
     ObrienFleming,
-    /// Kim and DeMets: `alpha t^rho`.
+    /// Lan and `DeMets`, like Pocock: close to even boundaries; early looks can decide.
+    Pocock,
+    /// Kim and `DeMets`: a power of the fraction.
     Power(f64),
-    /// Hwang, Shih and DeCani: `alpha (1 - e^{-gamma t}) / (1 - e^{-gamma})`.
+    /// Hwang, Shih and De Cani: early for positive parameters, late for negative ones.
     HwangShihDeCani(f64),
 }
 

@@ -10,7 +10,7 @@ use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, ExpectedArms, Question};
 use crate::gate::stage::StagePlace;
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
-use crate::stats::boundary;
+use crate::stats::boundary::{self, design};
 
 /// Looks that add less than this share to the information so far are not looks of their own.
 const SMALLEST_STEP: f64 = 2e-3;
@@ -117,6 +117,5 @@ fn boundary_of(information: &[f64], alpha: f64, spending: Spending, power: f64) 
 fn drift(fractions: &[f64], alpha: f64, spending: Spending, power: f64) -> Option<f64> {
     let kept = PLANNED_LOOKS.min(fractions.len());
     let thinned: Vec<f64> = (1..=kept).map(|look| fractions[look * fractions.len() / kept - 1]).collect();
-    let drift = boundary::drift_for(&thinned, &boundary::upper(&thinned, alpha, spending), power);
-    drift.is_finite().then_some(drift)
+    design::drift_for_power(&thinned, &boundary::upper(&thinned, alpha, spending), None, power)
 }

@@ -135,10 +135,9 @@ impl<'a> Planner<'a> {
         let alpha_fail = if rule.correction == Correction::Holm { alpha_fail / family as f64 } else { alpha_fail };
         let critical = |level: f64| match rule.test {
             Test::Point => 0.0,
-            Test::Fixed => normal::upper_quantile(level),
+            // Sequential boundaries only fail; passing is tested once, at the stage's end.
+            Test::Fixed | Test::GroupSequential(_) => normal::upper_quantile(level),
             Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
-            // Passing is tested once, at the stage's end.
-            Test::GroupSequential(_) => normal::upper_quantile(level),
         };
         Self {
             player,

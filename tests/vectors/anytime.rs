@@ -5,7 +5,9 @@ use replay::stats::anytime::bounded::{self, Hedge};
 use replay::stats::anytime::poisson::{self, MaxSprt};
 use replay::stats::anytime::sprt::{BernoulliSprt, Decision};
 use replay::stats::anytime::stitching::{self, DoubleStitching, EmpiricalProcess};
-use replay::stats::anytime::uniform::{BetaBinomialMixture, GammaExponentialMixture, GammaPoissonMixture, Mixture, NormalMixture};
+use replay::stats::anytime::uniform::{
+    BetaBinomialMixture, GammaExponentialMixture, GammaPoissonMixture, Mixture, NormalMixture,
+};
 use replay::stats::anytime::{self, Sides, bernoulli, e_values, quantile, srm};
 use replay::stats::mixture;
 use serde_json::Value;

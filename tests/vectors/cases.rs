@@ -64,9 +64,8 @@ impl Case {
     pub(crate) fn check_value(&self, what: &str, expected: &Value, found: f64) {
         let expected = number(expected).unwrap_or_else(|| panic!("{}: no expected `{what}`", self.id));
         let error = (found - expected).abs();
-        let within = found == expected
-            || error <= self.tolerance_absolute
-            || error <= self.tolerance_relative * expected.abs();
+        let within =
+            found == expected || error <= self.tolerance_absolute || error <= self.tolerance_relative * expected.abs();
         assert!(within, "{} ({}): `{what}` is {found}, expected {expected}", self.id, self.kind);
     }
 }

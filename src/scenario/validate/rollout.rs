@@ -31,14 +31,15 @@ pub(super) fn read(
     values::only_zero(&at.key("mitigate"), written.mitigate.as_ref(), "time to mitigate", problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
     let start = starts(&at.key("start"), written.start, context.slot, zone, problems);
-    let budget = false_rollback(&at.key("false_rollback"), written.false_rollback.as_ref(), problems);
-    Some(Rollout { promote: context.promote, pass_from: pass_from?, start: start?, false_rollback: budget? })
+    let budget =
+        written.false_rollback.as_ref().map(|share| false_rollback(&at.key("false_rollback"), share, problems));
+    Some(Rollout { promote: context.promote, pass_from: pass_from?, start: start?, false_rollback: budget.flatten() })
 }
 
-fn false_rollback(at: &At, written: Option<&Quantity>, problems: &mut Problems) -> Option<Option<Probability>> {
-    let Some(written) = written else { return (!problems.is_broken(at)).then_some(None) };
+/// What is wrong with it is reported, and no scenario comes of it.
+fn false_rollback(at: &At, written: &Quantity, problems: &mut Problems) -> Option<Probability> {
     match Probability::new(values::share(at, written, problems)?) {
-        Some(budget) if budget.get() <= 0.5 => Some(Some(budget)),
+        Some(budget) if budget.get() <= 0.5 => Some(budget),
         _ => problems.wrong(at, "which is more than 50 %", "5 % is usual"),
     }
 }

@@ -52,7 +52,7 @@ impl MaxSprt {
     #[must_use]
     pub fn signal_probability(&self, critical: f64, relative_risk: f64) -> f64 {
         let finite = |value: f64| value > 0.0 && value.is_finite();
-        if !finite(self.horizon) || !finite(relative_risk) || !(critical >= 0.0) {
+        if !finite(self.horizon) || !finite(relative_risk) || critical.is_nan() || critical < 0.0 {
             return f64::NAN;
         }
         // Probabilities of 0, 1, ... events and no signal yet.
@@ -91,7 +91,8 @@ impl MaxSprt {
     #[must_use]
     pub fn critical_value(&self, alpha: f64) -> Option<f64> {
         let inside = alpha > 0.0 && alpha < 1.0;
-        if !inside || !(self.signal_probability(0.0, 1.0) >= alpha) {
+        let largest = self.signal_probability(0.0, 1.0);
+        if !inside || largest.is_nan() || largest < alpha {
             return None;
         }
         let slack = |critical: f64| alpha - self.signal_probability(critical, 1.0);
