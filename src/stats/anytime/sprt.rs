@@ -49,11 +49,7 @@ impl BernoulliSprt {
         }
         let misses = (-p0).ln_1p() - (-p1).ln_1p();
         let k = (p1 / p0).ln() + misses;
-        Some(Self {
-            slope: misses / k,
-            upper: ((1.0 - beta) / alpha).ln() / k,
-            lower: (beta / (1.0 - alpha)).ln() / k,
-        })
+        Some(Self { slope: misses / k, upper: ((1.0 - beta) / alpha).ln() / k, lower: (beta / (1.0 - alpha)).ln() / k })
     }
 
     /// The decision after `events` in `trials`.
