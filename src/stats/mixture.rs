@@ -10,7 +10,9 @@
 //! | Eppo | `n / rho`, `rho` = [`eppo_rho`] |
 //! | mixture sequential probability ratio test | `tau² / V`, `V` the variance of the estimate |
 
-use super::anytime::{Sides, special};
+use super::alternative::Sides;
+use super::anytime::special;
+use super::root;
 
 /// Information ratio at which the two-sided boundary is about tightest.
 ///
@@ -159,7 +161,7 @@ pub fn two_sided_boundary(alpha: f64, ratio: f64) -> f64 {
 /// `alpha` one-sided, in (0, 1); `ratio` positive.
 ///
 /// # Accuracy
-/// Bisection to about 1e-15; exact for normal statistics, else asymptotic in the number of units.
+/// The root to about 1e-15; exact for normal statistics, else asymptotic in the number of units.
 ///
 /// # Source
 /// H. Robbins (1970), Ann. Math. Stat. 41, 1397-1409.
@@ -208,9 +210,10 @@ pub(super) fn two_sided_root(alpha: f64, ratio: f64) -> f64 {
 
 /// The `w` at which the one-sided e-value is `1/alpha`.
 pub(super) fn exact_root(alpha: f64, ratio: f64) -> f64 {
-    // The one-sided e-value is at most twice the two-sided, and at least the two-sided.
-    let (low, high) = (two_sided_root((2.0 * alpha).min(1.0), ratio), two_sided_root(alpha, ratio));
-    special::root_of_increasing(low, high, |w| log_e_value_of_root(w, ratio, Sides::One) + alpha.ln())
+    // Above zero the one-sided e-value is between the two-sided one and twice that; equal to the latter, in floating point, far out.
+    let low = if alpha < 0.5 { two_sided_root(2.0 * alpha, ratio) } else { 0.0 };
+    let excess = |w: f64| log_e_value_of_root(w, ratio, Sides::One) + alpha.ln();
+    root::bracketed(excess, (low, two_sided_root(alpha, ratio))).unwrap_or(low)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Anytime-valid inference.
 
-use replay::stats::anytime::asymptotic::{self, Arm, Effect};
+use replay::stats::alternative::Sides;
+use replay::stats::anytime::asymptotic::{self, Effect};
 use replay::stats::anytime::bounded::{self, Hedge};
 use replay::stats::anytime::poisson::{self, MaxSprt};
 use replay::stats::anytime::sprt::{BernoulliSprt, Decision};
@@ -8,7 +9,8 @@ use replay::stats::anytime::stitching::{self, DoubleStitching, EmpiricalProcess}
 use replay::stats::anytime::uniform::{
     BetaBinomialMixture, GammaExponentialMixture, GammaPoissonMixture, Mixture, NormalMixture,
 };
-use replay::stats::anytime::{self, Sides, bernoulli, e_values, quantile, srm};
+use replay::stats::anytime::{self, bernoulli, e_values, quantile, srm};
+use replay::stats::mean::Sample;
 use replay::stats::mixture;
 use serde_json::Value;
 
@@ -417,18 +419,19 @@ fn quantiles_of_two_arms() {
     }
 }
 
-fn arm(case: &Case, key: &str) -> Arm {
+fn arm(case: &Case, key: &str) -> Sample {
     let arm = &case.inputs[key];
     let number = |key: &str| arm.get(key).and_then(cases::number);
     let n = number("n").expect("units");
-    match number("successes") {
-        Some(successes) => Arm::of_successes(successes, n),
-        None => Arm::of_sums(number("sum").expect("a sum"), number("sum_sq").expect("squares"), n),
+    if let Some(successes) = number("successes") {
+        let mean = successes / n;
+        return Sample { n, mean, variance: mean * (1.0 - mean) };
     }
+    Sample::of_sums(n, number("sum").expect("a sum"), number("sum_sq").expect("squares"))
 }
 
-fn effect(case: &Case, of: fn(&Arm, &Arm) -> Option<Effect>) -> Effect {
-    of(&arm(case, "control"), &arm(case, "treatment")).expect("an effect")
+fn effect(case: &Case, of: fn(&Sample, &Sample) -> Option<Effect>) -> Effect {
+    of(&arm(case, "treatment"), &arm(case, "control")).expect("an effect")
 }
 
 fn check_two_sided(case: &Case, estimate: &str, effect: &Effect) {

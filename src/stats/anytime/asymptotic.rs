@@ -1,5 +1,7 @@
 //! Asymptotic confidence sequences: estimates with a standard error, at any time.
 
+use crate::stats::alternative::Sides;
+use crate::stats::mean::{self, Sample};
 use crate::stats::{mixture, normal};
 
 /// Half-width of the mixture confidence sequence of a mean.
@@ -37,7 +39,7 @@ pub fn half_width(t: f64, rho2: f64, alpha: f64, sd: f64) -> f64 {
 /// Asymptotic in `t`; nothing to tune, wider than [`half_width`] about the latter's best time.
 ///
 /// # Source
-/// S. R. Howard, A. Ramdas, J. McAuliffe, J. Sekhon (2021), Ann. Stat. 49, 1055-1080, equation 2 at half of `alpha` per side;
+/// S. R. Howard, A. Ramdas, J. `McAuliffe`, J. Sekhon (2021), Ann. Stat. 49, 1055-1080, equation 2 at half of `alpha` per side;
 /// Waudby-Smith et al. (2024).
 ///
 /// # Example
@@ -45,32 +47,6 @@ pub fn half_width(t: f64, rho2: f64, alpha: f64, sd: f64) -> f64 {
 #[must_use]
 pub fn iterated_logarithm_half_width(t: f64, alpha: f64) -> f64 {
     1.7 * (((2.0 * t).ln().ln() + 0.72 * (10.4 / alpha).ln()) / t).sqrt()
-}
-
-/// One arm's observations, summed up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Arm {
-    /// Number of units.
-    pub n: f64,
-    /// Their mean.
-    pub mean: f64,
-    /// Their variance.
-    pub variance: f64,
-}
-
-impl Arm {
-    /// From `successes` among `n` units: variance `p (1 - p)`.
-    #[must_use]
-    pub fn of_successes(successes: f64, n: f64) -> Self {
-        let mean = successes / n;
-        Self { n, mean, variance: mean * (1.0 - mean) }
-    }
-
-    /// From the sum and the sum of squares of `n` units: variance `(sum_sq - sum² / n) / (n - 1)`.
-    #[must_use]
-    pub fn of_sums(sum: f64, sum_sq: f64, n: f64) -> Self {
-        Self { n, mean: sum / n, variance: (sum_sq - sum * sum / n) / (n - 1.0) }
-    }
 }
 
 /// An estimated effect of treatment over control.
@@ -88,28 +64,23 @@ impl Effect {
     /// The difference of means. None where its variance is not positive.
     ///
     /// # Formula
-    /// `m_T - m_C`, variance `v_T / n_T + v_C / n_C`.
+    /// `m_T - m_C`, variance `v_T / n_T + v_C / n_C`; for proportions `GrowthBook` takes `v = p (1 - p)`.
     #[must_use]
-    pub fn absolute(control: &Arm, treatment: &Arm) -> Option<Self> {
-        let variance = treatment.variance / treatment.n + control.variance / control.n;
-        Self::new(treatment.mean - control.mean, variance, control.n + treatment.n)
+    pub fn absolute(treatment: &Sample, control: &Sample) -> Option<Self> {
+        let variance = treatment.variance_of_mean() + control.variance_of_mean();
+        Self { estimate: treatment.mean - control.mean, se: variance.sqrt(), n: control.n + treatment.n }.usable()
     }
 
-    /// The relative difference of means, by the delta method. None where its variance is not positive or the control's mean is zero.
-    ///
-    /// # Formula
-    /// `(m_T - m_C) / m_C`, variance `v_T / (n_T m_C²) + v_C m_T² / (n_C m_C⁴)`.
+    /// The relative difference of means, [`mean::relative_lift`]. None where its variance is not positive or the control's mean
+    /// is zero.
     #[must_use]
-    pub fn relative(control: &Arm, treatment: &Arm) -> Option<Self> {
-        let ratio = treatment.mean / control.mean;
-        let variance = treatment.variance / treatment.n + ratio * ratio * control.variance / control.n;
-        let estimate = (treatment.mean - control.mean) / control.mean;
-        Self::new(estimate, variance / (control.mean * control.mean), control.n + treatment.n)
+    pub fn relative(treatment: &Sample, control: &Sample) -> Option<Self> {
+        let lift = mean::relative_lift(treatment, control)?;
+        Self { estimate: lift.value, se: lift.se, n: control.n + treatment.n }.usable()
     }
 
-    fn new(estimate: f64, variance: f64, n: f64) -> Option<Self> {
-        let usable = estimate.is_finite() && variance > 0.0 && variance.is_finite();
-        usable.then(|| Self { estimate, se: variance.sqrt(), n })
+    fn usable(self) -> Option<Self> {
+        (self.estimate.is_finite() && self.se > 0.0 && self.se.is_finite()).then_some(self)
     }
 }
 
@@ -146,7 +117,7 @@ pub struct SequentialTest {
 pub fn two_sided_test(effect: &Effect, n_star: f64, alpha: f64) -> SequentialTest {
     let ratio = mixture::two_sided_tuning(alpha) * effect.n / n_star;
     let half_width = effect.se * mixture::two_sided_boundary(alpha, ratio);
-    let log_e = mixture::log_e_value(effect.estimate / effect.se, ratio, super::Sides::Two);
+    let log_e = mixture::log_e_value(effect.estimate / effect.se, ratio, Sides::Two);
     SequentialTest {
         lower: effect.estimate - half_width,
         upper: effect.estimate + half_width,
@@ -208,7 +179,7 @@ pub struct Msprt {
 #[must_use]
 pub fn msprt(n: f64, diff: f64, sigma2: f64, tau2: f64) -> Msprt {
     let variance = 2.0 * sigma2 / n;
-    let log_ratio = mixture::log_e_value(diff / variance.sqrt(), tau2 / variance, super::Sides::Two);
+    let log_ratio = mixture::log_e_value(diff / variance.sqrt(), tau2 / variance, Sides::Two);
     Msprt { log_ratio, p: super::p_value(log_ratio) }
 }
 
@@ -242,9 +213,9 @@ pub struct Statsig {
 /// # Example
 /// Variances 1, 1000 units per arm, `alpha` 0.05, two-sided: 3.5845153597486736.
 #[must_use]
-pub fn statsig(treatment: (f64, f64), control: (f64, f64), alpha: f64, sides: super::Sides) -> Statsig {
+pub fn statsig(treatment: (f64, f64), control: (f64, f64), alpha: f64, sides: Sides) -> Statsig {
     let ((var_t, n_t), (var_c, n_c)) = (treatment, control);
-    let tail = if sides == super::Sides::Two { alpha / 2.0 } else { alpha };
+    let tail = if sides == Sides::Two { alpha / 2.0 } else { alpha };
     let tau = normal::upper_quantile(tail).powi(2) * (var_t + var_c) / (n_t + n_c);
     let variance = var_t / n_t + var_c / n_c;
     Statsig { tau, variance, z: mixture::two_sided_boundary(tail, tau / variance) }
@@ -272,11 +243,16 @@ mod tests {
 
     #[test]
     fn effects_without_variance_are_none() {
-        let constant = Arm { n: 10.0, mean: 2.0, variance: 0.0 };
-        let around_zero = Arm { n: 10.0, mean: 0.0, variance: 1.0 };
+        let constant = Sample { n: 10.0, mean: 2.0, variance: 0.0 };
+        let around_zero = Sample { n: 10.0, mean: 0.0, variance: 1.0 };
         assert!(Effect::absolute(&constant, &constant).is_none());
-        assert!(Effect::relative(&around_zero, &constant).is_none());
-        assert!(Effect::absolute(&around_zero, &Arm::of_sums(1.0, 1.0, 1.0)).is_none());
+        assert!(Effect::relative(&constant, &around_zero).is_none());
+        assert!(Effect::absolute(&Sample { n: 1.0, mean: 1.0, variance: f64::NAN }, &around_zero).is_none());
+    }
+
+    fn proportion(successes: f64, n: f64) -> Sample {
+        let mean = successes / n;
+        Sample { n, mean, variance: mean * (1.0 - mean) }
     }
 
     #[test]
@@ -290,7 +266,7 @@ mod tests {
                 n += 100.0;
                 let mut tosses = || f64::from((0..100).map(|_| u32::from(random.random_bool(0.3))).sum::<u32>());
                 (control, treatment) = (control + tosses(), treatment + tosses());
-                Effect::absolute(&Arm::of_successes(control, n), &Arm::of_successes(treatment, n)).expect("varied")
+                Effect::absolute(&proportion(treatment, n), &proportion(control, n)).expect("varied")
             });
             let smallest = looks.fold([1.0_f64; 2], |[two, one], effect| {
                 let (both, greater) = (two_sided_test(&effect, 2000.0, 0.05), one_sided_test(&effect, 2000.0, 0.05));

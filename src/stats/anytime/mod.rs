@@ -16,15 +16,6 @@ pub mod srm;
 pub mod stitching;
 pub mod uniform;
 
-/// Whether a test looks for a shift in one stated direction or in both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sides {
-    /// Upwards only.
-    One,
-    /// Upwards and downwards.
-    Two,
-}
-
 /// The p-value of an e-value given by its logarithm: `min(1, 1 / e)`.
 ///
 /// The smallest such p-value of the looks so far is valid at any stopping time (Ville's inequality).

@@ -1,7 +1,8 @@
 //! Rare events against an expected count, at any time: the maximised sequential probability ratio test.
 
-use super::special;
 use statrs::function::gamma::ln_gamma;
+
+use crate::stats::root;
 
 /// The test's statistic: the log likelihood ratio of the best raised rate.
 ///
@@ -21,7 +22,7 @@ pub fn log_likelihood_ratio(events: f64, expected: f64) -> f64 {
     if events > expected { events * (events / expected).ln() - (events - expected) } else { 0.0 }
 }
 
-/// A Poisson MaxSPRT: events are watched until `horizon` of them are expected.
+/// A Poisson `MaxSPRT`: events are watched until `horizon` of them are expected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxSprt {
     /// Expected number of events, under the null hypothesis, at the end of surveillance; positive.
@@ -52,7 +53,7 @@ impl MaxSprt {
     #[must_use]
     pub fn signal_probability(&self, critical: f64, relative_risk: f64) -> f64 {
         let finite = |value: f64| value > 0.0 && value.is_finite();
-        if !finite(self.horizon) || !finite(relative_risk) || critical.is_nan() || critical < 0.0 {
+        if !finite(self.horizon) || !finite(relative_risk) || critical < 0.0 || critical.is_nan() {
             return f64::NAN;
         }
         // Probabilities of 0, 1, ... events and no signal yet.
@@ -90,9 +91,8 @@ impl MaxSprt {
     /// `alpha` 0.05, from the first event on: 2.853937003261619 for a horizon of 1, 3.8199026939200804 for 50.
     #[must_use]
     pub fn critical_value(&self, alpha: f64) -> Option<f64> {
-        let inside = alpha > 0.0 && alpha < 1.0;
-        let largest = self.signal_probability(0.0, 1.0);
-        if !inside || largest.is_nan() || largest < alpha {
+        let reachable = self.signal_probability(0.0, 1.0) >= alpha;
+        if alpha <= 0.0 || alpha >= 1.0 || !reachable {
             return None;
         }
         let slack = |critical: f64| alpha - self.signal_probability(critical, 1.0);
@@ -100,7 +100,7 @@ impl MaxSprt {
         while slack(high) < 0.0 {
             high *= 2.0;
         }
-        Some(special::root_of_increasing(0.0, high, slack))
+        root::bracketed(slack, (0.0, high))
     }
 
     /// Whether `events` signal at the look at which `expected` of them are expected.
@@ -116,7 +116,7 @@ fn latest_signal(events: u64, critical: f64) -> f64 {
     let c = events as f64;
     // In x = ln(c / mu) the statistic is c (x - 1 + exp(-x)), increasing.
     let share = critical / c;
-    let x = special::root_of_increasing(0.0, share + 1.0, |x| x + (-x).exp_m1() - share);
+    let x = root::bracketed(|x: f64| x + (-x).exp_m1() - share, (0.0, share + 1.0)).unwrap_or(f64::NAN);
     c * (-x).exp()
 }
 

@@ -1,8 +1,8 @@
 //! Comparing a quantile of two samples, at any time.
 
-use super::Sides;
 use super::special;
 use super::uniform::BetaBinomialMixture;
+use crate::stats::alternative::Sides;
 
 /// The log e-value of two samples against the hypothesis that their `p`-quantiles agree.
 ///

@@ -182,22 +182,6 @@ pub(crate) fn zeta(s: f64) -> f64 {
     sum
 }
 
-/// The point where an increasing function turns from negative to positive, to the last bit.
-pub(crate) fn root_of_increasing(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
-    for _ in 0..200 {
-        let middle = low + (high - low) / 2.0;
-        if middle <= low || middle >= high {
-            break;
-        }
-        if f(middle) < 0.0 {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low + (high - low) / 2.0
-}
-
 /// Where a function with one valley is smallest, by golden section, to half the digits.
 pub(crate) fn minimum_at(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
@@ -219,6 +203,8 @@ pub(crate) fn minimum_at(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) ->
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::LN_2;
+
     use super::*;
 
     fn close(found: f64, expected: f64) {
@@ -234,7 +220,7 @@ mod tests {
             (-2.0001, -1.783_221_654_663_928_7),
             (-1.9999, -1.783_147_011_557_344_3),
             (-0.1, -0.771_154_592_730_273_3),
-            (0.0, -std::f64::consts::LN_2),
+            (0.0, -LN_2),
             (1.9999, 1.976_781_570_316_997_6),
             (2.0001, 1.977_192_619_889_595_3),
             (9.0, 40.5),
@@ -265,7 +251,7 @@ mod tests {
     fn beta_logarithms() {
         for (a, b, q, incomplete, whole) in [
             (0.01, 0.02, 0.3, 4.615_755_037_390_524, 5.029_486_577_620_02),
-            (1.0, 1.0, 0.5, std::f64::consts::LN_2, 2.0 * std::f64::consts::LN_2),
+            (1.0, 1.0, 0.5, LN_2, 2.0 * LN_2),
             (20.0, 100.0, 0.1, -2.199_248_842_690_000_3, 2.036_946_743_942_301),
             (2.5, 3.5, 0.9, 5.018_437_705_745_268, 5.020_613_844_661_674),
             (500.0, 1500.0, 0.25, -2.730_646_942_795_363, -2.044_343_924_247_675),

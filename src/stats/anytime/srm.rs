@@ -17,7 +17,7 @@ use super::special;
 /// which may vary in time together.
 ///
 /// # Source
-/// M. Lindon, A. Malek (2022), Anytime-valid inference for multinomial count data, NeurIPS 35.
+/// M. Lindon, A. Malek (2022), Anytime-valid inference for multinomial count data, `NeurIPS` 35.
 ///
 /// # Example
 /// 5100 and 4900 against halves, prior 50 and 50: -0.32951190154562937.
@@ -25,7 +25,7 @@ use super::special;
 pub fn log_bayes_factor(counts: &[f64], shares: &[f64], prior: &[f64]) -> f64 {
     let lengths = counts.len() == shares.len() && counts.len() == prior.len() && !counts.is_empty();
     let positive = |values: &[f64]| values.iter().all(|value| *value > 0.0);
-    if !lengths || !positive(shares) || !positive(prior) || counts.iter().any(|count| count.is_nan() || *count < 0.0) {
+    if !lengths || !positive(shares) || !positive(prior) || counts.iter().any(|count| *count < 0.0 || count.is_nan()) {
         return f64::NAN;
     }
     let posterior: Vec<f64> = counts.iter().zip(prior).map(|(count, prior)| count + prior).collect();

@@ -1,6 +1,7 @@
 //! Boundaries of the law of the iterated logarithm: closed forms that hold at all times and grow as slowly as any can.
 
 use super::special;
+use crate::stats::root;
 
 /// Polynomial stitched boundary for sub-gamma sums.
 ///
@@ -14,7 +15,7 @@ use super::special;
 /// sub-Gaussian sums, may be negative; `s > 1` (usually 1.4); `eta > 1` (usually 2). Outside: not a number.
 ///
 /// # Source
-/// Howard, Ramdas, McAuliffe, Sekhon (2021), Ann. Stat. 49, 1055-1080, theorem 1.
+/// Howard, Ramdas, `McAuliffe`, Sekhon (2021), Ann. Stat. 49, 1055-1080, theorem 1.
 ///
 /// # Example
 /// `v` 100, `alpha` 0.05, `v_min` 10, `c` 3, `s` 1.4, `eta` 2: 64.48755 (unit test of the library confseq).
@@ -27,7 +28,7 @@ pub fn polynomial(v: f64, alpha: f64, v_min: f64, c: f64, s: f64, eta: f64) -> f
 
 /// `sqrt(k1² v l + (k2 c l)²) + k2 c l`.
 fn stitched(v: f64, c: f64, l: f64, eta: f64) -> f64 {
-    let k1 = f64::midpoint(eta.powf(0.25), eta.powf(-0.25)) * 2.0_f64.sqrt();
+    let k1 = (eta.powf(0.25) + eta.powf(-0.25)) / 2.0_f64.sqrt();
     let linear = f64::midpoint(eta.sqrt(), 1.0) * c * l;
     (k1 * k1 * v * l + linear * linear).sqrt() + linear
 }
@@ -110,11 +111,11 @@ impl EmpiricalProcess {
             return None;
         }
         let excess = |c: f64| alpha.ln() - log_error(c, a);
-        let mut high = 1.0;
+        let mut high = 1e-3;
         while excess(high) < 0.0 {
             high *= 2.0;
         }
-        Some(Self { t_min, a, c: special::root_of_increasing(0.0, high, excess) })
+        root::bracketed(excess, (high / 2.0, high)).map(|c| Self { t_min, a, c })
     }
 
     /// Half-width of the band after `t` observations.
@@ -130,7 +131,7 @@ impl EmpiricalProcess {
 /// Logarithm of the error of a band with constant `c`.
 fn log_error(c: f64, a: f64) -> f64 {
     let gap = |eta: f64| a - (2.0 * (eta - 1.0) / c).sqrt();
-    let limit = special::root_of_increasing(1.0, 2.0 * a * a, |eta| (eta / 2.0).sqrt() - gap(eta));
+    let limit = root::bracketed(|eta| (eta / 2.0).sqrt() - gap(eta), (1.0, 2.0 * a * a)).unwrap_or(1.0);
     let error = |eta: f64| {
         let g = 2.0 / eta * gap(eta).powi(2);
         if g <= 1.0 || eta <= 1.0 {
