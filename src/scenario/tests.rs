@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::places::{Document, Lines};
 use super::*;
-use crate::domain::gate::{Correction, Decision, Looks, Test, Window};
+use crate::domain::gate::{Correction, Decision, Looks, Spending, Style, Test, Window};
 use crate::domain::metric::{Margin, MetricKind, Source};
 use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Promotion, StartTime, Starts};
@@ -96,7 +96,8 @@ fn defaults_are_resolved() {
     assert_eq!(gate.allow, Some(Margin::Relative(0.01)));
     assert_eq!(gate.allow_text, "1%");
     assert_eq!((gate.harm, gate.limit), (None, None));
-    assert_eq!(gate.test, Test::ConfidenceSequence);
+    assert_eq!(gate.test, Test::GroupSequential(Spending::Pocock));
+    assert_eq!((gate.style, gate.weight, scenario.rollout.false_rollback), (Style::Wald, 1.0, None));
     assert_eq!((gate.looks, gate.window, gate.correction), (Looks::All, Window::Stage, Correction::Holm));
     assert_eq!((gate.alpha.get(), gate.power.get()), (0.05, 0.8));
     assert_eq!((gate.min_units, gate.min_requests), (40.0, 0.0));
