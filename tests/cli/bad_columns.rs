@@ -90,7 +90,7 @@ fn an_unknown_key() {
     home.write("s.toml", &text);
     home.refuses_log(&format!(
         "error: s.toml:{}: `rollout.promte` is not a key of the scenario language\n\nhint: did you mean `promote`? keys here: `diagnose`, \
-         `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
+         `false_rollback`, `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
         line_of(&text, "promte")
     ));
 }
