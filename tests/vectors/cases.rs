@@ -65,7 +65,8 @@ impl Case {
         let expected = number(expected).unwrap_or_else(|| panic!("{}: no expected `{what}`", self.id));
         let error = (found - expected).abs();
         let within =
-            found == expected || error <= self.tolerance_absolute || error <= self.tolerance_relative * expected.abs();
+            // Infinities have no distance.
+            found.total_cmp(&expected).is_eq() || error <= self.tolerance_absolute || error <= self.tolerance_relative * expected.abs();
         assert!(within, "{} ({}): `{what}` is {found}, expected {expected}", self.id, self.kind);
     }
 }
