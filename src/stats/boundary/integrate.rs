@@ -45,7 +45,7 @@ struct Cut {
 /// 1e-8 for every probability, against a grid 3.5 times as fine: 5 to 1000 looks, steps that differ by 11 orders of magnitude.
 ///
 /// # Source
-/// P. Armitage, C. K. `McPherson`, B. C. Rowe (1969), JRSS A 132, 235-244; C. Jennison, B. W. Turnbull (2000), Group Sequential Methods with
+/// P. Armitage, C. K. McPherson, B. C. Rowe (1969), JRSS A 132, 235-244; C. Jennison, B. W. Turnbull (2000), Group Sequential Methods with
 /// Applications to Clinical Trials, chapter 19.
 #[derive(Debug, Clone)]
 pub(super) struct Walk {

@@ -54,7 +54,7 @@ impl Shape {
 /// 1e-7 in `z`, for hundreds of looks as well.
 ///
 /// # Source
-/// K. K. G. Lan, D. L. `DeMets` (1983), Biometrika 70, 659-663; C. Jennison, B. W. Turnbull (2000), chapters 7 and 19.
+/// K. K. G. Lan, D. L. DeMets (1983), Biometrika 70, 659-663; C. Jennison, B. W. Turnbull (2000), chapters 7 and 19.
 ///
 /// # Example
 /// Fractions 1/3, 2/3, 1, `alpha` 0.025, O'Brien-Fleming type: 3.7103, 2.5114, 1.9930 (gsDesign 3.11 `sfLDOF`).
@@ -85,7 +85,7 @@ fn spend(fractions: &[f64], alpha: f64, spending: Spending, shape: Shape) -> Vec
 /// That of [`upper`]. What a look cannot spend is left to the next; the past is never revised.
 ///
 /// # Source
-/// Lan and `DeMets` (1983); the plan's total information must not depend on the observed effect.
+/// Lan and DeMets (1983); the plan's total information must not depend on the observed effect.
 #[derive(Debug, Clone)]
 pub struct Respending {
     alpha: f64,
@@ -190,13 +190,13 @@ impl Crossing {
 /// 1e-8 for every probability where steps are above a billionth of the information, 1e-6 otherwise.
 ///
 /// # Source
-/// P. Armitage, C. K. `McPherson`, B. C. Rowe (1969), JRSS A 132, 235-244; C. Jennison, B. W. Turnbull (2000), chapter 19.
+/// P. Armitage, C. K. McPherson, B. C. Rowe (1969), JRSS A 132, 235-244; C. Jennison, B. W. Turnbull (2000), chapter 19.
 ///
 /// # Panics
 /// Where the lists have different lengths.
 ///
 /// # Example
-/// Five even looks at 1.96 on both sides: 0.142 in total (Armitage, `McPherson` and Rowe 1969, table 2).
+/// Five even looks at 1.96 on both sides: 0.142 in total (Armitage, McPherson and Rowe 1969, table 2).
 #[must_use]
 pub fn crossing(information: &[f64], upper: &[f64], lower: Option<&[f64]>, drift: f64) -> Crossing {
     crossing_with_resolution(information, upper, lower, drift, RESOLUTION)
