@@ -52,16 +52,7 @@ pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
     let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, log.place())?;
-    Ok(Digest {
-        facts,
-        slot,
-        first: Moment(first * slot.0),
-        slots,
-        units: assembled.units,
-        segments: assembled.segments,
-        items: assembled.items,
-        cells: assembled.cells,
-    })
+    Ok(assembled.complete(facts, slot, first, slots))
 }
 
 /// The GROUP BY.

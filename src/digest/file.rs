@@ -313,16 +313,7 @@ pub fn read(paths: &[PathBuf], scenario: &Scenario) -> Result<Digest> {
     }
     let table = guarded(|| shards.table()).map_err(|message| Error::at(&place, message))?;
     let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, &place)?;
-    Ok(Digest {
-        facts,
-        slot,
-        first: Moment(first * slot.0),
-        slots,
-        units: assembled.units,
-        segments: assembled.segments,
-        items: assembled.items,
-        cells: assembled.cells,
-    })
+    Ok(assembled.complete(facts, slot, first, slots))
 }
 
 fn damaged(path: &Path, message: &str) -> Error {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::bins::BinLists;
 use super::cells::{Cells, DenominatorSums, MetricCells, PairedSums, SumCells, Sums};
-use super::{Facts, SegmentColumn};
+use super::{Digest, Facts, SegmentColumn};
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::{PerVersion, Version};
@@ -175,6 +175,14 @@ pub(super) struct Assembled {
     pub(super) segments: Vec<SegmentColumn>,
     pub(super) items: Vec<String>,
     pub(super) cells: Cells,
+}
+
+impl Assembled {
+    /// The digest whose slot 0 is the `first` since 1970.
+    pub(super) fn complete(self, facts: Facts, slot: Seconds, first: i64, slots: u32) -> Digest {
+        let Self { units, segments, items, cells } = self;
+        Digest { facts, slot, first: Moment(first * slot.0), slots, units, segments, items, cells }
+    }
 }
 
 impl Table {

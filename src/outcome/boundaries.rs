@@ -33,8 +33,6 @@ pub type Boundaries = Vec<Vec<Vec<Boundary>>>;
 /// The boundaries of a run.
 #[must_use]
 pub fn plan(player: &Player<'_>) -> Boundaries {
-    let any = player.scenario.gates.iter().any(|gate| matches!(gate.test, Test::GroupSequential(_)));
-    let censuses: Vec<Trajectory> = if any { player.sampled_censuses() } else { Vec::new() };
     let stage = |(index, place): (usize, &StagePlace)| {
         let gates = player.scenario.gates.iter().zip(&player.gates).enumerate();
         let of_gate = |(index_of_gate, (gate, plan)): (usize, (&Gate, &super::player::GatePlan))| {
@@ -47,8 +45,7 @@ pub fn plan(player: &Player<'_>) -> Boundaries {
             let share = if gate.correction == Correction::None { alpha } else { alpha / plan.questions.len() as f64 };
             let of_question = |question: &Question| {
                 let open = asked && (place.plan.exposure < 1.0 || matches!(question.against, Against::Limit(_)));
-                let information =
-                    if open { information(player, gate, *question, place, &censuses) } else { Vec::new() };
+                let information = if open { information(player, gate, *question, place) } else { Vec::new() };
                 boundary_of(&information, share, spending, gate.power.get())
             };
             plan.questions.iter().map(of_question).collect()
@@ -59,13 +56,7 @@ pub fn plan(player: &Player<'_>) -> Boundaries {
 }
 
 /// Information about a question at each look of a stage: the median over start times, none before either arm has enough units.
-fn information(
-    player: &Player<'_>,
-    gate: &Gate,
-    question: Question,
-    place: &StagePlace,
-    censuses: &[Trajectory],
-) -> Vec<f64> {
+fn information(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlace) -> Vec<f64> {
     let asker = Asker::new(gate, player.scenario, &player.simulator.layout);
     let at = |census: &Trajectory, look: usize| {
         let reader = Reader { layout: &player.simulator.layout, trajectory: census };
@@ -81,7 +72,7 @@ fn information(
         variance.filter(|&variance| variance > 0.0).map_or(0.0, |variance| 1.0 / variance)
     };
     let median = |look: usize| {
-        let mut found: Vec<f64> = censuses.iter().map(|census| at(census, look)).collect();
+        let mut found: Vec<f64> = player.sampled_censuses.iter().map(|census| at(census, look)).collect();
         found.sort_unstable_by(f64::total_cmp);
         found[found.len() / 2]
     };

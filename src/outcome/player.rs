@@ -53,6 +53,10 @@ pub struct Player<'a> {
     pub starts: Vec<Moment>,
     /// Stable's value of each metric over the whole log.
     pub levels: Vec<f64>,
+    /// A few starts, evenly spread, by slot: what plans are averaged over.
+    pub sampled_starts: Vec<usize>,
+    /// Censuses of the schedule from them.
+    pub sampled_censuses: Vec<Trajectory>,
     /// Of group-sequential gates.
     pub boundaries: Boundaries,
 }
@@ -122,23 +126,23 @@ impl<'a> Player<'a> {
         let worlds = scenario.worlds();
         let gates =
             (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, &levels, &arms));
-        let boundaries = Boundaries::new();
-        let mut player = Self { gates: gates.collect(), scenario, simulator, worlds, starts, levels, boundaries };
+        let count = SAMPLED_STARTS.min(starts.len());
+        let sampled_starts: Vec<usize> =
+            (0..count).map(|index| simulator.slot_at(starts[index * starts.len() / count])).collect();
+        let sampled_censuses = sampled_starts.par_iter().map(|&start| simulator.census_of_schedule(start)).collect();
+        let mut player = Self {
+            gates: gates.collect(),
+            scenario,
+            simulator,
+            worlds,
+            starts,
+            levels,
+            sampled_starts,
+            sampled_censuses,
+            boundaries: Boundaries::new(),
+        };
         player.boundaries = boundaries::plan(&player);
         player
-    }
-
-    /// Censuses of the schedule from a few starts, evenly spread: what plans are made from.
-    #[must_use]
-    pub fn sampled_censuses(&self) -> Vec<Trajectory> {
-        self.sampled_starts().par_iter().map(|&start| self.simulator.census_of_schedule(start)).collect()
-    }
-
-    /// Slots of those starts.
-    #[must_use]
-    pub fn sampled_starts(&self) -> Vec<usize> {
-        let count = SAMPLED_STARTS.min(self.starts.len());
-        (0..count).map(|index| self.simulator.slot_at(self.starts[index * self.starts.len() / count])).collect()
     }
 
     /// Plays replicates in chunks, each in parallel, and hands them over in a fixed order. Stops when `stop` is set.

@@ -60,8 +60,7 @@ struct Expected {
 /// The closed forms of every question of every gate at every stage that asks it.
 #[must_use]
 pub fn plans(player: &Player<'_>) -> Vec<Plan> {
-    let starts = player.sampled_starts();
-    let censuses = player.sampled_censuses();
+    let (starts, censuses) = (&player.sampled_starts, &player.sampled_censuses);
     let places = player.places();
     let stages = 0..player.scenario.stages.len();
     let of_stage = |stage: usize| {

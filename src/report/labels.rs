@@ -1,28 +1,10 @@
 //! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
 
 use super::{GateRow, MetricFacts, Segment, Share, Spread};
-use crate::error::printable;
+pub(crate) use crate::error::printable as visible;
 
 /// What stands where there is no number.
 pub(crate) const NONE: &str = "–";
-
-/// Text from a log or a scenario on one line: control characters, line breaks and characters that reorder or hide
-/// text become visible escapes.
-pub(crate) fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        let hidden = matches!(c,
-            '\n' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
-            | '\u{e0000}'..='\u{e0fff}');
-        if hidden {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
 
 /// At most `width` characters on one line, the rest elided.
 pub(crate) fn short(text: &str, width: usize) -> String {
