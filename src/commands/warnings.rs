@@ -11,6 +11,12 @@ use crate::scenario::Scenario;
 /// Coverage that differs from the whole log's by more than this is worth a warning.
 const COVERAGE_GAP: f64 = 0.02;
 
+/// A larger share of all requests in one unit is worth a warning.
+const HEAVY_UNIT: f64 = 0.05;
+
+/// Clusters per arm below which cluster-robust intervals are known to be too short.
+const FEW_UNITS: f64 = 40.0;
+
 /// Longer than a weekend.
 const LONGEST_SILENCE: Seconds = Seconds(3 * Seconds::DAY.0);
 
@@ -30,6 +36,8 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         error_rates(evidence),
         little_data(evidence),
         silent_metrics(evidence),
+        heavy_unit(evidence),
+        few_units(evidence),
         gap(evidence),
         coverage(evidence),
         nulls(evidence),
@@ -144,6 +152,38 @@ fn silent_metrics(evidence: &Evidence<'_>) -> Vec<Warning> {
             Some(warning(code, format!("metric {}", metric.name), text))
         })
         .collect()
+}
+
+/// A unit that alone is more of the log than a sum over units should hang on.
+fn heavy_unit(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let cells = &evidence.digest.cells;
+    let mut requests = vec![0.0; evidence.digest.units.len()];
+    for (&unit, rows) in cells.unit.iter().zip(&cells.rows) {
+        requests[unit as usize] += rows;
+    }
+    let total: f64 = requests.iter().sum();
+    let largest = requests.iter().copied().fold(0.0, f64::max);
+    if largest <= HEAVY_UNIT * total {
+        return Vec::new();
+    }
+    let text = format!(
+        "one unit sends {} of all requests: whichever arm it is in measures that unit; gates refuse an arm that is mostly one unit, and \
+         an assignment by a finer unit would see more",
+        percent(largest / total)
+    );
+    vec![warning("heavy-unit", "log", text)]
+}
+
+/// Gates that may speak before intervals over units are to be trusted.
+fn few_units(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let early = evidence.scenario.gates.iter().filter(|gate| gate.test != Test::Point && gate.min_units < FEW_UNITS);
+    let text = |units: f64| {
+        format!(
+            "speaks from {units} units per arm: with fewer than {FEW_UNITS} the variance over units is hardly known, and heavy units \
+             make even the t quantile too small"
+        )
+    };
+    early.map(|gate| warning("few-units", format!("gate {}", gate.name), text(gate.min_units))).collect()
 }
 
 /// A log in which nothing happens for days: a wrong time stamp, or a recorder that was down.

@@ -9,7 +9,7 @@ use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::cluster::UnitSums;
-use crate::stats::normal;
+use crate::stats::{mean, normal, student_t};
 
 /// What the candidate is held against.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +41,21 @@ pub struct Contrast {
     pub difference: f64,
     /// `None` with fewer than two units in an arm.
     pub variance: Option<f64>,
+    /// Degrees of freedom of the variance, on units; not a number without one.
+    pub df: f64,
+    /// What the requests of the arm with fewer are worth in units of equal weight.
+    pub effective_units: f64,
+}
+
+impl Contrast {
+    /// The difference in standard errors, as the normal deviate with the same tail: few units know their variance badly.
+    ///
+    /// `None` without a positive variance.
+    #[must_use]
+    pub fn z(&self) -> Option<f64> {
+        let variance = self.variance.filter(|&variance| variance > 0.0)?;
+        Some(student_t::normal_equivalent(self.difference / variance.sqrt(), self.df))
+    }
 }
 
 /// What a window shows about a question.
@@ -163,7 +178,8 @@ impl<'a> Asker<'a> {
                 Some(match self.gate.style {
                     Style::Wald => contrast,
                     Style::Score => {
-                        Contrast { variance: score::variance(&candidate, &stable, margin, self.better), ..contrast }
+                        let parts = score::variances(&candidate, &stable, margin, self.better);
+                        contrast.with(parts, [candidate.units, stable.units])
                     }
                 })
             }
@@ -197,7 +213,8 @@ impl<'a> Asker<'a> {
             (Shape::Moments, Style::Score) => score::variance_at_limit(&candidate, limit),
             _ => candidate.ratio_variance(),
         };
-        Some(Contrast { difference: sign * (candidate.ratio()? - bound), variance })
+        let difference = sign * (candidate.ratio()? - bound);
+        Some(Contrast { difference, variance, df: candidate.units - 1.0, effective_units: candidate.effective_units() })
     }
 
     /// The threshold at which stable's share above is nearest to `1 - p`.
@@ -225,6 +242,16 @@ impl<'a> Asker<'a> {
 /// `sign * (candidate - factor * stable) - offset`; the arms are independent, so variances add.
 fn contrast(candidate: &UnitSums, stable: &UnitSums, sign: f64, factor: f64, offset: f64) -> Option<Contrast> {
     let difference = sign * (candidate.ratio()? - factor * stable.ratio()?) - offset;
-    let variance = candidate.ratio_variance().zip(stable.ratio_variance()).map(|(c, s)| c + factor * factor * s);
-    Some(Contrast { difference, variance })
+    let parts = candidate.ratio_variance().zip(stable.ratio_variance()).map(|(c, s)| [c, factor * factor * s]);
+    let effective_units = candidate.effective_units().min(stable.effective_units());
+    let bare = Contrast { difference, variance: None, df: f64::NAN, effective_units };
+    Some(bare.with(parts, [candidate.units, stable.units]))
+}
+
+impl Contrast {
+    /// With a variance that is the sum of the arms'.
+    fn with(self, parts: Option<[f64; 2]>, units: [f64; 2]) -> Self {
+        let df = parts.map_or(f64::NAN, |[c, s]| mean::welch_df((c, units[0]), (s, units[1])));
+        Self { variance: parts.map(|[candidate, stable]| candidate + stable), df, ..self }
+    }
 }

@@ -1,11 +1,15 @@
 //! A gate through the looks of one stage of one replicate, in one world.
 
 use super::lens::Lens;
-use super::question::{Against, Asker, LookArms, Question};
+use super::question::{Against, Asker, Contrast, LookArms, Question};
 use crate::domain::gate::{Correction, Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::{holm, mixture, normal};
+
+/// With fewer, one unit carries more than half of an arm's requests, or nearly so: it is the arm's ratio, leaves no residual from it, and
+/// the variance over units is far too small. An arm whose largest unit has under a quarter of the requests is never refused.
+const FEWEST_EFFECTIVE_UNITS: f64 = 4.0;
 
 /// What a gate said during a stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,6 +142,9 @@ impl StageGate<'_> {
         let gate = self.asker.gate;
         let alpha = gate.alpha.get();
         let evidence = self.asker.evidence(self.questions[index], lens, arms)?;
+        if gate.test != Test::Point && evidence.fail.effective_units < FEWEST_EFFECTIVE_UNITS {
+            return None;
+        }
         // A trailing window has sums of first order only, so its variance is not known.
         let known = gate.window == Window::Stage;
         let se = evidence.pass.variance.filter(|&variance| known && variance > 0.0).map(f64::sqrt);
@@ -147,20 +154,22 @@ impl StageGate<'_> {
             let p_fail = if evidence.fail.difference > 0.0 { 0.0 } else { 1.0 };
             return Some(Seen { p_fail, passes: difference <= 0.0, ..undecided });
         }
-        let Some((se_pass, se_fail)) = se.zip(evidence.fail.variance.filter(|&v| v > 0.0).map(f64::sqrt)) else {
+        let Some((z_pass, z_fail)) = evidence.pass.z().zip(evidence.fail.z()).filter(|_| known) else {
             return Some(undecided);
         };
-        let (z_pass, z_fail) = (-difference / se_pass, evidence.fail.difference / se_fail);
+        let z_pass = -z_pass;
         Some(match gate.test {
             Test::Fixed => {
                 Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
             }
             Test::ConfidenceSequence => {
                 let Some(planned) = self.planned[index] else { return Some(undecided) };
-                let ratio = |se: f64| mixture::tuning(alpha) * planned / (se * se);
+                let ratio = |contrast: Contrast| {
+                    mixture::tuning(alpha) * planned / contrast.variance.expect("a deviate has a variance")
+                };
                 Seen {
-                    p_fail: mixture::p_value(z_fail, ratio(se_fail)).min(p_before),
-                    passes: mixture::p_value(z_pass, ratio(se_pass)) <= alpha,
+                    p_fail: mixture::p_value(z_fail, ratio(evidence.fail)).min(p_before),
+                    passes: mixture::p_value(z_pass, ratio(evidence.pass)) <= alpha,
                     ..undecided
                 }
             }

@@ -15,7 +15,7 @@ use crate::scenario::Tile;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
-use crate::stats::{mixture, normal};
+use crate::stats::{mixture, normal, student_t};
 
 /// What closed forms say of one question at one stage. `None` where no answer exists.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,8 @@ struct Expected {
     level: f64,
     units: f64,
     requests: f64,
+    /// Degrees of freedom of the passing contrast.
+    df: f64,
 }
 
 /// The closed forms of every question of every gate at every stage that asks it.
@@ -110,9 +112,9 @@ struct Planner<'a> {
     gate: &'a Gate,
     question: Question,
     exposure: f64,
-    /// Standard errors that the estimate must lie inside the margin to pass.
+    /// Normal deviates that the estimate must lie inside the margin to pass.
     critical_pass: f64,
-    /// Standard errors that it must lie beyond the margin to fail.
+    /// Normal deviates that it must lie beyond the margin to fail.
     critical_fail: f64,
     z_power: f64,
     /// Of a group-sequential gate: standard errors beyond the margin at which it fails with its power at some look.
@@ -173,6 +175,7 @@ impl<'a> Planner<'a> {
             level: self.level(&arms)?,
             units: counts.units * exposure,
             requests: counts.requests * exposure,
+            df: evidence.pass.df,
         })
     }
 
@@ -213,7 +216,9 @@ impl<'a> Planner<'a> {
             return Plan { duration_needed_s: self.duration_needed(rest, rest_looks, look_s), ..nothing };
         }
         let mean = |value: &dyn Fn(&Expected) -> f64| expected.iter().map(value).sum::<f64>() / expected.len() as f64;
-        let power = mean(&|e| normal::cdf(e.to_pass / e.variance_pass.sqrt() - self.critical_pass));
+        let power = mean(&|e| {
+            normal::cdf(student_t::normal_equivalent(e.to_pass / e.variance_pass.sqrt(), e.df) - self.critical_pass)
+        });
         let level = mean(&|e| e.level);
         let beyond = self.drift.unwrap_or(self.critical_fail + self.z_power);
         let detectable = mean(&|e| e.to_fail) + beyond * mean(&|e| e.variance_fail).sqrt();

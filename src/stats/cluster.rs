@@ -71,6 +71,21 @@ impl UnitSums {
         Some(self.units / (self.units - 1.0) * residual / (self.x * self.x))
     }
 
+    /// How many units of equal weight the denominators are worth; zero without any.
+    ///
+    /// # Formula
+    /// `(sum X)² / sum X²`. One unit with the share `s` of the sum leaves at most `1/s²`; at least `1/s` where no unit has more.
+    ///
+    /// # Source
+    /// L. Kish (1965), Survey Sampling, section 11.7.
+    ///
+    /// # Example
+    /// Weights 1, 1, 1 and 3: 36/12 = 3.
+    #[must_use]
+    pub fn effective_units(&self) -> f64 {
+        if self.xx > 0.0 { self.x * self.x / self.xx } else { 0.0 }
+    }
+
     /// The sums after every request's value became `scale * value + shift`.
     #[must_use]
     pub fn affine(&self, shift: f64, scale: f64) -> Self {
@@ -147,6 +162,18 @@ mod tests {
         let sums = UnitSums::of(&units);
         assert!((sums.ratio().unwrap() - 1.816_666_666_666_666_4).abs() < 1e-12);
         assert!((sums.ratio_variance().unwrap() / 0.131_325_231_481_481_6 - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_unit_with_most_requests_leaves_few_effective_ones() {
+        let weights = |weights: &[f64]| UnitSums::of(&weights.iter().map(|&x| (0.0, x)).collect::<Vec<_>>());
+        assert!((weights(&[1.0, 1.0, 1.0, 3.0]).effective_units() - 3.0).abs() < 1e-12);
+        assert!((weights(&[2.5; 40]).effective_units() - 40.0).abs() < 1e-9);
+        let mut crowd = vec![1.0; 1000];
+        crowd.push(1001.0);
+        assert!(weights(&crowd).effective_units() < 4.0, "the last has just over half");
+        assert!(weights(&[1.0, 1.0, 1.0, 1.0, 1.0]).effective_units() > 4.0, "nobody has a quarter");
+        assert!(UnitSums::default().effective_units().abs() < 1e-300);
     }
 
     #[test]

@@ -124,3 +124,19 @@ fn a_metric_without_a_value_is_named() {
         assert_eq!((rates["pass"]["share"].as_f64(), rates["fail"]["share"].as_f64()), (Some(0.0), Some(0.0)));
     }
 }
+
+#[test]
+fn a_log_that_is_mostly_one_unit_is_named_and_gets_no_verdict() {
+    let rows = Rows::small().set_all("user_id", |row, unit| if row % 10 < 7 { "giant".into() } else { unit.into() });
+    let text = scenario(&[("[simulation]", "[simulation]\nresample = \"none\"")]);
+    let report = report_of(&rows, &text);
+    let (place, text) = report.warning("heavy-unit");
+    assert_eq!(place, "log");
+    assert!(text.starts_with("one unit sends 70.0 % of all requests"), "{text}");
+    let few = report.rows("warnings").iter().find(|row| row["code"] == "few-units" && row["where"] == "gate quality");
+    let text = few.and_then(|row| row["text"].as_str()).expect("a warning");
+    assert!(text.starts_with("speaks from 3 units per arm"), "{text}");
+    for row in gates(&report, "quality") {
+        assert_eq!(row["with_data"]["share"], 0.0, "the arm of the giant is the giant: {row}");
+    }
+}

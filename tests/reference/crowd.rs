@@ -152,7 +152,7 @@ impl Sums {
     pub(crate) fn ratio_with_variance(&self) -> Mixed {
         let [_, x, yy, _, xx] = self.moments();
         let residual = |ratio: f64| self.sum(|y, x| (y - ratio * x) * (y - ratio * x));
-        Mixed::new(self.units, self.ratio(), x, residual, |ratio| yy + ratio * ratio * xx)
+        Mixed::new(self.units, self.ratio(), (x, xx), residual, |ratio| yy + ratio * ratio * xx)
     }
 
     /// Part of the way from the moments of these sums to those of others over the same units.
@@ -161,7 +161,7 @@ impl Sums {
         let [y, x, yy, yx, xx] = [0, 1, 2, 3, 4].map(|index| from[index] + part * (to[index] - from[index]));
         let ratio = (x > 0.0).then(|| y / x);
         let residual = |ratio: f64| yy - 2.0 * ratio * yx + ratio * ratio * xx;
-        Mixed::new(self.units, ratio, x, residual, |ratio| yy + ratio * ratio * xx)
+        Mixed::new(self.units, ratio, (x, xx), residual, |ratio| yy + ratio * ratio * xx)
     }
 }
 
@@ -170,18 +170,29 @@ impl Sums {
 pub(crate) struct Mixed {
     pub(crate) ratio: Option<f64>,
     pub(crate) variance: Option<f64>,
+    pub(crate) units: f64,
+    /// Units of equal weight that the denominators are worth.
+    pub(crate) effective_units: f64,
     /// Units agree so nearly that rounding decides whether there is a variance.
     pub(crate) close: bool,
 }
 
 impl Mixed {
-    fn new(units: f64, ratio: Option<f64>, x: f64, residual: impl Fn(f64) -> f64, size: impl Fn(f64) -> f64) -> Self {
+    fn new(
+        units: f64,
+        ratio: Option<f64>,
+        (x, xx): (f64, f64),
+        residual: impl Fn(f64) -> f64,
+        size: impl Fn(f64) -> f64,
+    ) -> Self {
         let share = ratio.map(|ratio| residual(ratio) / size(ratio).max(f64::MIN_POSITIVE));
         let residual = |ratio: f64| if share.is_some_and(|share| share > 1e-11) { residual(ratio) } else { 0.0 };
         let variance = |ratio: f64| units / (units - 1.0) * residual(ratio) / (x * x);
         Self {
             ratio,
             variance: ratio.filter(|_| units >= 2.0).map(variance),
+            units,
+            effective_units: x * x / xx,
             close: share.is_some_and(|share| share > 1e-14 && share < 1e-8),
         }
     }

@@ -131,6 +131,10 @@ pub(crate) struct Ending {
 struct Contrast {
     difference: f64,
     variance: Option<f64>,
+    /// Of the arms' variances, by Welch and Satterthwaite.
+    df: f64,
+    /// Of the arm with fewer.
+    effective_units: f64,
     /// Rounding errors are far below this.
     size: f64,
 }
@@ -279,10 +283,14 @@ impl<'a> Judge<'a> {
         };
         self.close.set(self.close.get() || candidate.close || stable.close);
         let (candidate_ratio, stable_ratio) = (candidate.ratio?, stable.ratio?);
-        let variance = candidate.variance.zip(stable.variance).map(|(c, s)| c + factor * factor * s);
+        let parts = candidate.variance.zip(stable.variance).map(|(c, s)| (c, factor * factor * s));
         Some(Contrast {
             difference: sign * (candidate_ratio - factor * stable_ratio) - offset,
-            variance,
+            variance: parts.map(|(c, s)| c + s),
+            df: parts.map_or(f64::NAN, |(c, s)| {
+                (c + s).powi(2) / (c * c / (candidate.units - 1.0) + s * s / (stable.units - 1.0))
+            }),
+            effective_units: candidate.effective_units.min(stable.effective_units),
             size: candidate_ratio.abs() + stable_ratio.abs() + offset.abs(),
         })
     }
@@ -296,7 +304,13 @@ impl<'a> Judge<'a> {
         };
         self.close.set(self.close.get() || candidate.close);
         let difference = SIGN[metric] * (candidate.ratio? - bound);
-        Some(Contrast { difference, variance: candidate.variance, size: candidate.ratio?.abs() + bound.abs() })
+        Some(Contrast {
+            difference,
+            variance: candidate.variance,
+            df: candidate.units - 1.0,
+            effective_units: candidate.effective_units,
+            size: candidate.ratio?.abs() + bound.abs(),
+        })
     }
 
     /// Share of the candidate's requests above a value, between two thresholds: changed answers are asked at a moved value.
@@ -402,6 +416,16 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 let Some(evidence) = self.evidence(&crowd, gate, *question, world) else { continue };
+                if gate.test != Test::Point {
+                    let effective_units = evidence.1.effective_units;
+                    // Counts of requests are exact, and often equal.
+                    if effective_units.fract() != 0.0 {
+                        self.compare(effective_units, 4.0, 4.0);
+                    }
+                    if effective_units < 4.0 {
+                        continue;
+                    }
+                }
                 any_data[index] = true;
                 let (p_value, passes) = self.weigh(gate, &evidence, planned[index]);
                 if gate.test == Test::Sequence {
@@ -459,12 +483,13 @@ impl<'a> Judge<'a> {
         }
         let positive = |contrast: &Contrast| contrast.variance.filter(|&variance| variance > 0.0);
         let Some((pass_variance, fail_variance)) = positive(pass).zip(positive(fail)) else { return (1.0, false) };
-        let (z_pass, z_fail) = (-pass.difference / pass_variance.sqrt(), fail.difference / fail_variance.sqrt());
+        let p_pass = student_tail(-pass.difference / pass_variance.sqrt(), pass.df);
+        let p_fail = student_tail(fail.difference / fail_variance.sqrt(), fail.df);
         if gate.test == Test::Fixed {
-            let p_pass = upper_tail(z_pass);
             self.compare(p_pass, gate.alpha, 1.0);
-            return (upper_tail(z_fail), p_pass < gate.alpha);
+            return (p_fail, p_pass < gate.alpha);
         }
+        let (z_pass, z_fail) = (normal_deviate(p_pass), normal_deviate(p_fail));
         let Some(planned) = planned else { return (1.0, false) };
         let information = |variance: f64| tuning(gate.alpha) * planned / variance;
         let p_pass = sequence_p(z_pass, information(pass_variance));
@@ -646,6 +671,30 @@ pub(crate) fn upper_tail(z: f64) -> f64 {
     }
     let tail = density / (1..200).rev().map(f64::from).fold(z.abs(), |fraction, k| z.abs() + k / fraction);
     if z > 0.0 { tail } else { 1.0 - tail }
+}
+
+/// `P(T > t)` of Student's law: its density over `(1 + t²/df)^-((df+1)/2)`, by Simpson's rule in the angle `t = sqrt(df) tan a`.
+pub(crate) fn student_tail(t: f64, df: f64) -> f64 {
+    let density = |angle: f64| angle.cos().powf(df - 1.0);
+    let integral = |from: f64, to: f64| {
+        let steps = 4000;
+        let step = (to - from) / f64::from(steps);
+        let weight = |index: i32| if index == 0 || index == steps { 1.0 } else { f64::from(2 + 2 * (index % 2)) };
+        (0..=steps).map(|index| weight(index) * density(from + f64::from(index) * step)).sum::<f64>() * step / 3.0
+    };
+    let angle = (t.abs() / df.sqrt()).atan();
+    let tail = integral(angle, PI / 2.0) / (2.0 * integral(0.0, PI / 2.0));
+    if t > 0.0 { tail } else { 1.0 - tail }
+}
+
+/// The `z` with `P(Z > z) = tail`, by halving.
+fn normal_deviate(tail: f64) -> f64 {
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..80 {
+        let middle = f64::midpoint(low, high);
+        if upper_tail(middle) > tail { low = middle } else { high = middle }
+    }
+    high
 }
 
 /// Information ratio at which the one-sided sequence is tightest.
