@@ -41,7 +41,7 @@ pub struct Contrast {
     pub difference: f64,
     /// `None` with fewer than two units in an arm.
     pub variance: Option<f64>,
-    /// Degrees of freedom of the variance, on units; not a number without one.
+    /// Degrees of freedom of the variance, on effective units: a few heavy ones are most of it. Not a number without one.
     pub df: f64,
     /// What the requests of the arm with fewer are worth in units of equal weight.
     pub effective_units: f64,
@@ -179,7 +179,7 @@ impl<'a> Asker<'a> {
                     Style::Wald => contrast,
                     Style::Score => {
                         let parts = score::variances(&candidate, &stable, margin, self.better);
-                        contrast.with(parts, [candidate.units, stable.units])
+                        contrast.with(parts, [&candidate, &stable])
                     }
                 })
             }
@@ -214,7 +214,8 @@ impl<'a> Asker<'a> {
             _ => candidate.ratio_variance(),
         };
         let difference = sign * (candidate.ratio()? - bound);
-        Some(Contrast { difference, variance, df: candidate.units - 1.0, effective_units: candidate.effective_units() })
+        let effective_units = candidate.effective_units();
+        Some(Contrast { difference, variance, df: effective_units - 1.0, effective_units })
     }
 
     /// The threshold at which stable's share above is nearest to `1 - p`.
@@ -245,13 +246,14 @@ fn contrast(candidate: &UnitSums, stable: &UnitSums, sign: f64, factor: f64, off
     let parts = candidate.ratio_variance().zip(stable.ratio_variance()).map(|(c, s)| [c, factor * factor * s]);
     let effective_units = candidate.effective_units().min(stable.effective_units());
     let bare = Contrast { difference, variance: None, df: f64::NAN, effective_units };
-    Some(bare.with(parts, [candidate.units, stable.units]))
+    Some(bare.with(parts, [candidate, stable]))
 }
 
 impl Contrast {
     /// With a variance that is the sum of the arms'.
-    fn with(self, parts: Option<[f64; 2]>, units: [f64; 2]) -> Self {
-        let df = parts.map_or(f64::NAN, |[c, s]| mean::welch_df((c, units[0]), (s, units[1])));
+    fn with(self, parts: Option<[f64; 2]>, arms: [&UnitSums; 2]) -> Self {
+        let [candidate, stable] = arms.map(UnitSums::effective_units);
+        let df = parts.map_or(f64::NAN, |[c, s]| mean::welch_df((c, candidate), (s, stable)));
         Self { variance: parts.map(|[candidate, stable]| candidate + stable), df, ..self }
     }
 }

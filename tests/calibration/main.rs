@@ -5,6 +5,7 @@
 
 mod mistakes;
 mod support;
+mod table;
 
 use replay::domain::gate::Verdict;
 use replay::domain::world::World;

@@ -55,7 +55,12 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// The log of the recipe above.
     pub(crate) fn synthetic(scenario: &str) -> Self {
-        let recipe = Recipe::parse(RECIPE, "recipe.toml").unwrap_or_else(|error| panic!("{error}"));
+        Self::of_recipe(RECIPE, scenario)
+    }
+
+    /// The log of any recipe.
+    pub(crate) fn of_recipe(recipe: &str, scenario: &str) -> Self {
+        let recipe = Recipe::parse(recipe, "recipe.toml").unwrap_or_else(|error| panic!("{error}"));
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("log.parquet");
         let file = File::create(&path).expect("a new file");

@@ -170,7 +170,6 @@ impl Sums {
 pub(crate) struct Mixed {
     pub(crate) ratio: Option<f64>,
     pub(crate) variance: Option<f64>,
-    pub(crate) units: f64,
     /// Units of equal weight that the denominators are worth.
     pub(crate) effective_units: f64,
     /// Units agree so nearly that rounding decides whether there is a variance.
@@ -191,7 +190,6 @@ impl Mixed {
         Self {
             ratio,
             variance: ratio.filter(|_| units >= 2.0).map(variance),
-            units,
             effective_units: x * x / xx,
             close: share.is_some_and(|share| share > 1e-14 && share < 1e-8),
         }

@@ -288,7 +288,7 @@ impl<'a> Judge<'a> {
             difference: sign * (candidate_ratio - factor * stable_ratio) - offset,
             variance: parts.map(|(c, s)| c + s),
             df: parts.map_or(f64::NAN, |(c, s)| {
-                (c + s).powi(2) / (c * c / (candidate.units - 1.0) + s * s / (stable.units - 1.0))
+                (c + s).powi(2) / (c * c / (candidate.effective_units - 1.0) + s * s / (stable.effective_units - 1.0))
             }),
             effective_units: candidate.effective_units.min(stable.effective_units),
             size: candidate_ratio.abs() + stable_ratio.abs() + offset.abs(),
@@ -307,7 +307,7 @@ impl<'a> Judge<'a> {
         Some(Contrast {
             difference,
             variance: candidate.variance,
-            df: candidate.units - 1.0,
+            df: candidate.effective_units - 1.0,
             effective_units: candidate.effective_units,
             size: candidate.ratio?.abs() + bound.abs(),
         })
