@@ -48,6 +48,9 @@ pub enum Sides {
 
 impl Sides {
     /// The level spent on each side.
+    ///
+    /// # Formula
+    /// `alpha` one-sided, `alpha / 2` two-sided.
     #[must_use]
     pub fn level_each(self, alpha: f64) -> f64 {
         match self {

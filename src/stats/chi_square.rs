@@ -32,6 +32,9 @@ pub fn upper_tail(statistic: f64, df: f64) -> f64 {
 ///
 /// # Example
 /// 0.05 with 4 degrees of freedom: 9.487729036781 (R 4.2.2 `qchisq`).
+///
+/// # Source
+/// The law of a sum of `df` squared standard normal variables; K. Pearson (1900), Phil. Mag. 50, 157-175.
 #[must_use]
 pub fn upper_quantile(tail: f64, df: f64) -> f64 {
     ChiSquared::new(df).map_or(0.0, |law| law.inverse_cdf(1.0 - tail))

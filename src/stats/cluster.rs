@@ -24,6 +24,9 @@ pub struct UnitSums {
 
 impl UnitSums {
     /// Sums of given units, one `(Y, X)` each.
+    ///
+    /// # Example
+    /// Units (3, 4) and (0, 2): sums 3 and 6, squares 9 and 20, products 12.
     #[must_use]
     pub fn of(units: &[(f64, f64)]) -> Self {
         units.iter().fold(Self::default(), |sums, &(y, x)| Self {
@@ -38,6 +41,9 @@ impl UnitSums {
     }
 
     /// The ratio `sum(Y) / sum(X)`; `None` where the denominator is not positive.
+    ///
+    /// # Example
+    /// The ten units of reference vector `ratio-delta-var`: 0.6888888888888889 (gbstats `RatioStatistic`).
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         (self.x > 0.0).then(|| self.y / self.x)
@@ -87,6 +93,10 @@ impl UnitSums {
     }
 
     /// The sums after every request's value became `scale * value + shift`.
+    ///
+    /// # Formula
+    /// With `a` the shift and `b` the scale, a unit's `Y` becomes `b Y + a X`: so `YY` becomes `b² YY + 2 a b YX + a² XX`, and `YX` becomes
+    /// `b YX + a XX`. The variance of the ratio is multiplied by `b²` and does not see `a`.
     #[must_use]
     pub fn affine(&self, shift: f64, scale: f64) -> Self {
         Self {
@@ -113,6 +123,10 @@ impl UnitSums {
     }
 
     /// The sums expected when each unit is kept with this probability.
+    ///
+    /// # Formula
+    /// Every sum times the share: sums over units are linear in who is in them. The variance of the ratio is divided by the share, up to
+    /// `K/(K-1)`.
     #[must_use]
     pub fn thinned(&self, share: f64) -> Self {
         Self {

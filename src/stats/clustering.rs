@@ -34,6 +34,12 @@ pub struct Anova {
 
 impl Anova {
     /// Intraclass correlation, `(MSB - MSW) / (MSB + (m0 - 1) MSW)`; may be negative. Zero where nothing varies.
+    ///
+    /// # Source
+    /// R. A. Fisher (1925), Statistical Methods for Research Workers, chapter 7.
+    ///
+    /// # Example
+    /// Mean squares 4 between and 1 within clusters of size 3: 0.5.
     #[must_use]
     pub fn icc(&self) -> f64 {
         let total = self.between + (self.size - 1.0) * self.within;

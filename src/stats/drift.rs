@@ -68,6 +68,9 @@ pub fn population_stability_null_mean(sizes: (f64, f64), bins: usize) -> f64 {
 ///
 /// # Example
 /// 10000 and 2000 in 5 bins at 0.05: 0.0056926374.
+///
+/// # Source
+/// B. Yurdakul, J. Naranjo (2020), J. Risk Model Validation 14(4), 89-100.
 #[must_use]
 pub fn population_stability_null_quantile(sizes: (f64, f64), bins: usize, tail: f64) -> f64 {
     (1.0 / sizes.0 + 1.0 / sizes.1) * chi_square::upper_quantile(tail, bins as f64 - 1.0)

@@ -18,6 +18,12 @@ pub struct Sample {
 
 impl Sample {
     /// Of given values; a mean needs one of them, a variance two.
+    ///
+    /// # Formula
+    /// Mean `sum x / n`, variance `sum (x - mean)² / (n - 1)`.
+    ///
+    /// # Example
+    /// 1, 2, 3, 4: mean 2.5, variance 5/3.
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
@@ -30,6 +36,9 @@ impl Sample {
     ///
     /// # Accuracy
     /// The squares lose digits where the mean is large against the deviation.
+    ///
+    /// # Example
+    /// 4 values with sum 10 and sum of squares 30: mean 2.5, variance 5/3.
     #[must_use]
     pub fn of_sums(n: f64, sum: f64, sum_of_squares: f64) -> Self {
         let mean = sum / n;
@@ -37,6 +46,9 @@ impl Sample {
     }
 
     /// Variance of the mean.
+    ///
+    /// # Formula
+    /// `variance / n`.
     #[must_use]
     pub fn variance_of_mean(&self) -> f64 {
         self.variance / self.n

@@ -122,6 +122,9 @@ pub fn boundary(alpha: f64, ratio: f64) -> f64 {
 ///
 /// # Formula
 /// The inverse of [`boundary`]: `sqrt(1 + R) / (2 (exp(z² R / (2 (1 + R))) - 1))`, at most 1; 1 where `z <= 0`.
+///
+/// # Source
+/// H. Robbins (1970), Ann. Math. Stat. 41, 1397-1409, for the boundary it inverts.
 #[must_use]
 pub fn p_value(z: f64, ratio: f64) -> f64 {
     if z <= 0.0 || ratio <= 0.0 {

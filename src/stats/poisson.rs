@@ -17,6 +17,9 @@ pub struct Events {
 
 impl Events {
     /// Events per exposure.
+    ///
+    /// # Formula
+    /// `count / exposure`.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.count as f64 / self.exposure

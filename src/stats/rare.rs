@@ -24,6 +24,9 @@ pub fn zero_event_trials(p0: f64, alpha: f64) -> f64 {
 ///
 /// # Example
 /// 0.001 at 0.05: 2995.73.
+///
+/// # Source
+/// J. A. Hanley, A. Lippman-Hand (1983), JAMA 249, 1743-1745: the rule of three.
 #[must_use]
 pub fn zero_event_exposure(rate: f64, alpha: f64) -> f64 {
     -alpha.ln() / rate

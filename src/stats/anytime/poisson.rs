@@ -104,6 +104,9 @@ impl MaxSprt {
     }
 
     /// Whether `events` signal at the look at which `expected` of them are expected.
+    ///
+    /// # Source
+    /// M. Kulldorff et al. (2011), Sequential Analysis 30, 58-78.
     #[must_use]
     pub fn signals(&self, events: f64, expected: f64, critical: f64) -> bool {
         let watched = events >= f64::from(self.min_events.max(1)) && expected <= self.horizon;

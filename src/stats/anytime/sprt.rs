@@ -53,6 +53,9 @@ impl BernoulliSprt {
     }
 
     /// The decision after `events` in `trials`.
+    ///
+    /// # Source
+    /// A. Wald (1945), Ann. Math. Stat. 16, 117-186.
     #[must_use]
     pub fn decide(&self, events: f64, trials: f64) -> Decision {
         let drift = events - self.slope * trials;

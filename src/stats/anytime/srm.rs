@@ -36,6 +36,12 @@ pub fn log_bayes_factor(counts: &[f64], shares: &[f64], prior: &[f64]) -> f64 {
 ///
 /// # Formula
 /// `sum counts_i ln shares_i`; an arm without units adds nothing.
+///
+/// # Source
+/// M. Lindon, A. Malek (2022), Anytime-valid inference for multinomial count data.
+///
+/// # Example
+/// 3 and 1 under shares 1/2 each: `4 ln 0.5` = -2.772589.
 #[must_use]
 pub fn log_likelihood(counts: &[f64], shares: &[f64]) -> f64 {
     counts.iter().zip(shares).filter(|(count, _)| **count > 0.0).map(|(count, share)| count * share.ln()).sum()

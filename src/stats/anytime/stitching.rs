@@ -119,6 +119,9 @@ impl EmpiricalProcess {
     }
 
     /// Half-width of the band after `t` observations.
+    ///
+    /// # Formula
+    /// `a sqrt((ln(1 + ln(t / t_min)) + c) / t)`; infinite before `t_min`.
     #[must_use]
     pub fn half_width(&self, t: f64) -> f64 {
         if t < self.t_min {

@@ -244,6 +244,12 @@ fn lower_by_spending(fractions: &[f64], upper: &[f64], beta: (f64, Spending), dr
 }
 
 /// The drift that an interim result itself suggests: `z / sqrt(t)`, at full information 1.
+///
+/// # Source
+/// J. M. Lachin (2005), Stat. Med. 24, 2747-2764: conditional power under the current trend.
+///
+/// # Example
+/// `z` 1 at half of the information: 1.4142.
 #[must_use]
 pub fn current_trend(z: f64, fraction: f64) -> f64 {
     z / fraction.sqrt()

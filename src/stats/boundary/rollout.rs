@@ -84,6 +84,9 @@ pub struct Stage {
 
 impl Stage {
     /// Rate of the candidate less that of the stable version.
+    ///
+    /// # Formula
+    /// `events / units` of the candidate less that of stable.
     #[must_use]
     pub fn difference(&self) -> f64 {
         self.candidate.rate() - self.stable.rate()

@@ -69,6 +69,12 @@ impl RankSum {
     }
 
     /// Mann-Whitney's `U`: the pairs in which the first sample is higher, ties counting half; 0 to `mn`.
+    ///
+    /// # Formula
+    /// `W - m (m + 1) / 2`, with `W` the rank sum of the first sample of size `m`.
+    ///
+    /// # Source
+    /// H. B. Mann, D. R. Whitney (1947), Ann. Math. Stat. 18, 50-60.
     #[must_use]
     pub fn u(&self) -> f64 {
         let m = self.first as f64;
@@ -82,6 +88,12 @@ impl RankSum {
     }
 
     /// Variance of `U` under equal distributions, given the ties; 0 if all values are tied.
+    ///
+    /// # Formula
+    /// `mn/12 ((m + n + 1) - sum (t³ - t) / ((m + n)(m + n - 1)))`, over the groups of `t` tied values.
+    ///
+    /// # Source
+    /// E. L. Lehmann (1975), Nonparametrics, section 1.4.
     #[must_use]
     pub fn variance(&self) -> f64 {
         let (m, n) = (self.first as f64, self.second as f64);
