@@ -54,12 +54,13 @@ impl Test {
     }
 }
 
-/// Where the standard error of a proportion's contrast comes from.
+/// Where the standard error of a contrast comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// From what was observed: no event, no variance.
     Wald,
-    /// From what is most likely if the regression is exactly at the margin, on counts divided by the design effect.
+    /// From what is most likely if the regression is exactly at the margin: shares on counts divided by the design effect, other sums never less
+    /// variable than as many of stable's requests.
     Score,
 }
 

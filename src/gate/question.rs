@@ -3,7 +3,7 @@
 use super::lens::Lens;
 use super::score;
 use crate::domain::gate::{Gate, Style};
-use crate::domain::metric::{Direction, Margin};
+use crate::domain::metric::{Direction, Margin, MetricKind};
 use crate::scenario::Scenario;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Layout, Shape};
@@ -84,6 +84,8 @@ pub struct Asker<'a> {
     pub gate: &'a Gate,
     /// Which way its metric improves.
     pub better: Direction,
+    /// Its metric is a share of requests.
+    is_share: bool,
     /// Where sums are.
     pub layout: &'a Layout,
     /// Normal quantile of the gate's alpha.
@@ -146,7 +148,9 @@ impl<'a> Asker<'a> {
     #[must_use]
     pub fn new(gate: &'a Gate, scenario: &Scenario, layout: &'a Layout) -> Self {
         let z_alpha = normal::upper_quantile(gate.alpha.get());
-        Self { gate, better: scenario.metrics[gate.metric].better, layout, z_alpha }
+        let metric = &scenario.metrics[gate.metric];
+        let is_share = matches!(metric.kind, MetricKind::Proportion { .. });
+        Self { gate, better: metric.better, is_share, layout, z_alpha }
     }
 
     /// What the arms show about a question; `None` where an arm has no value at all.
@@ -178,8 +182,8 @@ impl<'a> Asker<'a> {
                 Some(match self.gate.style {
                     Style::Wald => contrast,
                     Style::Score => {
-                        let parts = score::variances(&candidate, &stable, margin, self.better);
-                        contrast.with(parts, [&candidate, &stable])
+                        let variances = if self.is_share { score::variances_of_shares } else { score::variances };
+                        contrast.with(variances(&candidate, &stable, margin, self.better), [&candidate, &stable])
                     }
                 })
             }
@@ -192,7 +196,15 @@ impl<'a> Asker<'a> {
                 let moved = factor * grid.value(at) + sign * offset;
                 let asked = grid.place((moved - lens.shift) / lens.scale);
                 let candidate = arms.sums(Arm::Candidate, lens.answers, slice, metric, Some(asked));
-                contrast(&candidate, &stable, sign, 1.0, 0.0)
+                let contrast = contrast(&candidate, &stable, sign, 1.0, 0.0)?;
+                Some(match self.gate.style {
+                    Style::Wald => contrast,
+                    // At the margin both arms have the same share above their thresholds.
+                    Style::Score => {
+                        let parts = score::variances_of_shares(&candidate, &stable, Margin::Absolute(0.0), self.better);
+                        contrast.with(parts, [&candidate, &stable])
+                    }
+                })
             }
         }
     }
@@ -209,8 +221,10 @@ impl<'a> Asker<'a> {
                 (arms.sums(Arm::Candidate, lens.answers, slice, metric, Some(asked)), grid.tail)
             }
         };
-        let variance = match (&self.layout.shapes[metric], self.gate.style) {
-            (Shape::Moments, Style::Score) => score::variance_at_limit(&candidate, limit),
+        let variance = match self.gate.style {
+            Style::Score if self.is_share || matches!(self.layout.shapes[metric], Shape::Grid(_)) => {
+                score::variance_at_limit(&candidate, bound)
+            }
             _ => candidate.ratio_variance(),
         };
         let difference = sign * (candidate.ratio()? - bound);

@@ -1,7 +1,10 @@
-//! The variance of a proportion's contrast under the null, for gates of style `score`.
+//! The variance of a contrast if the regression is exactly at the margin, for gates of style `score`.
 //!
-//! Requests of a unit are not independent, so counts are divided by the design effect (Rao and Scott): what is left is worth as much
-//! as so many independent requests.
+//! A small arm that was lucky with a skewed metric also looks less variable than it is: the two errors add up to wrong passes. So the
+//! small arm's variance also comes from the other arm, or from both.
+//!
+//! Requests of a unit are not independent, so counts of shares are divided by the design effect (Rao and Scott): what is left is worth as
+//! much as so many independent requests.
 
 use crate::domain::metric::{Direction, Margin};
 use crate::stats::cluster::UnitSums;
@@ -11,8 +14,25 @@ use crate::stats::proportion::score::{restricted, restricted_ratio};
 /// With fewer events, or fewer requests without one, an arm's own design effect is not to be trusted.
 const ENOUGH_EVENTS: f64 = 20.0;
 
-/// Variances of `candidate` and of `factor * stable` if the regression is exactly at the margin.
+/// Variances of `candidate` and of `factor * stable` for sums of any values: the candidate's is at least that of as many of stable's requests,
+/// scaled to the margin.
+///
+/// With residuals of units from the ratio spread over an arm's requests, as many of stable's requests as the candidate has would have the variance
+/// `Var(stable) X_stable / X_candidate`; the factor of a relative margin scales it, an absolute one leaves it.
 pub(super) fn variances(
+    candidate: &UnitSums,
+    stable: &UnitSums,
+    margin: Margin,
+    better: Direction,
+) -> Option<[f64; 2]> {
+    let (own, of_stable) = candidate.ratio_variance().zip(stable.ratio_variance())?;
+    let (factor, _) = margin.contrast(better);
+    let scaled = factor * factor * of_stable;
+    Some([own.max(scaled * stable.x / candidate.x), scaled])
+}
+
+/// Variances of `candidate` and of `factor * stable` for shares of requests.
+pub(super) fn variances_of_shares(
     candidate: &UnitSums,
     stable: &UnitSums,
     margin: Margin,
@@ -28,8 +48,10 @@ pub(super) fn variances(
         Margin::Relative(_) => restricted_ratio(first, second, factor),
         Margin::Absolute(_) => restricted(first, second, better.worse_sign() * offset),
     };
-    let binomial = |p: f64, count: Count| p * (1.0 - p) / count.trials;
-    Some([binomial(p_candidate, first), factor * factor * binomial(p_stable, second)])
+    // With few events the design effect is a guess, and what was observed may know better.
+    let least = |p: f64, count: Count, own: Option<f64>| (p * (1.0 - p) / count.trials).max(own.unwrap_or(0.0));
+    let of_stable = least(p_stable, second, stable.ratio_variance());
+    Some([least(p_candidate, first, candidate.ratio_variance()), factor * factor * of_stable])
 }
 
 /// Variance of the candidate's share if it is exactly at the limit.
@@ -64,7 +86,7 @@ mod tests {
     }
 
     fn variance(candidate: &UnitSums, stable: &UnitSums, margin: Margin) -> f64 {
-        variances(candidate, stable, margin, Direction::Lower).unwrap().iter().sum()
+        variances_of_shares(candidate, stable, margin, Direction::Lower).unwrap().iter().sum()
     }
 
     // gsDesign testBinomial, reference vector `test-fm-score-5`: 24 of 1000 and 380 of 19000 at difference 0.01.
@@ -85,6 +107,21 @@ mod tests {
         let variance = variance(&candidate, &stable, Margin::Absolute(0.005));
         let z = (0.0 - 0.02 - 0.005) / variance.sqrt();
         assert!(z > -2.3 && z < -1.6, "{z}: 200 requests without an event where 5 are expected");
+    }
+
+    #[test]
+    fn an_arm_without_the_tail_borrows_it_from_the_other() {
+        let skewed: Vec<_> = (0..1000).map(|unit| (if unit % 50 == 0 { 90.0 } else { 1.0 }, 1.0)).collect();
+        let (lucky, stable) = (UnitSums::of(&skewed[1..41]), UnitSums::of(&skewed));
+        assert_eq!(lucky.ratio_variance(), Some(0.0));
+        let [candidate, of_stable] = variances(&lucky, &stable, Margin::Relative(0.1), Direction::Lower).unwrap();
+        let expected = 1.21 * stable.ratio_variance().unwrap();
+        assert!((of_stable / expected - 1.0).abs() < 1e-12);
+        assert!((candidate / (expected * 1000.0 / 40.0) - 1.0).abs() < 1e-12);
+        // An arm that varies more than the other keeps its own variance.
+        let wild = UnitSums::of(&skewed.iter().map(|&(y, x)| (3.0 * y, x)).collect::<Vec<_>>());
+        let [candidate, _] = variances(&wild, &stable, Margin::Absolute(5.0), Direction::Lower).unwrap();
+        assert_eq!(Some(candidate), wild.ratio_variance());
     }
 
     #[test]

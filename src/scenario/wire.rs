@@ -443,8 +443,8 @@ pub(super) struct Gate {
     pub(super) on_inconclusive: Option<Action>,
     /// What a look without data does. Default: hold.
     pub(super) on_no_data: Option<Action>,
-    /// Where the standard error of a proportion comes from: `wald`, what was observed; `score`, what is likely at the margin, which
-    /// rare events need. Default: wald.
+    /// Where the standard error comes from: `wald`, what was observed; `score`, what is likely at the margin, which does not take an arm
+    /// without an event, or without the tail of a skewed metric, for proof. Default: `wald`.
     pub(super) style: Option<Style>,
 }
 

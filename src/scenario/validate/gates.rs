@@ -37,8 +37,7 @@ fn read_one(
     if written.patience.as_ref().is_some_and(|patience| patience.trim() != "1 of 1") {
         problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
     }
-    let kind = metric.and_then(|index| context.metrics[index].value.as_ref()).map(|metric| &metric.kind);
-    let style = style(&at.key("style"), written.style, kind, problems);
+    let style = style(&at.key("style"), written.style, problems);
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
@@ -246,19 +245,12 @@ fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spend
     }
 }
 
-fn style(at: &At, written: Option<wire::Style>, kind: Option<&MetricKind>, problems: &mut Problems) -> Option<Style> {
+fn style(at: &At, written: Option<wire::Style>, problems: &mut Problems) -> Option<Style> {
     match written {
         None if problems.is_broken(at) => None,
         None | Some(wire::Style::Wald) => Some(Style::Wald),
         Some(wire::Style::Kayenta) => problems.later(at, "style `kayenta`"),
-        Some(wire::Style::Score) => match kind {
-            Some(MetricKind::Proportion { .. }) | None => Some(Style::Score),
-            Some(kind) => problems.wrong(
-                at,
-                format!("but only proportions have a score test, not a {}", kind.name()),
-                "leave it out, or use a metric of kind `proportion`",
-            ),
-        },
+        Some(wire::Style::Score) => Some(Style::Score),
     }
 }
 
