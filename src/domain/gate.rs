@@ -89,6 +89,8 @@ pub enum Correction {
     Holm,
     /// Every slice at the full alpha.
     None,
+    /// Half for all requests, half for the segments together.
+    Hierarchy,
 }
 
 /// What is done about a verdict.
@@ -136,6 +138,8 @@ pub struct Gate {
     pub style: Style,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.
     pub alpha: Probability,
+    /// How a group-sequential gate spends alpha on passing; without it, it passes by one test at the stage's end.
+    pub pass_spending: Option<Spending>,
     /// The gate's share of a release-level budget of false rollbacks, relative to the other gates'.
     pub weight: f64,
     /// Target of planning.

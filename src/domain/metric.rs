@@ -98,6 +98,13 @@ pub enum Margin {
 }
 
 impl Margin {
+    /// Whether no worsening is accepted.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        let (Self::Relative(size) | Self::Absolute(size)) = self;
+        size <= 0.0
+    }
+
     /// The contrast is `sign * (candidate - factor * stable) - offset`; this is (factor, offset).
     #[must_use]
     pub fn contrast(self, better: Direction) -> (f64, f64) {

@@ -61,6 +61,29 @@ pub enum StartTime {
     At(Moment),
 }
 
+/// How a release-level budget of false rollbacks is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    /// By weights over the gates that roll back and the stages that ask them: a union bound.
+    Split,
+    /// By weights over gates; a group-sequential gate spends its share once, over the information of all stages together.
+    Rollout,
+    /// As `Split`, with all shares raised or lowered by one factor, found on replicates of its own.
+    Calibrated,
+}
+
+impl Budget {
+    /// As written in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Rollout => "rollout",
+            Self::Calibrated => "calibrated",
+        }
+    }
+}
+
 /// Rules of the rollout that belong to no single gate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
@@ -70,6 +93,8 @@ pub struct Rollout {
     pub pass_from: usize,
     /// When rollouts start.
     pub start: Starts,
-    /// Release-level budget of false rollbacks, split over the gates that roll back and the stages that ask them.
+    /// Release-level budget of false rollbacks.
     pub false_rollback: Option<Probability>,
+    /// How it is kept.
+    pub budget: Budget,
 }

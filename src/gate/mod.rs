@@ -1,5 +1,7 @@
 //! Trajectory at a look → verdict → decision → outcome. Gates never read the injected effect; too little data is no verdict.
 
+pub mod boundary;
+pub mod correction;
 pub mod lens;
 pub mod question;
 mod score;

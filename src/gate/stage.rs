@@ -1,11 +1,13 @@
 //! A gate through the looks of one stage of one replicate, in one world.
 
+use super::boundary::Boundary;
+use super::correction;
 use super::lens::Lens;
 use super::question::{Against, Asker, Contrast, LookArms, Question};
-use crate::domain::gate::{Correction, Looks, Test, Verdict, Window};
+use crate::domain::gate::{Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
-use crate::stats::{holm, mixture, normal};
+use crate::stats::{mixture, normal};
 
 /// With fewer, one unit carries more than half of an arm's requests, or nearly so: it is the arm's ratio, leaves no residual from it, and
 /// the variance over units is far too small. An arm whose largest unit has under a quarter of the requests is never refused.
@@ -20,6 +22,9 @@ pub struct StageVerdicts {
     pub first_no_data: Option<usize>,
     /// Verdict of the gate at the stage's end.
     pub end: Verdict,
+    /// The smallest level of the failing side at which the gate would have failed at some look; of a group-sequential gate only while a
+    /// budget is calibrated.
+    pub level: f64,
     /// Per question.
     pub questions: Vec<QuestionRecord>,
 }
@@ -35,6 +40,8 @@ pub struct QuestionRecord {
     pub difference: Option<f64>,
     /// Its standard error.
     pub se: Option<f64>,
+    /// The regression beyond the failing margin over its standard error, at the stage's end.
+    pub z_fail: Option<f64>,
 }
 
 /// A gate ready to be asked in one stage of one replicate.
@@ -45,10 +52,14 @@ pub struct StageGate<'a> {
     pub questions: &'a [Question],
     /// Variance of the passing contrast that the census expects at the stage's end, per question: the tuning of sequences.
     pub planned: &'a [Option<f64>],
-    /// Per question, of group-sequential gates: the boundary at each look; none where nothing can be planned.
-    pub boundaries: &'a [&'a [f64]],
+    /// Per question.
+    pub boundaries: &'a [Boundary],
     /// One-sided error rate of the failing side, over all questions.
     pub alpha_fail: f64,
+    /// Of that, each question's part.
+    pub shares: &'a [f64],
+    /// Per question: the last `z` of each earlier stage.
+    pub earlier: &'a [Vec<Option<f64>>],
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -92,6 +103,7 @@ impl StageGate<'_> {
             first_fail: None,
             first_no_data: None,
             end: Verdict::NoData,
+            level: f64::INFINITY,
             questions: vec![QuestionRecord::default(); self.questions.len()],
         };
         let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
@@ -99,6 +111,7 @@ impl StageGate<'_> {
             let arms = LookArms { reader, span: place.span(look, gate.window) };
             self.ask(&open, lens, &arms, look, &mut state);
             result.end = self.judge(&open, &mut state, &mut result.questions);
+            result.level = result.level.min(correction::smallest_level(self.shares, &state.p_values));
             match result.end {
                 Verdict::Fail if result.first_fail.is_none() => {
                     result.first_fail = state.strongest().map(|question| (look, question));
@@ -111,6 +124,7 @@ impl StageGate<'_> {
             record.passed = last.is_some_and(|seen| seen.passes);
             record.difference = last.map(|seen| seen.difference);
             record.se = last.and_then(|seen| seen.se);
+            record.z_fail = last.and_then(|seen| seen.z_fail);
         }
         Some(result)
     }
@@ -122,7 +136,12 @@ impl StageGate<'_> {
             } else {
                 None
             };
-            if let Some(seen) = state.last[index] {
+            if let Some(seen) = &mut state.last[index] {
+                // What a boundary has once shown stays shown, too: it holds at all looks together.
+                if self.boundaries[index].passes(look, f64::NEG_INFINITY).is_some() {
+                    state.passed[index] |= seen.passes;
+                    seen.passes = state.passed[index];
+                }
                 // A confidence sequence holds at all looks together, so what it once excluded stays excluded.
                 state.p_fail[index] = if self.asker.gate.test == Test::ConfidenceSequence { seen.p_fail } else { 1.0 };
             }
@@ -149,7 +168,7 @@ impl StageGate<'_> {
         let known = gate.window == Window::Stage;
         let se = evidence.pass.variance.filter(|&variance| known && variance > 0.0).map(f64::sqrt);
         let difference = evidence.pass.difference;
-        let undecided = Seen { difference, se, p_fail: p_before, passes: false };
+        let undecided = Seen { difference, se, z_fail: None, p_fail: p_before, passes: false };
         if gate.test == Test::Point {
             let p_fail = if evidence.fail.difference > 0.0 { 0.0 } else { 1.0 };
             return Some(Seen { p_fail, passes: difference <= 0.0, ..undecided });
@@ -158,6 +177,7 @@ impl StageGate<'_> {
             return Some(undecided);
         };
         let z_pass = -z_pass;
+        let undecided = Seen { z_fail: Some(z_fail), ..undecided };
         Some(match gate.test {
             Test::Fixed => {
                 Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
@@ -175,26 +195,20 @@ impl StageGate<'_> {
             }
             Test::GroupSequential(_) => {
                 // The boundary already holds this question's share of alpha.
-                let crossed = self.boundaries[index].get(look).is_some_and(|&boundary| z_fail > boundary);
-                let p_fail = if crossed { 0.0 } else { 1.0 };
-                Seen { p_fail, passes: z_pass > self.asker.z_alpha, ..undecided }
+                let boundary = &self.boundaries[index];
+                let p_fail = boundary.level(look, boundary.statistic(look, z_fail, &self.earlier[index]));
+                let passes = boundary.passes(look, z_pass).unwrap_or(z_pass > self.asker.z_alpha);
+                Seen { p_fail, passes, ..undecided }
             }
             Test::Point => undecided,
         })
     }
 
     fn judge(&self, open: &[bool], state: &mut LookState, records: &mut [QuestionRecord]) -> Verdict {
-        let (gate, alpha) = (self.asker.gate, self.alpha_fail);
         state.p_values.clear();
         state.p_values.extend(state.last.iter().map(|seen| seen.map_or(1.0, |seen| seen.p_fail)));
-        match gate.correction {
-            // Questions without data stay in the family: dropping them would let the data choose its size.
-            Correction::Holm => holm::reject(&state.p_values, alpha, &mut state.rejected),
-            Correction::None => {
-                state.rejected.clear();
-                state.rejected.extend(state.p_values.iter().map(|&p| p <= alpha));
-            }
-        }
+        let correction = self.asker.gate.correction;
+        correction::reject(correction, self.shares, &state.p_values, self.alpha_fail, &mut state.rejected);
         for (record, &rejected) in records.iter_mut().zip(&state.rejected) {
             record.failed |= rejected;
         }
@@ -216,6 +230,7 @@ impl StageGate<'_> {
 struct Seen {
     difference: f64,
     se: Option<f64>,
+    z_fail: Option<f64>,
     p_fail: f64,
     passes: bool,
 }
@@ -226,11 +241,18 @@ struct LookState {
     last: Vec<Option<Seen>>,
     p_values: Vec<f64>,
     rejected: Vec<bool>,
+    passed: Vec<bool>,
 }
 
 impl LookState {
     fn new(questions: usize) -> Self {
-        Self { p_fail: vec![1.0; questions], last: vec![None; questions], p_values: Vec::new(), rejected: Vec::new() }
+        Self {
+            p_fail: vec![1.0; questions],
+            last: vec![None; questions],
+            p_values: Vec::new(),
+            rejected: Vec::new(),
+            passed: vec![false; questions],
+        }
     }
 
     /// The rejected question with the smallest p-value.

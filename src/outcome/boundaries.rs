@@ -4,13 +4,17 @@
 
 use rayon::prelude::*;
 
-use super::player::Player;
-use crate::domain::gate::{Correction, Gate, Spending, Test};
+use crate::domain::gate::{Gate, Spending, Test};
+use crate::gate::boundary::{Boundary, PassPlan, Rung};
 use crate::gate::lens::Lens;
-use crate::gate::question::{Against, Asker, ExpectedArms, Question};
+use crate::gate::question::{Against, Asker, Evidence, ExpectedArms, Question};
 use crate::gate::stage::StagePlace;
+use crate::scenario::Scenario;
+use crate::simulate::Simulator;
+use crate::simulate::layout::Shape;
+use crate::simulate::returning::{Asked, ReturningUnits};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
-use crate::stats::boundary::{self, design};
+use crate::stats::boundary::{self, combine, design};
 
 /// Looks that add less than this share to the information so far are not looks of their own.
 const SMALLEST_STEP: f64 = 2e-3;
@@ -18,95 +22,334 @@ const SMALLEST_STEP: f64 = 2e-3;
 /// Looks of the boundary that the smallest detectable regression is planned with: more hardly change it.
 const PLANNED_LOOKS: usize = 12;
 
-/// The boundary of one question in one stage; without looks where the gate is not group-sequential or nothing can be planned.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Boundary {
-    /// What the standardised regression must exceed at each look.
-    pub by_look: Vec<f64>,
-    /// Standard errors at the stage's end by which a regression must exceed the margin to fail with the gate's power at some look.
-    pub drift: Option<f64>,
-}
-
 /// Per stage, gate and question.
 pub type Boundaries = Vec<Vec<Vec<Boundary>>>;
 
-/// The boundaries of a run.
-#[must_use]
-pub fn plan(player: &Player<'_>) -> Boundaries {
-    let stage = |(index, place): (usize, &StagePlace)| {
-        let gates = player.scenario.gates.iter().zip(&player.gates).enumerate();
-        let of_gate = |(index_of_gate, (gate, plan)): (usize, (&Gate, &super::player::GatePlan))| {
-            let asked = gate.asked_in(&player.scenario.stages[index]);
-            let Test::GroupSequential(spending) = gate.test else {
-                return vec![Boundary::default(); plan.questions.len()];
-            };
-            let alpha = player.scenario.alpha_fail(index_of_gate);
-            // Sequentially there is no stepping down: every question gets an equal share.
-            let share = if gate.correction == Correction::None { alpha } else { alpha / plan.questions.len() as f64 };
-            let of_question = |question: &Question| {
-                let open = asked && (place.plan.exposure < 1.0 || matches!(question.against, Against::Limit(_)));
-                let information = if open { information(player, gate, *question, place) } else { Vec::new() };
-                boundary_of(&information, share, spending, gate.power.get())
-            };
-            plan.questions.iter().map(of_question).collect()
+/// The failing error of each gate in one stage, or, where it is spent once, in the whole rollout; and each question's part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Levels {
+    /// Per gate.
+    pub alpha_fail: Vec<f64>,
+    /// Per gate and question.
+    pub shares: Vec<Vec<f64>>,
+}
+
+/// What boundaries are planned from: censuses of the schedule from a few starts.
+pub struct Planning<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// The log.
+    pub simulator: &'a Simulator,
+    /// Per gate.
+    pub questions: Vec<&'a [Question]>,
+    /// Where each stage's looks are.
+    pub places: &'a [StagePlace],
+    /// Slots at which the censuses start.
+    pub starts: &'a [usize],
+    /// One per start.
+    pub censuses: &'a [Trajectory],
+}
+
+/// What a census plans for one question: information at each look of each stage, and how stages depend on each other.
+pub struct Plans {
+    /// Per gate and question.
+    of: Vec<Vec<QuestionPlan>>,
+}
+
+/// Information of one question.
+struct QuestionPlan {
+    /// Per stage and look, of the failing contrast.
+    fail: Vec<Vec<f64>>,
+    /// The same of the passing contrast; empty where it passes at the stage's end only.
+    pass: Vec<Vec<f64>>,
+    /// Per stage, look and earlier stage: correlation of the two statistics; empty where stages are on their own.
+    correlations: ReturningUnits,
+}
+
+impl Planning<'_> {
+    /// What the censuses say of every question.
+    #[must_use]
+    pub fn plans(&self) -> Plans {
+        let asked: Vec<(usize, Question)> = self
+            .questions
+            .iter()
+            .enumerate()
+            .flat_map(|(gate, questions)| questions.iter().map(move |&question| (gate, question)))
+            .collect();
+        let plans: Vec<QuestionPlan> =
+            asked.par_iter().map(|&(gate, question)| self.question_plan(gate, question)).collect();
+        let mut plans = plans.into_iter();
+        Plans { of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect() }
+    }
+
+    fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {
+        let rule = &self.scenario.gates[gate];
+        if !matches!(rule.test, Test::GroupSequential(_)) {
+            return QuestionPlan { fail: Vec::new(), pass: Vec::new(), correlations: ReturningUnits::new() };
+        }
+        let of_stages = |contrast: fn(&Evidence) -> Option<f64>| -> Vec<Vec<f64>> {
+            self.places.iter().map(|place| self.information(rule, question, place, contrast)).collect()
         };
-        gates.map(of_gate).collect()
-    };
-    player.places().par_iter().enumerate().map(stage).collect()
-}
-
-/// Information about a question at each look of a stage: the median over start times, none before either arm has enough units.
-fn information(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlace) -> Vec<f64> {
-    let asker = Asker::new(gate, player.scenario, &player.simulator.layout);
-    let at = |census: &Trajectory, look: usize| {
-        let reader = Reader { layout: &player.simulator.layout, trajectory: census };
-        let span = Span { look: place.first_look + look, since: None };
-        let counts = reader.counts(span, Arm::Candidate, question.slice);
-        let smaller = place.plan.exposure.min(1.0 - place.plan.exposure);
-        let share = if matches!(question.against, Against::Limit(_)) { place.plan.exposure } else { smaller };
-        if counts.units * share < gate.min_units || counts.covered * share < gate.min_requests {
-            return 0.0;
-        }
-        let arms = ExpectedArms { reader, span, exposure: place.plan.exposure };
-        let variance = asker.evidence(question, Lens::NULL, &arms).and_then(|evidence| evidence.fail.variance);
-        variance.filter(|&variance| variance > 0.0).map_or(0.0, |variance| 1.0 / variance)
-    };
-    let median = |look: usize| {
-        let mut found: Vec<f64> = player.sampled_censuses.iter().map(|census| at(census, look)).collect();
-        found.sort_unstable_by(f64::total_cmp);
-        found[found.len() / 2]
-    };
-    (0..place.plan.looks()).map(median).collect()
-}
-
-/// The boundary at every look; infinite where a look adds no information, absent where the stage has none at all.
-fn boundary_of(information: &[f64], alpha: f64, spending: Spending, power: f64) -> Boundary {
-    let total = information.iter().copied().fold(0.0, f64::max);
-    if total <= 0.0 {
-        return Boundary::default();
-    }
-    let (mut looks, mut fractions, mut reached) = (Vec::new(), Vec::new(), 0.0);
-    for (look, &found) in information.iter().enumerate() {
-        let fraction = (found / total).min(1.0);
-        if fraction > reached * (1.0 + SMALLEST_STEP) {
-            looks.push(look);
-            fractions.push(fraction);
-            reached = fraction;
+        QuestionPlan {
+            fail: of_stages(|evidence| evidence.fail.variance),
+            pass: rule.pass_spending.map_or_else(Vec::new, |_| of_stages(|evidence| evidence.pass.variance)),
+            correlations: if self.scenario.spends_once(gate) {
+                self.correlations(rule, question)
+            } else {
+                ReturningUnits::new()
+            },
         }
     }
-    // The last look of its own spends what is left.
-    if let Some(last) = fractions.last_mut() {
-        *last = 1.0;
+
+    /// Information about a question at each look of a stage: the median over start times, none before either arm has enough units, and
+    /// none at all where nobody is left to compare with.
+    fn information(
+        &self,
+        gate: &Gate,
+        question: Question,
+        place: &StagePlace,
+        contrast: fn(&Evidence) -> Option<f64>,
+    ) -> Vec<f64> {
+        let limited = matches!(question.against, Against::Limit(_));
+        let exposure = place.plan.exposure;
+        if exposure >= 1.0 && !limited {
+            return vec![0.0; place.plan.looks()];
+        }
+        let asker = Asker::new(gate, self.scenario, &self.simulator.layout);
+        let at = |census: &Trajectory, look: usize| {
+            let reader = Reader { layout: &self.simulator.layout, trajectory: census };
+            let span = Span { look: place.first_look + look, since: None };
+            let counts = reader.counts(span, Arm::Candidate, question.slice);
+            let share = if limited { exposure } else { exposure.min(1.0 - exposure) };
+            if counts.units * share < gate.min_units || counts.covered * share < gate.min_requests {
+                return 0.0;
+            }
+            let arms = ExpectedArms { reader, span, exposure };
+            let variance = asker.evidence(question, Lens::NULL, &arms).as_ref().and_then(contrast);
+            variance.filter(|&variance| variance > 0.0).map_or(0.0, |variance| 1.0 / variance)
+        };
+        let median = |look: usize| {
+            let mut found: Vec<f64> = self.censuses.iter().map(|census| at(census, look)).collect();
+            found.sort_unstable_by(f64::total_cmp);
+            found[found.len() / 2]
+        };
+        (0..place.plan.looks()).map(median).collect()
     }
-    let mut by_look = vec![f64::INFINITY; information.len()];
-    for (look, z) in looks.into_iter().zip(boundary::upper(&fractions, alpha, spending)) {
-        by_look[look] = z;
+
+    /// Correlation of a question's statistics across stages, from the units that return: the mean over start times.
+    fn correlations(&self, gate: &Gate, question: Question) -> ReturningUnits {
+        let asker = Asker::new(gate, self.scenario, &self.simulator.layout);
+        let factor = match (question.against, &self.simulator.layout.shapes[gate.metric]) {
+            (Against::Limit(_), _) => 0.0,
+            // A quantile's margin moves the threshold, and both shares count alike.
+            (Against::Stable { .. }, Shape::Grid(_)) => 1.0,
+            (Against::Stable { harm, .. }, Shape::Moments) => harm.contrast(asker.better).0,
+        };
+        let from = |(&start, census): (&usize, &Trajectory)| {
+            let reader = Reader { layout: &self.simulator.layout, trajectory: census };
+            let last = self.places.iter().rfind(|place| place.plan.looks() > 0);
+            let threshold = last.and_then(|place| {
+                let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
+                asker.quantile_threshold(question.slice, &ExpectedArms { reader, span, exposure: 0.5 })
+            });
+            self.simulator.returning_units(start, Asked { slice: question.slice, metric: gate.metric, threshold })
+        };
+        let found: Vec<ReturningUnits> = self.starts.iter().zip(self.censuses).map(from).collect();
+        let mean = |stage: usize, look: usize, earlier: usize| {
+            let residuals = found.iter().map(|units| units[stage][look][earlier]).sum::<f64>() / found.len() as f64;
+            let [before, now] = [earlier, stage].map(|stage| self.places[stage].plan.exposure);
+            if now >= 1.0 && factor > 0.0 { 0.0 } else { combine::between_stages(residuals, before, now, factor) }
+        };
+        let of_look = |stage, look| (0..stage).map(|earlier| mean(stage, look, earlier)).collect();
+        let of_stage = |(stage, place): (usize, &StagePlace)| {
+            (0..place.plan.looks()).map(|look| of_look(stage, look)).collect()
+        };
+        self.places.iter().enumerate().map(of_stage).collect()
     }
-    Boundary { by_look, drift: drift(&fractions, alpha, spending, power) }
 }
 
-fn drift(fractions: &[f64], alpha: f64, spending: Spending, power: f64) -> Option<f64> {
-    let kept = PLANNED_LOOKS.min(fractions.len());
-    let thinned: Vec<f64> = (1..=kept).map(|look| fractions[look * fractions.len() / kept - 1]).collect();
-    design::drift_for_power(&thinned, &boundary::upper(&thinned, alpha, spending), None, power)
+impl Plans {
+    /// The boundaries at given levels; `rungs` are factors of these levels at which they are made as well.
+    #[must_use]
+    pub fn boundaries(&self, scenario: &Scenario, levels: &Levels, rungs: &[f64]) -> Boundaries {
+        let asked: Vec<(usize, usize)> =
+            self.of.iter().enumerate().flat_map(|(gate, plans)| (0..plans.len()).map(move |q| (gate, q))).collect();
+        let of_question = |&(gate, question): &(usize, usize)| -> Vec<Boundary> {
+            let alpha = levels.alpha_fail[gate] * levels.shares[gate][question];
+            let rule = &scenario.gates[gate];
+            let Test::GroupSequential(spending) = rule.test else {
+                return vec![Boundary::default(); scenario.stages.len()];
+            };
+            let plan = &self.of[gate][question];
+            let power = rule.power.get();
+            let stages = plan.made(alpha, spending, power);
+            let mut stages: Vec<Boundary> = stages;
+            for &factor in rungs {
+                for (boundary, other) in stages.iter_mut().zip(plan.made(alpha * factor, spending, power)) {
+                    boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
+                }
+            }
+            if let Some(pass) = rule.pass_spending {
+                for (boundary, information) in stages.iter_mut().zip(&plan.pass) {
+                    let (bounds, plan) = passing(information, rule.alpha.get(), pass, power);
+                    (boundary.pass, boundary.pass_plan) = (bounds, plan);
+                }
+            }
+            stages
+        };
+        let mut made = asked.par_iter().map(of_question).collect::<Vec<_>>();
+        let mut of_stage = |stage: usize| {
+            let mut next = made.iter_mut();
+            let mut of_gate = |plans: &Vec<QuestionPlan>| {
+                next.by_ref().take(plans.len()).map(|stages| std::mem::take(&mut stages[stage])).collect()
+            };
+            self.of.iter().map(&mut of_gate).collect()
+        };
+        (0..scenario.stages.len()).map(&mut of_stage).collect()
+    }
+}
+
+impl QuestionPlan {
+    /// The failing boundary of every stage.
+    fn made(&self, alpha: f64, spending: Spending, power: f64) -> Vec<Boundary> {
+        if self.correlations.is_empty() {
+            let of_stage = |information: &Vec<f64>| {
+                let looks = Looks::of(information);
+                let drift = looks.drift(looks.fractions.len(), alpha, spending, power);
+                Boundary { fail: looks.bounds(alpha, spending), drift, ..Boundary::default() }
+            };
+            return self.fail.iter().map(of_stage).collect();
+        }
+        self.made_once(alpha, spending, power)
+    }
+
+    /// One boundary over all stages: their best combination, whose information grows from look to look.
+    fn made_once(&self, alpha: f64, spending: Spending, power: f64) -> Vec<Boundary> {
+        let combined = self.combined();
+        let information: Vec<f64> =
+            combined.iter().flat_map(|looks| looks.iter().map(|combination| combination.information)).collect();
+        let looks = Looks::of(&information);
+        let mut fail = looks.bounds(alpha, spending).into_iter();
+        let mut before = 0;
+        let stage = |(stage, combinations): (usize, Vec<combine::Combination>)| {
+            before += combinations.len();
+            let kept = looks.kept.iter().take_while(|&&look| look < before).count();
+            // In standard errors of the stage's own end.
+            let own = self.fail[stage].last().copied().unwrap_or(0.0);
+            let drift = (own > 0.0).then(|| looks.drift(kept, alpha, spending, power)).flatten();
+            Boundary {
+                fail: fail.by_ref().take(combinations.len()).collect(),
+                drift: drift.map(|drift| drift * (own / looks.total).sqrt()),
+                weights: combinations.into_iter().map(|combination| combination.weights).collect(),
+                ..Boundary::default()
+            }
+        };
+        combined.into_iter().enumerate().map(stage).collect()
+    }
+
+    /// At each look of each stage: finished stages and the present one.
+    fn combined(&self) -> Vec<Vec<combine::Combination>> {
+        let ended = |stage: usize| self.fail[stage].last().copied().unwrap_or(0.0);
+        let at_look = |stage: usize, look: usize| {
+            let own = self.fail[stage][look];
+            // Stages without information weigh nothing; a look without it is no look.
+            let known: Vec<usize> = (0..stage).filter(|&earlier| ended(earlier) > 0.0).collect();
+            if own <= 0.0 {
+                return combine::Combination { weights: vec![0.0; stage + 1], information: 0.0 };
+            }
+            let members: Vec<usize> = known.into_iter().chain([stage]).collect();
+            let information: Vec<f64> =
+                members.iter().map(|&member| if member == stage { own } else { ended(member) }).collect();
+            let correlation = |a: usize, b: usize| {
+                let (earlier, later) = (a.min(b), a.max(b));
+                if a == b {
+                    1.0
+                } else if later == stage {
+                    self.correlations[stage][look][earlier]
+                } else {
+                    self.correlations[later].last().map_or(0.0, |looks| looks[earlier])
+                }
+            };
+            let matrix: Vec<Vec<f64>> =
+                members.iter().map(|&a| members.iter().map(|&b| correlation(a, b)).collect()).collect();
+            let found = combine::combined(&information, &matrix);
+            let mut weights = vec![0.0; stage + 1];
+            for (member, weight) in members.into_iter().zip(found.weights) {
+                weights[member] = weight;
+            }
+            combine::Combination { weights, information: found.information }
+        };
+        let of_stage = |stage: usize| (0..self.fail[stage].len()).map(|look| at_look(stage, look)).collect();
+        (0..self.fail.len()).map(of_stage).collect()
+    }
+}
+
+/// The looks of a schedule that add information.
+struct Looks {
+    /// How many looks there are.
+    all: usize,
+    /// Those that count.
+    kept: Vec<usize>,
+    /// Their share of the information; the last is 1.
+    fractions: Vec<f64>,
+    /// The largest information.
+    total: f64,
+}
+
+impl Looks {
+    fn of(information: &[f64]) -> Self {
+        let total = information.iter().copied().fold(0.0, f64::max);
+        let (mut kept, mut fractions, mut reached) = (Vec::new(), Vec::new(), 0.0);
+        for (look, &found) in information.iter().enumerate() {
+            let fraction = (found / total).min(1.0);
+            if fraction > reached * (1.0 + SMALLEST_STEP) {
+                reached = fraction;
+                kept.push(look);
+                fractions.push(fraction);
+            }
+        }
+        // The last look of its own spends what is left.
+        if let Some(last) = fractions.last_mut() {
+            *last = 1.0;
+        }
+        Self { all: information.len(), kept, fractions, total }
+    }
+
+    /// The boundary at every look; infinite where a look adds no information, absent where there is none at all.
+    fn bounds(&self, alpha: f64, spending: Spending) -> Vec<f64> {
+        if self.kept.is_empty() {
+            return Vec::new();
+        }
+        let mut bounds = vec![f64::INFINITY; self.all];
+        for (&look, z) in self.kept.iter().zip(boundary::upper(&self.fractions, alpha, spending)) {
+            bounds[look] = z;
+        }
+        bounds
+    }
+
+    /// A few of the first looks that count, always with the last of them.
+    fn thinned(&self, first: usize) -> Vec<f64> {
+        let kept = PLANNED_LOOKS.min(first);
+        (1..=kept).map(|look| self.fractions[look * first / kept - 1]).collect()
+    }
+
+    /// The drift, per root of the total information, that crosses with a power by the end of the first looks that count.
+    fn drift(&self, first: usize, alpha: f64, spending: Spending, power: f64) -> Option<f64> {
+        let thinned = self.thinned(first);
+        design::drift_for_power(&thinned, &boundary::upper(&thinned, alpha, spending), None, power)
+    }
+}
+
+/// The boundary of passing, and the few looks that stand for it.
+fn passing(information: &[f64], alpha: f64, spending: Spending, power: f64) -> (Vec<f64>, Option<PassPlan>) {
+    let looks = Looks::of(information);
+    let fractions = looks.thinned(looks.fractions.len());
+    let plan = (!fractions.is_empty()).then(|| {
+        let bounds = boundary::upper(&fractions, alpha, spending);
+        let drift = design::drift_for_power(&fractions, &bounds, None, power);
+        PassPlan { fractions, bounds, drift }
+    });
+    // A boundary that cannot be planned must not leave passing to a test at the end.
+    let bounds = looks.bounds(alpha, spending);
+    (if bounds.is_empty() { vec![f64::INFINITY; information.len()] } else { bounds }, plan)
 }

@@ -1,6 +1,7 @@
 //! Replicates → what happened, counted per world, gate and stage.
 
 pub mod boundaries;
+pub mod calibration;
 pub mod player;
 pub mod rows;
 pub mod tally;

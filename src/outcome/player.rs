@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::boundaries::{self, Boundaries};
-
+use super::boundaries::{Boundaries, Levels, Planning};
+use super::calibration::{self, Calibration};
+use crate::domain::gate::Gate;
 use crate::domain::metric::{Margin, MetricKind};
 use crate::domain::quantity::Moment;
+use crate::domain::rollout::Budget;
 use crate::domain::world::World;
+use crate::gate::boundary::Boundary;
+use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason};
@@ -52,11 +56,15 @@ pub struct Player<'a> {
     /// Moments at which a rollout may start.
     pub starts: Vec<Moment>,
     /// Stable's value of each metric over the whole log.
-    pub levels: Vec<f64>,
+    pub levels_of_metrics: Vec<f64>,
     /// A few starts, evenly spread, by slot: what plans are averaged over.
     pub sampled_starts: Vec<usize>,
     /// Censuses of the schedule from them.
     pub sampled_censuses: Vec<Trajectory>,
+    /// The failing error of each gate, and each question's part of it.
+    pub levels: Levels,
+    /// How the levels were found, where that took a replay.
+    pub calibration: Option<Calibration>,
     /// Of group-sequential gates.
     pub boundaries: Boundaries,
 }
@@ -132,22 +140,54 @@ impl<'a> Player<'a> {
         let sampled_censuses = sampled_starts.par_iter().map(|&start| simulator.census_of_schedule(start)).collect();
         let mut player = Self {
             gates: gates.collect(),
+            levels: Levels { alpha_fail: Vec::new(), shares: Vec::new() },
             scenario,
             simulator,
             worlds,
             starts,
-            levels,
+            levels_of_metrics: levels,
             sampled_starts,
             sampled_censuses,
+            calibration: None,
             boundaries: Boundaries::new(),
         };
-        player.boundaries = boundaries::plan(&player);
+        player.plan_boundaries();
         player
+    }
+
+    /// Levels, and the boundaries at them; a budget may have to be calibrated on the way.
+    fn plan_boundaries(&mut self) {
+        let shares = |(gate, plan): (&Gate, &GatePlan)| correction::shares(gate.correction, &plan.questions);
+        self.levels = Levels {
+            alpha_fail: (0..self.gates.len()).map(|gate| self.scenario.alpha_fail(gate)).collect(),
+            shares: self.scenario.gates.iter().zip(&self.gates).map(shares).collect(),
+        };
+        let places = self.places();
+        let planning = Planning {
+            scenario: self.scenario,
+            simulator: self.simulator,
+            questions: self.gates.iter().map(|plan| plan.questions.as_slice()).collect(),
+            places: &places,
+            starts: &self.sampled_starts,
+            censuses: &self.sampled_censuses,
+        };
+        let plans = planning.plans();
+        let budget = self.scenario.rollout.false_rollback.filter(|_| self.scenario.rollout.budget == Budget::Calibrated);
+        if let Some(budget) = budget {
+            let rungs = calibration::rungs(calibration::largest_factor(self, budget.get()));
+            let ladder = plans.boundaries(self.scenario, &self.levels, &rungs);
+            let found = calibration::calibrate(self, &ladder, budget.get());
+            for gate in self.rolling_back().collect::<Vec<_>>() {
+                self.levels.alpha_fail[gate] *= found.factor;
+            }
+            self.calibration = Some(found);
+        }
+        self.boundaries = plans.boundaries(self.scenario, &self.levels, &[]);
     }
 
     /// Plays replicates in chunks, each in parallel, and hands them over in a fixed order. Stops when `stop` is set.
     pub fn play(&self, stop: &AtomicBool, mut receive: impl FnMut(Vec<Played>)) {
-        let groups = self.groups();
+        let groups = self.groups(self.scenario.simulation.replicates);
         for chunk in groups.chunks(32) {
             if stop.load(Ordering::Relaxed) {
                 return;
@@ -159,9 +199,8 @@ impl<'a> Player<'a> {
     }
 
     /// Replicates that share a start are played together, a few at a time so that memory stays bounded.
-    fn groups(&self) -> Vec<(usize, Vec<usize>)> {
-        let replicates = self.scenario.simulation.replicates;
-        let starts = self.start_order();
+    pub(super) fn groups(&self, replicates: usize) -> Vec<(usize, Vec<usize>)> {
+        let starts = self.start_order(replicates);
         (0..starts.len().min(replicates))
             .flat_map(|turn| {
                 let mine: Vec<usize> = (turn..replicates).step_by(starts.len()).collect();
@@ -172,8 +211,8 @@ impl<'a> Player<'a> {
     }
 
     /// Starts are taken in turn; with fewer replicates than starts, evenly spread over them.
-    fn start_order(&self) -> Vec<usize> {
-        let (starts, replicates) = (self.starts.len(), self.scenario.simulation.replicates);
+    fn start_order(&self, replicates: usize) -> Vec<usize> {
+        let starts = self.starts.len();
         if replicates >= starts {
             return (0..starts).collect();
         }
@@ -181,26 +220,41 @@ impl<'a> Player<'a> {
     }
 
     fn play_group(&self, start_slot: usize, replicates: &[usize]) -> Vec<Played> {
+        self.play_lanes(start_slot, self.lanes(replicates))
+    }
+
+    /// Lanes of replicates, and after them their twins with exchanged answers, where the null world needs those.
+    pub(super) fn lanes(&self, replicates: &[usize]) -> Vec<Lane> {
         let mut lanes: Vec<Lane> = replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect();
         if self.scenario.simulation.null == Null::Swap {
             lanes.extend(replicates.iter().map(|&r| self.simulator.swapped_replicate(self.scenario, r)));
         }
-        self.play_lanes(start_slot, lanes)
+        lanes
     }
 
     /// Replays given lanes from a start, and judges them; lanes with exchanged answers come last, in the order of the others.
+    #[must_use]
+    pub fn play_lanes(&self, start_slot: usize, lanes: Vec<Lane>) -> Vec<Played> {
+        self.with_twins(start_slot, lanes, |twins, planned| self.judge(twins, planned))
+    }
+
+    /// Replays given lanes from a start, and looks at each together with its twin.
     ///
     /// # Panics
     /// Never: a census rides along with the lanes.
-    #[must_use]
-    pub fn play_lanes(&self, start_slot: usize, lanes: Vec<Lane>) -> Vec<Played> {
+    pub(super) fn with_twins<T>(
+        &self,
+        start_slot: usize,
+        lanes: Vec<Lane>,
+        look: impl Fn(Twins<'_>, &Planned) -> T,
+    ) -> Vec<T> {
         let own = lanes.iter().filter(|lane| lane.swapped.is_none()).count();
         let mut trajectories = self.simulator.trajectories_and_census(start_slot, lanes);
         let census = trajectories.pop().expect("the census comes last");
         let planned = self.planned(&census);
         let twins = trajectories.split_off(own);
-        let judge = |(index, own): (usize, &Trajectory)| self.judge(Twins { own, swapped: twins.get(index) }, &planned);
-        trajectories.iter().enumerate().map(judge).collect()
+        let look = |(index, own): (usize, &Trajectory)| look(Twins { own, swapped: twins.get(index) }, &planned);
+        trajectories.iter().enumerate().map(look).collect()
     }
 
     /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
@@ -241,33 +295,11 @@ impl<'a> Player<'a> {
     #[must_use]
     pub fn judge(&self, twins: Twins<'_>, planned: &Planned) -> Played {
         let reader = self.reader(twins.own);
-        let reader_of = |swapped: bool| twins.swapped.filter(|_| swapped).map_or(reader, |twin| self.reader(twin));
         let places = self.places();
-        let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self
-            .gates
-            .iter()
-            .enumerate()
-            .map(|(gate, plan)| {
-                let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
-                let ask = |lens: &Lens| {
-                    let stages =
-                        places.iter().zip(planned).zip(&self.boundaries).map(|((place, planned), boundaries)| {
-                            let boundaries: Vec<&[f64]> =
-                                boundaries[gate].iter().map(|b| b.by_look.as_slice()).collect();
-                            let stage_gate = StageGate {
-                                asker,
-                                questions: &plan.questions,
-                                planned: &planned[gate],
-                                boundaries: &boundaries,
-                                alpha_fail: self.scenario.alpha_fail(gate),
-                            };
-                            stage_gate.play(reader_of(lens.swapped), *place, *lens)
-                        });
-                    stages.collect()
-                };
-                plan.lenses.iter().map(ask).collect()
-            })
-            .collect();
+        let ask = |(gate, plan): (usize, &GatePlan)| {
+            plan.lenses.iter().map(|lens| self.verdicts(gate, lens, twins, planned, &self.boundaries)).collect()
+        };
+        let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self.gates.iter().enumerate().map(ask).collect();
         let exposed_requests = exposed_requests(reader, &places);
         let ends = |place: &StagePlace| {
             let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
@@ -277,10 +309,46 @@ impl<'a> Player<'a> {
         };
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
-            self.outcome(world, &verdicts, reader_of(swapped), &places, &exposed_requests)
+            self.outcome(world, &verdicts, self.reader_of(twins, swapped), &places, &exposed_requests)
         };
         let worlds = (0..self.worlds.len()).map(outcome);
         Played { worlds: worlds.collect(), stages: places.iter().map(ends).collect(), verdicts, exposed_requests }
+    }
+
+    /// What a gate says in each stage under a lens.
+    pub(super) fn verdicts(
+        &self,
+        gate: usize,
+        lens: &Lens,
+        twins: Twins<'_>,
+        planned: &Planned,
+        boundaries: &Boundaries,
+    ) -> Vec<Option<StageVerdicts>> {
+        let plan = &self.gates[gate];
+        let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
+        let reader = self.reader_of(twins, lens.swapped);
+        let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
+        let mut ask = |((place, planned), boundaries): ((StagePlace, &Vec<Vec<Option<f64>>>), &Vec<Vec<Boundary>>)| {
+            let stage_gate = StageGate {
+                asker,
+                questions: &plan.questions,
+                planned: &planned[gate],
+                boundaries: &boundaries[gate],
+                alpha_fail: self.levels.alpha_fail[gate],
+                shares: &self.levels.shares[gate],
+                earlier: &earlier,
+            };
+            let said = stage_gate.play(reader, place, *lens);
+            for (question, earlier) in earlier.iter_mut().enumerate() {
+                earlier.push(said.as_ref().and_then(|said| said.questions[question].z_fail));
+            }
+            said
+        };
+        self.places().into_iter().zip(planned).zip(boundaries).map(&mut ask).collect()
+    }
+
+    fn reader_of<'t>(&'t self, twins: Twins<'t>, swapped: bool) -> Reader<'t> {
+        self.reader(twins.swapped.filter(|_| swapped).unwrap_or(twins.own))
     }
 
     fn reader<'t>(&'t self, trajectory: &'t Trajectory) -> Reader<'t> {
@@ -300,7 +368,7 @@ impl<'a> Player<'a> {
         });
         let duration_s = time_of(outcome.looks, places);
         let spans = spans_until(outcome.looks, places);
-        let lens = |metric| Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels);
+        let lens = |metric| Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels_of_metrics);
         let served = |metric: usize| served(reader, &spans, metric, lens(metric));
         let excess = |(metric, facts): (usize, &crate::domain::metric::Metric)| match facts.kind {
             MetricKind::Proportion { .. } => {

@@ -351,7 +351,7 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
             };
             let (null, margin) = (of_world(World::Null), of_world(World::Margin(gate)));
             let mut check = |question: Option<usize>, error: &str, events: f64, trials: f64| {
-                let alpha = if error == "wrong pass" { rule.alpha.get() } else { player.scenario.alpha_fail(gate) };
+                let alpha = if error == "wrong pass" { rule.alpha.get() } else { player.levels.alpha_fail[gate] };
                 let rate = share(events, trials);
                 let slice = question.map(|question| plan.questions[question].slice);
                 rows.push(SelfCheckRow {

@@ -6,8 +6,9 @@
 
 use rayon::prelude::*;
 
-use crate::domain::gate::{Correction, Gate, Test, Window};
+use crate::domain::gate::{Gate, Test, Window};
 use crate::domain::metric::Margin;
+use crate::gate::boundary::Boundary;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
 use crate::outcome::player::Player;
@@ -15,7 +16,7 @@ use crate::scenario::Tile;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
-use crate::stats::{mixture, normal, student_t};
+use crate::stats::{boundary, mixture, normal, student_t};
 
 /// What closed forms say of one question at one stage. `None` where no answer exists.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,9 +85,7 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let drift = player.boundaries[stage][gate][index].drift;
-                let family = gate_plan.questions.len();
-                let planner = Planner::new(player, gate, *question, family, (place.plan.exposure, drift));
+                let planner = Planner::new(player, (stage, gate, index), place.plan.exposure);
                 let look = place.first_look + place.plan.looks() - 1;
                 let end = |census: &'_ Trajectory| planner.expected(census, look);
                 let expected: Vec<Expected> = censuses.iter().filter_map(end).collect();
@@ -117,26 +116,18 @@ struct Planner<'a> {
     /// Normal deviates that it must lie beyond the margin to fail.
     critical_fail: f64,
     z_power: f64,
-    /// Of a group-sequential gate: standard errors beyond the margin at which it fails with its power at some look.
-    drift: Option<f64>,
+    /// Of a group-sequential gate: its boundary.
+    boundary: &'a Boundary,
 }
 
 impl<'a> Planner<'a> {
-    fn new(
-        player: &'a Player<'a>,
-        gate: usize,
-        question: Question,
-        family: usize,
-        (exposure, drift): (f64, Option<f64>),
-    ) -> Self {
+    fn new(player: &'a Player<'a>, (stage, gate, index): (usize, usize, usize), exposure: f64) -> Self {
         let rule = &player.scenario.gates[gate];
         let alpha = rule.alpha.get();
-        // Holm's first step is the one a single bad slice must take.
-        let alpha_fail = player.scenario.alpha_fail(gate);
-        let alpha_fail = if rule.correction == Correction::Holm { alpha_fail / family as f64 } else { alpha_fail };
+        // The first step of a correction is the one a single bad slice must take.
+        let alpha_fail = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
         let critical = |level: f64| match rule.test {
             Test::Point => 0.0,
-            // Sequential boundaries only fail; passing is tested once, at the stage's end.
             Test::Fixed | Test::GroupSequential(_) => normal::upper_quantile(level),
             Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
         };
@@ -144,12 +135,12 @@ impl<'a> Planner<'a> {
             player,
             asker: Asker::new(rule, player.scenario, &player.simulator.layout),
             gate: rule,
-            question,
+            question: player.gates[gate].questions[index],
             exposure,
             critical_pass: critical(alpha),
             critical_fail: critical(alpha_fail),
             z_power: -normal::upper_quantile(rule.power.get()),
-            drift,
+            boundary: &player.boundaries[stage][gate][index],
         }
     }
 
@@ -216,11 +207,10 @@ impl<'a> Planner<'a> {
             return Plan { duration_needed_s: self.duration_needed(rest, rest_looks, look_s), ..nothing };
         }
         let mean = |value: &dyn Fn(&Expected) -> f64| expected.iter().map(value).sum::<f64>() / expected.len() as f64;
-        let power = mean(&|e| {
-            normal::cdf(student_t::normal_equivalent(e.to_pass / e.variance_pass.sqrt(), e.df) - self.critical_pass)
-        });
+        let distance = |e: &Expected| student_t::normal_equivalent(e.to_pass / e.variance_pass.sqrt(), e.df);
+        let power = mean(&|e| self.power(distance(e)));
         let level = mean(&|e| e.level);
-        let beyond = self.drift.unwrap_or(self.critical_fail + self.z_power);
+        let beyond = self.boundary.drift.unwrap_or(self.critical_fail + self.z_power);
         let detectable = mean(&|e| e.to_fail) + beyond * mean(&|e| e.variance_fail).sqrt();
         let mde = self.in_metric_units(detectable, level, middle, look);
         let needed = mean(&|e| e.variance_pass / self.variance_needed(e.to_pass).unwrap_or(f64::NAN));
@@ -237,9 +227,18 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Chance to pass if the margin lies so many standard errors away at the stage's end.
+    fn power(&self, distance: f64) -> f64 {
+        match &self.boundary.pass_plan {
+            Some(plan) => boundary::crossing(&plan.fractions, &plan.bounds, None, distance).total,
+            None => normal::cdf(distance - self.critical_pass),
+        }
+    }
+
     /// The variance at which the gate passes with its power; `None` where stable itself is not inside the margin.
     fn variance_needed(&self, to_pass: f64) -> Option<f64> {
-        (to_pass > 0.0).then(|| (to_pass / (self.critical_pass + self.z_power)).powi(2))
+        let looks = self.boundary.pass_plan.as_ref().and_then(|plan| plan.drift);
+        (to_pass > 0.0).then(|| (to_pass / looks.unwrap_or(self.critical_pass + self.z_power)).powi(2))
     }
 
     fn duration_needed(&self, rest: &Trajectory, looks: usize, look_s: i64) -> Option<i64> {

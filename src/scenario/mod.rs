@@ -12,10 +12,10 @@ mod structure;
 mod validate;
 mod wire;
 
-use crate::domain::gate::{Decision, Gate};
+use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Rollout, Stage};
+use crate::domain::rollout::{Budget, Rollout, Stage};
 use crate::domain::world::{Effect, World};
 
 /// What to do with a row that cannot be used.
@@ -150,7 +150,8 @@ impl Scenario {
         [World::Recorded, World::Null].into_iter().chain(margins).chain(effects).collect()
     }
 
-    /// One-sided error rate of a gate's failing side in one stage: its own alpha, or its share of the release's budget.
+    /// One-sided error rate of a gate's failing side: its own alpha, or its share of the release's budget; in each stage, or, where it is
+    /// spent once, in the whole rollout. A calibration is still to come.
     #[must_use]
     pub fn alpha_fail(&self, gate: usize) -> f64 {
         let rule = &self.gates[gate];
@@ -159,9 +160,23 @@ impl Scenario {
         };
         // A union bound over gates and stages: it holds whatever the correlation between them.
         let stages = |gate: &Gate| self.stages.iter().filter(|stage| gate.asked_in(stage)).count() as f64;
-        let rolling_back = self.gates.iter().filter(|gate| gate.on_fail == Decision::RollBack);
-        let total: f64 = rolling_back.map(|gate| gate.weight * stages(gate)).sum();
+        let rolling_back = || self.gates.iter().filter(|gate| gate.on_fail == Decision::RollBack);
+        if self.rollout.budget == Budget::Rollout {
+            let asked = rolling_back().filter(|gate| stages(gate) > 0.0);
+            let total: f64 = asked.map(|gate| gate.weight).sum();
+            let once = budget.get() * rule.weight / total.max(rule.weight);
+            return if self.spends_once(gate) { once } else { once / stages(rule).max(1.0) };
+        }
+        let total: f64 = rolling_back().map(|gate| gate.weight * stages(gate)).sum();
         budget.get() * rule.weight / total
+    }
+
+    /// Whether a gate spends its failing error once, over all stages together.
+    #[must_use]
+    pub fn spends_once(&self, gate: usize) -> bool {
+        let rule = &self.gates[gate];
+        let budgeted = self.rollout.false_rollback.is_some() && rule.on_fail == Decision::RollBack;
+        budgeted && self.rollout.budget == Budget::Rollout && matches!(rule.test, Test::GroupSequential(_))
     }
 
     /// The printed name of a world.

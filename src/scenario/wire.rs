@@ -416,6 +416,10 @@ pub(super) struct Gate {
     /// How test `group-sequential` spends alpha: `pocock`, `obrien-fleming`, `power RHO`, `hwang-shih-decani GAMMA`. Default: pocock.
     #[schemars(extend("examples" = ["pocock", "obrien-fleming", "power 2", "hwang-shih-decani 1"]))]
     pub(super) spending: Option<String>,
+    /// How test `group-sequential` spends alpha on passing, in the same forms: it may then pass at any look. Default: one test at the
+    /// stage's end.
+    #[schemars(extend("examples" = ["obrien-fleming"]))]
+    pub(super) pass_spending: Option<String>,
     /// Share of `rollout.false_rollback`, relative to the other gates. Default: 1.
     #[schemars(range(min = 0))]
     pub(super) weight: Option<f64>,
@@ -471,6 +475,7 @@ pub(super) enum Test {
 pub(super) enum Correction {
     Holm,
     None,
+    Hierarchy,
     Bonferroni,
     Bh,
 }
@@ -524,10 +529,22 @@ pub(super) struct Rollout {
     /// Budget of false rollbacks of the whole release, split over gates and stages. Default: each gate's own alpha in each stage.
     #[schemars(extend("examples" = ["5%"]))]
     pub(super) false_rollback: Option<Quantity>,
+    /// How that budget is kept: `split` over gates and stages; `rollout`, spent once by each gate over all stages together;
+    /// `calibrated` by replay. Default: split.
+    pub(super) budget: Option<Budget>,
     /// Time from a failing look to the decision to roll back. Default: 0.
     pub(super) diagnose: Option<Duration>,
     /// Time that rolling back takes. Default: 0.
     pub(super) mitigate: Option<Duration>,
+}
+
+/// How the budget of false rollbacks is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Budget {
+    Split,
+    Rollout,
+    Calibrated,
 }
 
 /// What promotion needs.

@@ -7,6 +7,7 @@ mod cells;
 mod effects;
 
 pub mod lanes;
+pub mod returning;
 mod rollout;
 pub mod trajectory;
 

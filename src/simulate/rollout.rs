@@ -50,7 +50,7 @@ pub(super) fn play(
 }
 
 impl Simulator {
-    fn cells_of(&self, slot: usize) -> std::ops::Range<usize> {
+    pub(super) fn cells_of(&self, slot: usize) -> std::ops::Range<usize> {
         let slot = self.period.map_or(slot, |period| slot % period);
         if slot >= self.cells.slots() {
             return 0..0;

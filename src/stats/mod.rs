@@ -17,6 +17,7 @@ pub mod kayenta;
 pub mod ks;
 pub mod mean;
 pub mod mixture;
+pub mod multinormal;
 pub mod normal;
 pub mod poisson;
 pub mod proportion;

@@ -43,6 +43,7 @@ fn read_one(
         Some(wire::Looks::All) | None => Looks::All,
     };
     let spending = spending(at, written, problems);
+    let pass_spending = pass_spending(at, written, problems);
     let test = test(&at.key("test"), written.test, looks, spending, problems);
     let weight = weight(&at.key("weight"), written.weight, problems);
     let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
@@ -62,6 +63,7 @@ fn read_one(
         test: test?,
         style: style?,
         alpha: alpha?,
+        pass_spending: pass_spending?,
         weight: weight?,
         power: power?,
         by: by?,
@@ -223,12 +225,20 @@ fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut 
 
 /// How a group-sequential gate spends its alpha; other tests have nothing to spend.
 fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
-    let Some(text) = gate.spending.as_deref() else { return Some(Spending::Pocock) };
-    let at = at.key("spending");
+    gate.spending.as_deref().map_or(Some(Spending::Pocock), |text| spent(&at.key("spending"), text, gate, problems))
+}
+
+/// The same for passing, where it is one test at the stage's end unless it says otherwise.
+fn pass_spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Option<Spending>> {
+    let text = gate.pass_spending.as_deref();
+    text.map_or(Some(None), |text| spent(&at.key("pass_spending"), text, gate, problems).map(Some))
+}
+
+fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
     let default = gate.test.is_none() && gate.looks != Some(wire::Looks::End);
     if gate.test != Some(wire::Test::GroupSequential) && !default {
         let hint = "use `test = \"group-sequential\"`, or leave it out";
-        return problems.add(&at, format!("`{}` belongs to test `group-sequential`", problems.name(&at)), hint);
+        return problems.add(at, format!("`{}` belongs to test `group-sequential`", problems.name(at)), hint);
     }
     let mut words = text.split_whitespace();
     let (name, number) = (words.next(), words.next().map(str::parse::<f64>));
@@ -240,7 +250,7 @@ fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spend
         (Some("hwang-shih-decani"), _, Some(gamma), None) => Some(Spending::HwangShihDeCani(gamma)),
         _ => {
             let hint = "use `pocock`, `obrien-fleming`, `power RHO` with RHO above 0, or `hwang-shih-decani GAMMA`";
-            problems.wrong(&at, "which is not a way of spending alpha", hint)
+            problems.wrong(at, "which is not a way of spending alpha", hint)
         }
     }
 }
@@ -318,6 +328,7 @@ fn by(at: &At, written: Option<Vec<String>>, context: &Context<'_>, problems: &m
 fn correction(at: &At, written: Option<wire::Correction>, problems: &mut Problems) -> Option<Correction> {
     match written {
         Some(wire::Correction::None) => Some(Correction::None),
+        Some(wire::Correction::Hierarchy) => Some(Correction::Hierarchy),
         Some(wire::Correction::Bonferroni) => problems.later(at, "correction `bonferroni`"),
         Some(wire::Correction::Bh) => problems.later(at, "correction `bh`"),
         None if problems.is_broken(at) => None,

@@ -9,7 +9,7 @@ use super::super::quantities;
 use super::super::wire::{self, OneOrMany, Quantity};
 use super::values::{self, Context};
 use crate::domain::quantity::{Moment, Probability, Seconds};
-use crate::domain::rollout::{Promotion, Rollout, StartTime, Starts};
+use crate::domain::rollout::{Budget, Promotion, Rollout, StartTime, Starts};
 
 /// What promotion needs; gates take a default from it.
 pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
@@ -20,7 +20,7 @@ pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
 }
 
 pub(super) fn read(
-    written: wire::Rollout,
+    mut written: wire::Rollout,
     context: &Context<'_>,
     zone: Option<&TimeZone>,
     problems: &mut Problems,
@@ -30,10 +30,31 @@ pub(super) fn read(
     values::only_zero(&at.key("diagnose"), written.diagnose.as_ref(), "time to diagnose", problems);
     values::only_zero(&at.key("mitigate"), written.mitigate.as_ref(), "time to mitigate", problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
-    let start = starts(&at.key("start"), written.start, context.slot, zone, problems);
+    let start = starts(&at.key("start"), written.start.take(), context.slot, zone, problems);
     let budget =
         written.false_rollback.as_ref().map(|share| false_rollback(&at.key("false_rollback"), share, problems));
-    Some(Rollout { promote: context.promote, pass_from: pass_from?, start: start?, false_rollback: budget.flatten() })
+    let how = budget_kept(&at, &written, problems);
+    Some(Rollout {
+        promote: context.promote,
+        pass_from: pass_from?,
+        start: start?,
+        false_rollback: budget.flatten(),
+        budget: how?,
+    })
+}
+
+fn budget_kept(at: &At, written: &wire::Rollout, problems: &mut Problems) -> Option<Budget> {
+    let at_budget = at.key("budget");
+    let Some(how) = written.budget else { return (!problems.is_broken(&at_budget)).then_some(Budget::Split) };
+    if written.false_rollback.is_none() && !problems.is_broken(&at.key("false_rollback")) {
+        let message = format!("`{}` has no `false_rollback` beside it", problems.name(&at_budget));
+        return problems.add(&at_budget, message, "add `false_rollback = \"5%\"`: the budget that is meant");
+    }
+    Some(match how {
+        wire::Budget::Split => Budget::Split,
+        wire::Budget::Rollout => Budget::Rollout,
+        wire::Budget::Calibrated => Budget::Calibrated,
+    })
 }
 
 /// What is wrong with it is reported, and no scenario comes of it.

@@ -3,6 +3,7 @@
 //! All boundaries are on the scale of `z`, all information is positive and grows from look to look; only ratios of
 //! information matter where no drift is given. Positive infinity is a look that cannot stop (negative for a lower boundary).
 
+pub mod combine;
 pub mod design;
 mod integrate;
 pub mod rollout;
