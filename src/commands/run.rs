@@ -38,7 +38,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     player.play(&stop, |played| {
         progress.advance(played.len());
         for replicate in played {
-            tally.add(replicate);
+            tally.add(&player, replicate);
         }
     });
     if stop.load(Ordering::Relaxed) {
@@ -69,7 +69,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         replicates: tally.replicates,
         scenario: facts::scenario(&scenario, player.starts.len(), &*bucketing),
         metrics: facts::metrics(&scenario),
-        stages: rows::stages(&player, &tally),
+        stages: rows::stages(&player, &tally, &plans),
+        budget: rows::budget(&player),
         worlds: rows::worlds(&player, &tally, &digest),
         power_curves: rows::power_curves(&player, &tally),
         exact: Some(exact::replay(&player, &digest, &*bucketing)),

@@ -301,7 +301,7 @@ impl Looks {
         let total = information.iter().copied().fold(0.0, f64::max);
         let (mut kept, mut fractions, mut reached) = (Vec::new(), Vec::new(), 0.0);
         for (look, &found) in information.iter().enumerate() {
-            let fraction = (found / total).min(1.0);
+            let fraction = if found > 0.0 { found / total } else { 0.0 };
             if fraction > reached * (1.0 + SMALLEST_STEP) {
                 reached = fraction;
                 kept.push(look);
@@ -352,4 +352,104 @@ fn passing(information: &[f64], alpha: f64, spending: Spending, power: f64) -> (
     // A boundary that cannot be planned must not leave passing to a test at the end.
     let bounds = looks.bounds(alpha, spending);
     (if bounds.is_empty() { vec![f64::INFINITY; information.len()] } else { bounds }, plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn plan(stages: &[&[f64]], rho: f64) -> QuestionPlan {
+        let looks = |stage: usize, looks: usize| vec![vec![rho; stage]; looks];
+        QuestionPlan {
+            fail: stages.iter().map(|stage| stage.to_vec()).collect(),
+            pass: Vec::new(),
+            correlations: stages.iter().enumerate().map(|(stage, information)| looks(stage, information.len())).collect(),
+        }
+    }
+
+    #[test]
+    fn one_boundary_over_independent_stages_is_that_of_their_sum() {
+        let plan = plan(&[&[1.0, 2.0], &[0.0, 0.0], &[3.0, 6.0]], 0.0);
+        let found = plan.made(0.05, Spending::Pocock, 0.8);
+        let known = boundary::upper(&[0.125, 0.25, 0.625, 1.0], 0.05, Spending::Pocock);
+        for (place, known) in [(0, 0), (0, 1), (2, 0), (2, 1)].into_iter().zip(known) {
+            assert!((found[place.0].fail[place.1] - known).abs() < 1e-7, "{place:?}");
+        }
+        assert!(found[1].fail.iter().all(|bound| bound.is_infinite()));
+        let weights = &found[2].weights[1];
+        assert!((weights[0] - 0.5).abs() < 1e-9 && weights[1] == 0.0 && (weights[2] - 0.75_f64.sqrt()).abs() < 1e-9);
+        // The first stage alone sees less than both together.
+        let drifts = [found[0].drift.unwrap() / 2.0_f64.sqrt(), found[2].drift.unwrap() / 6.0_f64.sqrt()];
+        assert!(drifts[0] > 1.5 * drifts[1], "{drifts:?}");
+    }
+
+    /// Share of simulated rollouts that fail somewhere: one score of independent steps in each stage, and a common part of both.
+    fn simulated(found: &[Boundary], plan: &QuestionPlan, rho: f64) -> f64 {
+        let mut random = ChaCha8Rng::seed_from_u64(11);
+        let mut normal = || -> f64 { random.sample(rand_distr::StandardNormal) };
+        let rounds = 40_000;
+        let fails = (0..rounds).filter(|_| {
+            // The correlation of a look with an earlier stage's end is constant here: a common draw within the stage.
+            let common = normal();
+            let mut earlier = Vec::new();
+            let mut failed = false;
+            for (boundary, information) in found.iter().zip(&plan.fail) {
+                let (mut score, mut before, mut z) = (0.0, 0.0, 0.0);
+                for (look, &now) in information.iter().enumerate() {
+                    let step: f64 = now - before;
+                    score += step.sqrt() * normal();
+                    before = now;
+                    z = rho.sqrt() * common + (1.0 - rho).sqrt() * score / now.sqrt();
+                    failed |= boundary.level(look, boundary.statistic(look, z, &earlier)) < 0.5;
+                }
+                earlier.push(Some(z));
+            }
+            failed
+        });
+        fails.count() as f64 / f64::from(rounds)
+    }
+
+    #[test]
+    fn returning_users_do_not_raise_the_error() {
+        let stages: [&[f64]; 3] = [&[1.0], &[4.0], &[10.0]];
+        for rho in [0.0, 0.3] {
+            let plan = plan(&stages, rho);
+            let share = simulated(&plan.made(0.05, Spending::Pocock, 0.8), &plan, rho);
+            assert!((share - 0.05).abs() < 0.004, "{rho}: {share}");
+        }
+        // Sums that ignore them count the same users again and again.
+        let (blind, real) = (plan(&stages, 0.0), plan(&stages, 0.3));
+        let share = simulated(&blind.made(0.05, Spending::Pocock, 0.8), &real, 0.3);
+        assert!(share > 0.06, "{share}");
+    }
+
+    /// A boundary depends on ratios of information only, so a segment that turns out half or twice as large keeps its error exactly; what is
+    /// left is the unevenness of its looks.
+    #[test]
+    fn a_segment_of_random_size_keeps_its_error() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let planned: Vec<f64> = (1..=48).map(f64::from).collect();
+        for spending in [Spending::Pocock, Spending::ObrienFleming] {
+            let bounds = Looks::of(&planned).bounds(0.0125, spending);
+            let mut errors = Vec::new();
+            for _ in 0..30 {
+                // Eight users on average, each with a burst of requests: the total has a coefficient of variation of a half.
+                let size = rand_distr::Gamma::<f64>::new(8.0 / 48.0, 1.0).expect("a positive shape");
+                let mut sum = 0.0;
+                let actual: Vec<f64> = planned
+                    .iter()
+                    .map(|_| {
+                        sum += random.sample(size) + 1e-3;
+                        sum
+                    })
+                    .collect();
+                errors.push(boundary::crossing_with_resolution(&actual, &bounds, None, 0.0, 6).total);
+            }
+            let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+            let largest = errors.iter().copied().fold(0.0, f64::max);
+            assert!(mean < 0.0125 && largest < 0.0125 * 1.4, "{spending:?}: {mean} {largest}");
+        }
+    }
 }

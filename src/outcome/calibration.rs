@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use super::boundaries::Boundaries;
 use super::player::Player;
 use crate::domain::gate::Decision;
-use crate::domain::world::World;
 use crate::gate::lens::Lens;
 use crate::stats::interval::wilson;
 
@@ -61,7 +60,8 @@ pub(super) fn largest_factor(player: &Player<'_>, budget: f64) -> f64 {
 /// World, chapter 2, for the order statistic.
 pub(super) fn calibrate(player: &Player<'_>, ladder: &Boundaries, budget: f64) -> Calibration {
     let replicates = player.scenario.simulation.replicates.max(FEWEST_REPLICATES);
-    let lenses: Vec<(usize, Lens)> = player.rolling_back().map(|gate| (gate, player.failing_lens(gate))).collect();
+    let lens = |gate: usize| (gate, player.gates[gate].lenses[player.gates[gate].failing_lens]);
+    let lenses: Vec<(usize, Lens)> = player.rolling_back().map(lens).collect();
     let factors: Vec<Vec<f64>> = player
         .groups(replicates)
         .par_iter()
@@ -101,18 +101,6 @@ impl Player<'_> {
     /// Gates whose failures roll back.
     pub(super) fn rolling_back(&self) -> impl Iterator<Item = usize> {
         (0..self.gates.len()).filter(|&gate| self.scenario.gates[gate].on_fail == Decision::RollBack)
-    }
-
-    /// The worst candidate that a gate may not fail: as good as stable, or worse by where its failing side begins.
-    pub(super) fn failing_lens(&self, gate: usize) -> Lens {
-        let rule = &self.scenario.gates[gate];
-        let metric = rule.metric;
-        let of = |world| Lens::of(world, metric, self.scenario, &self.simulator.layout, &self.levels_of_metrics);
-        match rule.harm.or(rule.allow) {
-            Some(margin) if margin.is_zero() => of(World::Null),
-            Some(margin) => Lens::worse_by(margin, self.scenario.metrics[metric].better.worse_sign()),
-            None => of(World::Margin(gate)),
-        }
     }
 }
 

@@ -5,3 +5,4 @@ pub mod calibration;
 pub mod player;
 pub mod rows;
 pub mod tally;
+pub mod together;

@@ -39,6 +39,8 @@ pub struct GatePlan {
     pub lens_of_world: Vec<usize>,
     /// Per multiple of `allow`: index of its lens; empty for gates with a limit alone.
     pub lens_of_curve: Vec<usize>,
+    /// Index of the lens of the worst candidate that the gate may not fail: as good as stable, or worse by where its failing side begins.
+    pub failing_lens: usize,
     /// Per lens and question: whether the regression over the whole log is past the failing margin.
     pub harmful: Vec<Vec<bool>>,
 }
@@ -438,6 +440,11 @@ impl GatePlan {
         let lens_of_curve = rule.allow.map_or_else(Vec::new, |allow| {
             CURVE_MULTIPLES.iter().map(|&multiple| index_of(Lens::worse_by(times(allow, multiple), sign))).collect()
         });
+        let failing_lens = index_of(match rule.harm.or(rule.allow) {
+            Some(margin) if margin.is_zero() => of_world(&World::Null),
+            Some(margin) => Lens::worse_by(margin, sign),
+            None => of_world(&World::Margin(gate)),
+        });
         let asker = Asker::new(rule, scenario, &simulator.layout);
         let scale = match simulator.layout.shapes[rule.metric] {
             Shape::Moments => levels[rule.metric].abs(),
@@ -448,7 +455,7 @@ impl GatePlan {
             questions.iter().map(past).collect()
         };
         let harmful = lenses.iter().map(harmful).collect();
-        Self { questions, lenses, lens_of_world, lens_of_curve, harmful }
+        Self { questions, lenses, lens_of_world, lens_of_curve, failing_lens, harmful }
     }
 }
 

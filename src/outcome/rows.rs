@@ -7,13 +7,14 @@ use super::player::{CURVE_MULTIPLES, Cause, Player, WorldOutcome};
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::metric::{Margin, MetricKind};
+use crate::domain::rollout::Stage;
 use crate::domain::world::{Change, Effect, World};
 use crate::gate::question::Question;
 use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment, SelfCheckRow, Share,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment, SelfCheckRow, Share,
     Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
@@ -57,17 +58,33 @@ pub fn segment(slice: Slice, digest: &Digest) -> Option<Segment> {
 
 /// Stages with what the candidate serves in them.
 #[must_use]
-pub fn stages(player: &Player<'_>, tally: &Tally) -> Vec<StageFacts> {
+pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan]) -> Vec<StageFacts> {
     let n = tally.replicates as f64;
-    let row = |(stage, (units, requests)): (&crate::domain::rollout::Stage, &(f64, f64))| StageFacts {
+    let row = |(index, (stage, (units, requests))): (usize, (&Stage, &(f64, f64)))| StageFacts {
         name: stage.name.clone(),
         exposure: stage.exposure.get(),
         duration_s: stage.duration.0,
         looks: stage.looks(),
         units_candidate: units / n,
         requests_candidate: requests / n,
+        together: tally.together[index].row(player, plans, index),
     };
-    player.scenario.stages.iter().zip(&tally.stages).map(row).collect()
+    player.scenario.stages.iter().zip(&tally.stages).enumerate().map(row).collect()
+}
+
+/// How the budget of false rollbacks is kept, where there is one.
+#[must_use]
+pub fn budget(player: &Player<'_>) -> Option<BudgetFacts> {
+    let rollout = &player.scenario.rollout;
+    let share = rollout.false_rollback?.get();
+    let found = player.calibration.as_ref();
+    Some(BudgetFacts {
+        how: rollout.budget.name().into(),
+        share,
+        alpha: share * found.map_or(1.0, |found| found.factor),
+        replicates: found.map(|found| found.replicates),
+        calibrated: found.map(|found| Share { share: found.rate.0, low: found.rate.1, high: found.rate.2 }),
+    })
 }
 
 /// What the schedule does in each world.
@@ -340,7 +357,7 @@ fn rates(tally: &QuestionTally, asked: f64) -> Rates {
 /// Error rates that should be at most alpha: of each gate as a whole, and of each of its slices where there are several.
 #[must_use]
 pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<SelfCheckRow> {
-    let mut rows: Vec<SelfCheckRow> = false_rollback(player, tally).into_iter().collect();
+    let mut rows = false_rollbacks(player, tally);
     for (gate, plan) in player.gates.iter().enumerate() {
         let rule = &player.scenario.gates[gate];
         for stage in (0..player.scenario.stages.len()).filter(|&stage| rule.asked_in(&player.scenario.stages[stage])) {
@@ -350,6 +367,8 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
                 &tally.gates[gate][plan.lens_of_world[index]][stage]
             };
             let (null, margin) = (of_world(World::Null), of_world(World::Margin(gate)));
+            // Where the failing side begins elsewhere, what is accepted may rightly fail.
+            let failing = if rule.harm.is_some() { &tally.gates[gate][plan.failing_lens][stage] } else { margin };
             let mut check = |question: Option<usize>, error: &str, events: f64, trials: f64| {
                 let alpha = if error == "wrong pass" { rule.alpha.get() } else { player.levels.alpha_fail[gate] };
                 let rate = share(events, trials);
@@ -366,33 +385,37 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
             };
             check(None, "false alarm", null.failed, null.asked);
             check(None, "wrong pass", margin.passed, margin.asked);
-            check(None, "wrong failure", margin.failed, margin.asked);
+            check(None, "wrong failure", failing.failed, failing.asked);
             // The overall slice of a gate with segments passes or fails on its own, too, but only its segments have a name.
             for question in (0..plan.questions.len()).filter(|&q| plan.questions[q].slice > 0) {
                 check(Some(question), "false alarm", null.questions[question].failed, null.asked);
                 check(Some(question), "wrong pass", margin.questions[question].passed, margin.asked);
-                check(Some(question), "wrong failure", margin.questions[question].failed, margin.asked);
+                check(Some(question), "wrong failure", failing.questions[question].failed, failing.asked);
             }
         }
     }
     rows
 }
 
-/// The whole release against its budget of false rollbacks, where it has one.
-fn false_rollback(player: &Player<'_>, tally: &Tally) -> Option<SelfCheckRow> {
-    let budget = player.scenario.rollout.false_rollback?.get();
-    let null = player.worlds.iter().position(|&world| world == World::Null)?;
-    let events = tally.worlds[null].iter().filter(|outcome| outcome.cause == Some(Cause::Noise)).count();
-    let rate = share(events as f64, tally.replicates as f64);
-    Some(SelfCheckRow {
-        stage: "the whole rollout".into(),
-        gate: "all gates together".into(),
-        segment: None,
-        error: "false alarm".into(),
-        alpha: budget,
-        flagged: rate.low > budget,
-        rate,
-    })
+/// The whole release against its budget of false rollbacks, where it has one: with a candidate as good as stable, and with one that is worse
+/// by exactly what every gate accepts.
+fn false_rollbacks(player: &Player<'_>, tally: &Tally) -> Vec<SelfCheckRow> {
+    let Some(budget) = player.scenario.rollout.false_rollback else { return Vec::new() };
+    let null = player.worlds.iter().position(|&world| world == World::Null).expect("every run plays it");
+    let rolled_back = tally.worlds[null].iter().filter(|outcome| outcome.cause == Some(Cause::Noise)).count();
+    let row = |error: &str, events: f64| {
+        let rate = share(events, tally.replicates as f64);
+        SelfCheckRow {
+            stage: "the whole rollout".into(),
+            gate: "all gates together".into(),
+            segment: None,
+            error: error.into(),
+            alpha: budget.get(),
+            flagged: rate.low > budget.get(),
+            rate,
+        }
+    };
+    vec![row("false alarm", rolled_back as f64), row("wrong failure", tally.failed_at_margins)]
 }
 
 /// Power against effect of each gate with `allow`, at each stage.

@@ -1,6 +1,7 @@
 //! Counts over replicates, added in a fixed order.
 
 use super::player::{Played, Player, WorldOutcome};
+use super::together::TogetherTally;
 use crate::domain::gate::Verdict;
 use crate::gate::stage::StageVerdicts;
 
@@ -47,6 +48,10 @@ pub struct Tally {
     pub worlds: Vec<Vec<WorldOutcome>>,
     /// Per stage: sums of units and requests on the candidate.
     pub stages: Vec<(f64, f64)>,
+    /// Per stage: all gates together, if the candidate is as good as stable.
+    pub together: Vec<TogetherTally>,
+    /// Replicates in which any gate that rolls back fails, each with its metric worse by exactly what it accepts, whatever stage is reached.
+    pub failed_at_margins: f64,
     /// Looks at which the fan is kept.
     pub fan_looks: Vec<usize>,
     /// Per replicate: requests the candidate has served by those looks, had nothing stopped the rollout.
@@ -70,14 +75,24 @@ impl Tally {
             gates: gates.collect(),
             worlds: vec![Vec::new(); player.worlds.len()],
             stages: vec![(0.0, 0.0); stages],
+            together: (0..stages).map(|stage| TogetherTally::new(player, stage)).collect(),
+            failed_at_margins: 0.0,
             fan_looks: (1..=points).map(|point| point * looks / points - 1).collect(),
             fan: Vec::new(),
         }
     }
 
     /// Counts one replicate.
-    pub fn add(&mut self, played: Played) {
+    pub fn add(&mut self, player: &Player<'_>, played: Played) {
         self.replicates += 1;
+        for (stage, together) in self.together.iter_mut().enumerate() {
+            together.add(player, &played, stage);
+        }
+        let fails = |gate: usize| {
+            let stages = &played.verdicts[gate][player.gates[gate].failing_lens];
+            stages.iter().flatten().any(|said| said.first_fail.is_some())
+        };
+        self.failed_at_margins += f64::from(u8::from(player.rolling_back().any(fails)));
         for (tallies, verdicts) in self.gates.iter_mut().flatten().zip(played.verdicts.iter().flatten()) {
             for (tally, verdicts) in tallies.iter_mut().zip(verdicts) {
                 if let Some(verdicts) = verdicts {

@@ -58,6 +58,8 @@ pub struct Report {
     pub worlds: Vec<WorldRow>,
     /// One row per stage, gate and slice.
     pub gates: Vec<GateRow>,
+    /// The budget of false rollbacks of the whole release; null without one.
+    pub budget: Option<BudgetFacts>,
     /// Error rates of each gate where they should be at most alpha.
     pub self_check: Vec<SelfCheckRow>,
     /// Power against effect.
@@ -175,6 +177,38 @@ pub struct StageFacts {
     pub units_candidate: f64,
     /// Mean number of requests on the candidate in this stage, over replicates.
     pub requests_candidate: f64,
+    /// What the gates of the stage do together if the candidate is as good as stable; null where none is asked.
+    pub together: Option<Together>,
+}
+
+/// Chance that all gates of a stage pass a candidate as good as stable, as if every replicate reached the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Together {
+    /// As replayed.
+    pub pass: Share,
+    /// In closed form: the gates' own chances, correlated as their statistics are over the replicates; null where one is not known.
+    pub pass_closed_form: Option<f64>,
+    /// The same whatever the correlation: 1 less the sum of the gates' misses, at least 0.
+    pub pass_at_least: Option<f64>,
+    /// The chance that the gates ask for, the smallest of them.
+    pub power: f64,
+    /// The chance to plan each gate with, so that all pass together with that chance whatever the correlation.
+    pub power_each: f64,
+}
+
+/// The budget of false rollbacks of the whole release.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BudgetFacts {
+    /// `split`, `rollout` or `calibrated`.
+    pub how: String,
+    /// Accepted share of false rollbacks.
+    pub share: f64,
+    /// The gates' error rates at which it is kept, over all stages: their sum. More than the budget where a calibration raised them.
+    pub alpha: f64,
+    /// Replicates of the calibration, none of which is reported; null without one.
+    pub replicates: Option<usize>,
+    /// The share of them that fails at that level, each metric being worse by exactly what is accepted; null without a calibration.
+    pub calibrated: Option<Share>,
 }
 
 /// A share with its Monte Carlo 95 % interval (Wilson).

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, LogFacts, MetricFacts, PowerCurve,
+    BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, LogFacts, MetricFacts, PowerCurve,
     PowerPoint, Rates, Report, RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread,
-    StageFacts, Warning, WorldRow, WorldStage,
+    StageFacts, Together, Warning, WorldRow, WorldStage,
 };
 
 mod hard;
@@ -71,6 +71,13 @@ fn stages() -> Vec<StageFacts> {
             looks: usize::try_from(hours * 4).unwrap_or(0),
             units_candidate: 8_400.0 * exposure,
             requests_candidate: 5_200.0 * exposure * *hours as f64,
+            together: (*exposure < 1.0).then(|| Together {
+                pass: share(exposure.sqrt()),
+                pass_closed_form: Some(exposure.sqrt() + 0.01),
+                pass_at_least: Some(0.8 * exposure),
+                power: 0.8,
+                power_each: 0.966,
+            }),
         })
         .collect()
 }
@@ -330,6 +337,13 @@ pub(crate) fn sample() -> Report {
         shadow: shadow(),
         worlds: worlds(),
         gates,
+        budget: Some(BudgetFacts {
+            how: "calibrated".to_owned(),
+            share: 0.05,
+            alpha: 0.083,
+            replicates: Some(1000),
+            calibrated: Some(share(0.05)),
+        }),
         self_check: self_check(),
         power_curves: power_curves(),
         exact: Some(ExactReplay {

@@ -7,8 +7,8 @@ use super::{GateRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, la
 use crate::error::printable;
 
 /// Rows shown of each list; the page has all.
-const WORLDS: usize = 15;
-const GATES: usize = 7;
+const WORLDS: usize = 14;
+const GATES: usize = 6;
 const STAGES: usize = 6;
 const NOTES: usize = 3;
 const WIDTH: usize = 100;
@@ -82,10 +82,34 @@ fn verdict(report: &Report) -> String {
         );
         text.push_str(&wrapped(&line, ""));
     }
+    if let Some((budget, replicates)) = report.budget.as_ref().and_then(|budget| Some((budget, budget.replicates?))) {
+        text.push_str(&clipped(&format!(
+            "Budget of false rollbacks {}, calibrated on {} other replicates: error rates add up to {}.",
+            labels::percent(budget.share),
+            labels::whole(replicates as u64),
+            labels::percent(budget.alpha)
+        )));
+    }
     if let Some(exact) = &report.exact {
         text.push_str(&wrapped(&format!("Exact replay: {}", labels::short(&exact.says, 270)), "  "));
     }
     text
+}
+
+/// How the budget of false rollbacks is kept, and what a calibration made of it.
+pub(super) fn budget(report: &Report) -> Option<String> {
+    let budget = report.budget.as_ref()?;
+    let share = labels::percent(budget.share);
+    Some(match (budget.how.as_str(), budget.replicates, budget.calibrated) {
+        ("calibrated", Some(replicates), Some(calibrated)) => format!(
+            "{share}, calibrated: the gates' error rates add up to {}, at which {} of {} replicates of its own fail at every margin",
+            labels::percent(budget.alpha),
+            labels::share(calibrated),
+            labels::whole(replicates as u64)
+        ),
+        ("rollout", ..) => format!("{share}, spent once by each gate over all stages together"),
+        _ => format!("{share}, split over gates and stages"),
+    })
 }
 
 pub(super) fn of_kind<'a>(report: &'a Report, kind: &str) -> Option<&'a WorldRow> {
@@ -160,9 +184,29 @@ fn gates(report: &Report) -> String {
         }
         text.push_str(&clipped(&line));
     }
+    text.push_str(&together(stages, names.len()));
     more(&mut text, names.len(), GATES, "gates");
     more(&mut text, report.stages.len(), STAGES, "stages");
     text
+}
+
+/// All gates of a stage together, and how the last stage's share compares with the closed form.
+fn together(stages: &[StageFacts], gates: usize) -> String {
+    let Some((last, facts)) = stages.iter().rev().find_map(|stage| stage.together.map(|together| (stage, together)))
+    else {
+        return String::new();
+    };
+    if gates < 2 {
+        return String::new();
+    }
+    let mut line = format!("{:18}", "all together");
+    for stage in stages {
+        let pass = stage.together.map(|together| labels::percent(together.pass.share).replace(' ', ""));
+        let _ = write!(line, " {:>6}", pass.as_deref().unwrap_or(labels::NONE));
+    }
+    let closed_form = facts.pass_closed_form.map_or_else(|| labels::NONE.to_owned(), labels::percent);
+    let _ = write!(line, "  {}: closed form {closed_form}", labels::short(&last.name, 8));
+    clipped(&line)
 }
 
 /// The row of a whole gate at a stage.

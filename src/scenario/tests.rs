@@ -11,7 +11,7 @@ use super::*;
 use crate::domain::gate::{Correction, Decision, Looks, Spending, Style, Test, Window};
 use crate::domain::metric::{Margin, MetricKind, Source};
 use crate::domain::quantity::{Fraction, Moment};
-use crate::domain::rollout::{Promotion, StartTime, Starts};
+use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
 use crate::domain::version::PerVersion;
 use crate::domain::world::Change;
 
@@ -139,6 +139,23 @@ fn everything_written_is_read() {
     assert_eq!(changes, [Change::Scale(1.1), Change::Shift(-0.01), Change::Flip(0.02)]);
     assert_eq!(scenario.effects[0].only, [(0, vec!["eu".to_owned()])]);
     assert_eq!(scenario.effects[0].onset, Seconds(6 * 3600));
+}
+
+#[test]
+fn a_budget_is_read_with_what_it_needs() {
+    let mut scenario =
+        Scenario::parse("budget.toml", include_str!("../../tests/scenarios/valid/budget.toml")).unwrap();
+    let gate = &scenario.gates[0];
+    assert_eq!((gate.pass_spending, gate.correction), (Some(Spending::Power(2.0)), Correction::Hierarchy));
+    assert_eq!(scenario.rollout.budget, Budget::Rollout);
+    // Spent once over the rollout, or split over its two stages.
+    assert!(scenario.spends_once(0) && (scenario.alpha_fail(0) - 0.05).abs() < 1e-15);
+    scenario.gates[0].test = Test::Fixed;
+    assert!(!scenario.spends_once(0) && (scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
+    scenario.rollout.budget = Budget::Split;
+    assert!((scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
+    scenario.gates[0].on_fail = Decision::Hold;
+    assert!((scenario.alpha_fail(0) - 0.05).abs() < 1e-15);
 }
 
 #[test]

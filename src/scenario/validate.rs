@@ -96,6 +96,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let gates = gates::read(written.gates.unwrap_or_default(), &context, problems);
     let zone = log.as_ref().and_then(|log| log.zone.clone());
     let rollout = rollout::read(rollout_table, &context, zone.as_ref(), problems);
+    if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
+        rollout::calibrates(rollout, gates, problems);
+    }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&written.simulation.unwrap_or_default());
     Some(Scenario {

@@ -116,11 +116,18 @@ pub(super) fn stages(report: &Report) -> Grid {
             ("looks", ""),
             ("units on the candidate", ""),
             ("requests on the candidate", ""),
+            ("all gates pass", "together"),
+            ("in closed form", "together_closed_form"),
+            ("at least", "together_at_least"),
+            ("power of each", "power_each"),
         ]),
         rows: report
             .stages
             .iter()
             .map(|stage| {
+                let together = stage.together;
+                let closed_form = together.and_then(|together| together.pass_closed_form);
+                let at_least = together.and_then(|together| together.pass_at_least);
                 vec![
                     Cell::name(labels::visible(&stage.name)),
                     Cell::number(labels::percent(stage.exposure)),
@@ -128,6 +135,10 @@ pub(super) fn stages(report: &Report) -> Grid {
                     Cell::number(labels::whole(stage.looks as u64)),
                     Cell::number(labels::count(stage.units_candidate)),
                     Cell::number(labels::count(stage.requests_candidate)),
+                    Cell::number(or_none(together, |together| labels::share(together.pass))),
+                    Cell::number(or_none(closed_form, labels::percent)),
+                    Cell::number(or_none(at_least, labels::percent)),
+                    Cell::number(or_none(together, |together| labels::percent(together.power_each))),
                 ]
             })
             .collect(),

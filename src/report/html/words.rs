@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::terminal::{decides, of_kind, outcome};
+use crate::report::terminal::{budget, decides, of_kind, outcome};
 use crate::report::{Report, labels};
 
 /// A line of the verdict: `class` is `good`, `bad` or empty.
@@ -146,6 +146,9 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if let Some(budget) = budget(report) {
+        facts.push(("Budget of false rollbacks", budget));
+    }
     if scenario.tiled {
         facts.push(("Repeated", "whole weeks of the log were repeated to fit the schedule".to_owned()));
     }

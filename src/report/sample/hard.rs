@@ -109,6 +109,8 @@ pub(crate) fn crowded() -> Report {
 pub(crate) fn empty() -> Report {
     let mut report = sample();
     report.stages.truncate(1);
+    report.stages[0].together = None;
+    report.budget = None;
     report.gates.clear();
     report.self_check.clear();
     report.power_curves.clear();

@@ -8,6 +8,7 @@ use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, OneOrMany, Quantity};
 use super::values::{self, Context};
+use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
 use crate::domain::rollout::{Budget, Promotion, Rollout, StartTime, Starts};
 
@@ -62,6 +63,22 @@ fn false_rollback(at: &At, written: &Quantity, problems: &mut Problems) -> Optio
     match Probability::new(values::share(at, written, problems)?) {
         Some(budget) if budget.get() <= 0.5 => Some(budget),
         _ => problems.wrong(at, "which is more than 50 %", "5 % is usual"),
+    }
+}
+
+/// A calibration needs gates with an error rate.
+pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Problems) {
+    if rollout.budget != Budget::Calibrated {
+        return;
+    }
+    let bare = |gate: &&Gate| gate.test == Test::Point && gate.on_fail == Decision::RollBack;
+    if let Some(gate) = gates.iter().find(bare) {
+        let at = At::root().key("rollout").key("budget");
+        problems.wrong::<()>(
+            &at,
+            format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name),
+            "give it another test, or `on_fail = \"pause\"`",
+        );
     }
 }
 
