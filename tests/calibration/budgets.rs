@@ -144,9 +144,8 @@ fn a_budget_spent_once_is_kept_with_returning_users() {
             };
             [passes(0), passes(1), passes(2)]
         };
-        for wrong in early(World::Margin(EARLY_PASS)) {
-            assert!(within(wrong, REPLICATES, 0.05), "{wrong} wrong passes at any look");
-        }
+        let wrong = early(World::Margin(EARLY_PASS));
+        assert!(wrong.iter().all(|&wrong| within(wrong, REPLICATES, 0.05)), "{wrong:?} wrong passes at any look");
         // A failure is the stronger verdict, but no failure takes back what was shown.
         assert!(early(World::Null)[2] > REPLICATES / 5);
         let ends = replicates.iter().filter_map(|played| played.verdicts[EARLY_PASS][0][2].as_ref());

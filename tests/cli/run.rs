@@ -6,7 +6,9 @@ use std::io::Cursor;
 use polars::prelude::{ParquetReader, SerReader as _};
 use serde_json::Value;
 
-use crate::support::{Home, Report, assert_same_files, assert_well_formed, demo_log, demo_scenario, records};
+use crate::support::{
+    Home, Report, assert_same_files, assert_well_formed, demo_log, demo_scenario, records, scenario,
+};
 
 const FEW: [&str; 2] = ["--replicates", "6"];
 
@@ -207,6 +209,24 @@ fn the_number_of_threads_does_not_matter_and_the_seed_does() {
     assert_eq!(other.json["seed"], 8);
     assert_ne!(one.json["worlds"], other.json["worlds"]);
     assert_eq!(one.json["shadow"], other.json["shadow"], "nothing random is in what the log alone says");
+}
+
+#[test]
+fn a_calibrated_budget_is_named_and_the_same_for_any_threads() {
+    let home = Home::small();
+    let budget = ("promote = \"no-fail\"", "promote = \"no-fail\"\nfalse_rollback = \"10%\"\nbudget = \"calibrated\"");
+    home.write("calibrated.toml", scenario(&[budget]));
+    let one = home.report("log.csv", "calibrated.toml", &["--threads", "1"], "one");
+    let two = home.report("log.csv", "calibrated.toml", &["--threads", "2"], "two");
+    assert_same_files(&one.files, &two.files);
+    let budget = &one.json["budget"];
+    assert_eq!((&budget["how"], &budget["replicates"]), (&"calibrated".into(), &1000.into()));
+    let alpha = budget["alpha"].as_f64().expect("a number");
+    assert!(alpha > 0.0 && budget["calibrated"]["low"].as_f64().expect("a number") < 0.1, "{budget}");
+    let checked = one.json["self_check"].as_array().expect("rows").iter();
+    let errors: Vec<_> = checked.filter(|row| row["gate"] == "all gates together").map(|row| &row["error"]).collect();
+    assert_eq!(errors, ["false alarm", "wrong failure"]);
+    assert!(one.json["stages"][0]["together"]["pass"]["share"].is_number());
 }
 
 #[test]
