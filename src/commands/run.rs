@@ -30,6 +30,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let shadow = shadow::report(&digest, &scenario);
 
     let simulator = Simulator::new(&digest, &scenario);
+    progress.step("planning boundaries");
     let player = Player::new(&scenario, &simulator, starts);
     let mut tally = Tally::new(&player);
     // Up to here nothing has been begun that would have to be ended: without a handler Ctrl-C works at once.

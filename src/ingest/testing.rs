@@ -63,7 +63,13 @@ pub(crate) fn scenario() -> Scenario {
         metrics: metrics(),
         stages: Vec::new(),
         gates: Vec::new(),
-        rollout: Rollout { promote: Promotion::AllPass, pass_from: 0, start: Starts::AnyHour, false_rollback: None, budget: crate::domain::rollout::Budget::Split },
+        rollout: Rollout {
+            promote: Promotion::AllPass,
+            pass_from: 0,
+            start: Starts::AnyHour,
+            false_rollback: None,
+            budget: crate::domain::rollout::Budget::Split,
+        },
         effects: Vec::new(),
         simulation: Simulation { replicates: 1, seed: 1, resample: Resample::None, null: Null::Stable },
     }

@@ -161,9 +161,8 @@ impl Planning<'_> {
             if now >= 1.0 && factor > 0.0 { 0.0 } else { combine::between_stages(residuals, before, now, factor) }
         };
         let of_look = |stage, look| (0..stage).map(|earlier| mean(stage, look, earlier)).collect();
-        let of_stage = |(stage, place): (usize, &StagePlace)| {
-            (0..place.plan.looks()).map(|look| of_look(stage, look)).collect()
-        };
+        let of_stage =
+            |(stage, place): (usize, &StagePlace)| (0..place.plan.looks()).map(|look| of_look(stage, look)).collect();
         self.places.iter().enumerate().map(of_stage).collect()
     }
 }
@@ -365,7 +364,11 @@ mod tests {
         QuestionPlan {
             fail: stages.iter().map(|stage| stage.to_vec()).collect(),
             pass: Vec::new(),
-            correlations: stages.iter().enumerate().map(|(stage, information)| looks(stage, information.len())).collect(),
+            correlations: stages
+                .iter()
+                .enumerate()
+                .map(|(stage, information)| looks(stage, information.len()))
+                .collect(),
         }
     }
 

@@ -11,7 +11,6 @@ use crate::domain::metric::{Margin, MetricKind};
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
 use crate::domain::world::World;
-use crate::gate::boundary::Boundary;
 use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
@@ -174,7 +173,8 @@ impl<'a> Player<'a> {
             censuses: &self.sampled_censuses,
         };
         let plans = planning.plans();
-        let budget = self.scenario.rollout.false_rollback.filter(|_| self.scenario.rollout.budget == Budget::Calibrated);
+        let budget =
+            self.scenario.rollout.false_rollback.filter(|_| self.scenario.rollout.budget == Budget::Calibrated);
         if let Some(budget) = budget {
             let rungs = calibration::rungs(calibration::largest_factor(self, budget.get()));
             let ladder = plans.boundaries(self.scenario, &self.levels, &rungs);
@@ -330,12 +330,13 @@ impl<'a> Player<'a> {
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
         let reader = self.reader_of(twins, lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
-        let mut ask = |((place, planned), boundaries): ((StagePlace, &Vec<Vec<Option<f64>>>), &Vec<Vec<Boundary>>)| {
+        let mut stages = Vec::with_capacity(boundaries.len());
+        for (stage, place) in self.places().into_iter().enumerate() {
             let stage_gate = StageGate {
                 asker,
                 questions: &plan.questions,
-                planned: &planned[gate],
-                boundaries: &boundaries[gate],
+                planned: &planned[stage][gate],
+                boundaries: &boundaries[stage][gate],
                 alpha_fail: self.levels.alpha_fail[gate],
                 shares: &self.levels.shares[gate],
                 earlier: &earlier,
@@ -344,9 +345,9 @@ impl<'a> Player<'a> {
             for (question, earlier) in earlier.iter_mut().enumerate() {
                 earlier.push(said.as_ref().and_then(|said| said.questions[question].z_fail));
             }
-            said
-        };
-        self.places().into_iter().zip(planned).zip(boundaries).map(&mut ask).collect()
+            stages.push(said);
+        }
+        stages
     }
 
     fn reader_of<'t>(&'t self, twins: Twins<'t>, swapped: bool) -> Reader<'t> {
@@ -370,7 +371,9 @@ impl<'a> Player<'a> {
         });
         let duration_s = time_of(outcome.looks, places);
         let spans = spans_until(outcome.looks, places);
-        let lens = |metric| Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels_of_metrics);
+        let lens = |metric| {
+            Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels_of_metrics)
+        };
         let served = |metric: usize| served(reader, &spans, metric, lens(metric));
         let excess = |(metric, facts): (usize, &crate::domain::metric::Metric)| match facts.kind {
             MetricKind::Proportion { .. } => {

@@ -14,8 +14,8 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment, SelfCheckRow, Share,
-    Spread, StageFacts, WorldRow, WorldStage,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment,
+    SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::layout::Slice;

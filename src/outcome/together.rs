@@ -41,11 +41,8 @@ impl TogetherTally {
         let all = |gate: usize| (0..player.gates[gate].questions.len()).map(move |question| (gate, question));
         let questions: Vec<(usize, usize)> = (0..player.gates.len()).filter(asked).flat_map(all).collect();
         let overall = |&(gate, question): &(usize, usize)| player.gates[gate].questions[question].slice == 0;
-        let questions = if questions.len() > MOST_QUESTIONS {
-            questions.into_iter().filter(overall).collect()
-        } else {
-            questions
-        };
+        let questions =
+            if questions.len() > MOST_QUESTIONS { questions.into_iter().filter(overall).collect() } else { questions };
         let count = questions.len();
         Self { questions, sums: vec![0.0; count], products: vec![0.0; count * count], ..Self::default() }
     }
@@ -96,7 +93,8 @@ impl TogetherTally {
         };
         let chances: Option<Vec<f64>> = self.questions.iter().map(chance).collect();
         let closed_form = chances.as_ref().zip(self.correlation()).map(|(chances, correlation)| {
-            let limits: Vec<f64> = chances.iter().map(|chance| -normal::upper_quantile(chance.clamp(1e-12, 1.0 - 1e-12))).collect();
+            let limits: Vec<f64> =
+                chances.iter().map(|chance| -normal::upper_quantile(chance.clamp(1e-12, 1.0 - 1e-12))).collect();
             multinormal::below(&limits, &correlation)
         });
         let mut gates: Vec<usize> = self.questions.iter().map(|&(gate, _)| gate).collect();

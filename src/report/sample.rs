@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, LogFacts, MetricFacts, PowerCurve,
-    PowerPoint, Rates, Report, RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread,
-    StageFacts, Together, Warning, WorldRow, WorldStage,
+    BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, LogFacts, MetricFacts,
+    PowerCurve, PowerPoint, Rates, Report, RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow,
+    Share, Spread, StageFacts, Together, Warning, WorldRow, WorldStage,
 };
 
 mod hard;

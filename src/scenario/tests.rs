@@ -143,8 +143,7 @@ fn everything_written_is_read() {
 
 #[test]
 fn a_budget_is_read_with_what_it_needs() {
-    let mut scenario =
-        Scenario::parse("budget.toml", include_str!("../../tests/scenarios/valid/budget.toml")).unwrap();
+    let mut scenario = Scenario::parse("budget.toml", include_str!("../../tests/scenarios/valid/budget.toml")).unwrap();
     let gate = &scenario.gates[0];
     assert_eq!((gate.pass_spending, gate.correction), (Some(Spending::Power(2.0)), Correction::Hierarchy));
     assert_eq!(scenario.rollout.budget, Budget::Rollout);

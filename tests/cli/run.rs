@@ -6,9 +6,7 @@ use std::io::Cursor;
 use polars::prelude::{ParquetReader, SerReader as _};
 use serde_json::Value;
 
-use crate::support::{
-    Home, Report, assert_same_files, assert_well_formed, demo_log, demo_scenario, records, scenario,
-};
+use crate::support::{Home, Report, assert_same_files, assert_well_formed, demo_log, demo_scenario, records, scenario};
 
 const FEW: [&str; 2] = ["--replicates", "6"];
 

@@ -43,7 +43,9 @@ fn read_one(
         Some(wire::Looks::All) | None => Looks::All,
     };
     let spending = spending(at, written, problems);
-    let pass_spending = pass_spending(at, written, problems);
+    // Without it passing is one test at the stage's end; what is wrong with it is reported, and no scenario comes of it.
+    let pass_spending =
+        written.pass_spending.as_deref().and_then(|text| spent(&at.key("pass_spending"), text, written, problems));
     let test = test(&at.key("test"), written.test, looks, spending, problems);
     let weight = weight(&at.key("weight"), written.weight, problems);
     let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
@@ -63,7 +65,7 @@ fn read_one(
         test: test?,
         style: style?,
         alpha: alpha?,
-        pass_spending: pass_spending?,
+        pass_spending,
         weight: weight?,
         power: power?,
         by: by?,
@@ -226,12 +228,6 @@ fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut 
 /// How a group-sequential gate spends its alpha; other tests have nothing to spend.
 fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
     gate.spending.as_deref().map_or(Some(Spending::Pocock), |text| spent(&at.key("spending"), text, gate, problems))
-}
-
-/// The same for passing, where it is one test at the stage's end unless it says otherwise.
-fn pass_spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Option<Spending>> {
-    let text = gate.pass_spending.as_deref();
-    text.map_or(Some(None), |text| spent(&at.key("pass_spending"), text, gate, problems).map(Some))
 }
 
 fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {

@@ -56,7 +56,7 @@ pub fn combined(information: &[f64], correlation: &[Vec<f64>]) -> Combination {
         }
     }
     let information: f64 = weights.iter().zip(&pull).map(|(weight, pull)| weight * pull).sum();
-    weights.iter_mut().for_each(|weight| *weight /= information.sqrt());
+    let weights = weights.into_iter().map(|weight| weight / information.sqrt()).collect();
     Combination { weights, information }
 }
 
