@@ -23,7 +23,7 @@ pub fn correct(digest: &mut Digest, scenario: &Scenario) -> Result<()> {
             problems.push(Problem::new(&scenario.path, message).hint(hint));
             continue;
         }
-        let counted = metric.nulls == Nulls::Worst && missing(digest, index).iter().any(|&missing| missing > 0.0);
+        let counted = metric.nulls == Nulls::Worst && any_missing(digest, index);
         if metric.judge.errors.is_some() || counted {
             let corrected = as_if(digest, index, metric, metric.nulls);
             let recorded = std::mem::replace(&mut digest.cells.metrics[index], corrected);
@@ -63,18 +63,27 @@ pub fn values(cells: &MetricCells, version: Version, cell: usize) -> f64 {
     }
 }
 
-/// Per cell: values that are missing of both versions together.
-fn missing(digest: &Digest, metric: usize) -> Vec<f64> {
-    let of = |version, cell| digest.asked(metric)[cell] - values(digest.recorded(metric), version, cell);
-    (0..digest.cells.len()).map(|cell| Version::BOTH.iter().map(|&version| of(version, cell)).sum()).collect()
+/// Whether a version lacks a value of a mirrored request.
+fn any_missing(digest: &Digest, metric: usize) -> bool {
+    let is_full = |cell: usize| {
+        Version::BOTH.iter().all(|&version| values(digest.recorded(metric), version, cell) >= digest.asked(metric)[cell])
+    };
+    !(0..digest.cells.len()).all(is_full)
+}
+
+/// The cells of a metric with missing values counted in the way that the scenario did not choose; `None` where nothing is
+/// missing or the metric has no worst value.
+#[must_use]
+pub fn other_way(digest: &Digest, index: usize, metric: &Metric) -> Option<MetricCells> {
+    let other = match metric.nulls {
+        Nulls::Excluded => Nulls::Worst,
+        Nulls::Worst => Nulls::Excluded,
+    };
+    metric.worst.filter(|_| any_missing(digest, index)).map(|_| as_if(digest, index, metric, other))
 }
 
 /// The cells of a metric in true terms, with missing values counted in a given way.
-///
-/// # Panics
-/// Never: `worst` is only asked of metrics that have a worst value.
-#[must_use]
-pub fn as_if(digest: &Digest, index: usize, metric: &Metric, nulls: Nulls) -> MetricCells {
+fn as_if(digest: &Digest, index: usize, metric: &Metric, nulls: Nulls) -> MetricCells {
     let asked = digest.asked(index);
     let worst = metric.worst.filter(|_| nulls == Nulls::Worst);
     match digest.recorded(index) {
