@@ -6,7 +6,9 @@ use crate::digest::Digest;
 use crate::domain::gate::{Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::report::{Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning};
+use crate::report::{
+    Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
+};
 use crate::scenario::Scenario;
 
 /// Coverage that differs from the whole log's by more than this is worth a warning.

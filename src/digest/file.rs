@@ -131,7 +131,8 @@ impl Definition {
             }
         };
         let over = self.over.map_or(String::new(), |over| format!(" over {over}"));
-        let sample = self.sample.map_or(String::new(), |sample| format!(", share {} by seed {}", sample.share, sample.seed));
+        let sample =
+            self.sample.map_or(String::new(), |sample| format!(", share {} by seed {}", sample.share, sample.seed));
         let human = self.human.as_ref().map_or(String::new(), |[s, c]| format!(", labels `{s}` and `{c}`"));
         format!("{} of {} and {}{over}{sample}{human}", self.kind, columns(&self.stable), columns(&self.candidate))
     }

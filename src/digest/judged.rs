@@ -66,7 +66,9 @@ pub fn values(cells: &MetricCells, version: Version, cell: usize) -> f64 {
 /// Whether a version lacks a value of a mirrored request.
 fn any_missing(digest: &Digest, metric: usize) -> bool {
     let is_full = |cell: usize| {
-        Version::BOTH.iter().all(|&version| values(digest.recorded(metric), version, cell) >= digest.asked(metric)[cell])
+        Version::BOTH
+            .iter()
+            .all(|&version| values(digest.recorded(metric), version, cell) >= digest.asked(metric)[cell])
     };
     !(0..digest.cells.len()).all(is_full)
 }
@@ -134,9 +136,8 @@ fn filled_sums(sums: &SumCells, asked: &[f64], worst: f64) -> SumCells {
         denominator: None,
     });
     let product = sums.paired.product.as_ref().map(|product| {
-        let alone = |version: Version, cell: usize| {
-            sums.version.get(version).num[cell] - sums.paired.num.get(version)[cell]
-        };
+        let alone =
+            |version: Version, cell: usize| sums.version.get(version).num[cell] - sums.paired.num.get(version)[cell];
         let neither = |cell: usize| {
             asked[cell] - sums.version.stable.n[cell] - sums.version.candidate.n[cell] + sums.paired.n[cell]
         };

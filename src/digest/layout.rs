@@ -131,9 +131,11 @@ pub(super) fn judged(metric: &Metric, values: &mut impl Iterator<Item = Values>)
     };
     Judged {
         asked: metric.judge.share.map(|_| next()),
-        labels: metric.judge.human.as_ref().map(|_| {
-            PerVersion::from_fn(|_| LabelSums { n: next(), human: next(), judge: next() })
-        }),
+        labels: metric
+            .judge
+            .human
+            .as_ref()
+            .map(|_| PerVersion::from_fn(|_| LabelSums { n: next(), human: next(), judge: next() })),
         recorded: None,
     }
 }

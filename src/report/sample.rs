@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alternative, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, HealthRow, HumanRow, IfMissing,
-    JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread,
-    StageFacts, Warning, WorldRow, WorldStage,
+    Alternative, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, HealthRow, HumanRow,
+    IfMissing, JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, Report, RolledBackBy,
+    SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread, StageFacts, Warning, WorldRow, WorldStage,
 };
 
 mod hard;

@@ -92,6 +92,7 @@ fn units(clusters: &Clusters, cells: &[u32], of: impl Fn(u32) -> UnitLabels) -> 
         let unit = of(cell);
         [unit.labelled, unit.human, unit.judge, unit.rest, unit.judge_rest]
     };
-    let as_unit = |[labelled, human, judge, rest, judge_rest]: [f64; 5]| UnitLabels { labelled, human, judge, rest, judge_rest };
+    let as_unit =
+        |[labelled, human, judge, rest, judge_rest]: [f64; 5]| UnitLabels { labelled, human, judge, rest, judge_rest };
     clusters.totals(cells, as_numbers).into_iter().map(as_unit).collect()
 }

@@ -23,13 +23,7 @@ pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
     (0..scenario.metrics.len()).filter_map(|metric| row(digest, scenario, &clusters, &cells, metric)).collect()
 }
 
-fn row(
-    digest: &Digest,
-    scenario: &Scenario,
-    clusters: &Clusters,
-    cells: &[u32],
-    metric: usize,
-) -> Option<HealthRow> {
+fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32], metric: usize) -> Option<HealthRow> {
     let asked = digest.asked(metric);
     let total: f64 = asked.iter().sum();
     if total <= 0.0 {

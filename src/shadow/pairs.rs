@@ -19,8 +19,7 @@ pub(super) fn count(
     cells: &[u32],
     allow: Option<Margin>,
 ) -> Option<PairCounts> {
-    let of_metric =
-        if metric.judge.errors.is_some() { digest.recorded(index) } else { &digest.cells.metrics[index] };
+    let of_metric = if metric.judge.errors.is_some() { digest.recorded(index) } else { &digest.cells.metrics[index] };
     let MetricCells::Sums(sums) = of_metric else { return None };
     let product = sums.paired.product.as_ref()?;
     let squares = |of: &Sums| cells.iter().all(|&cell| of.num[cell as usize] == of.num2[cell as usize]);
@@ -37,13 +36,11 @@ pub(super) fn count(
     };
     let design_effect = design_effect(sums, clusters, cells, n, worse, better)?;
     let scale = metric.judge.errors.map_or(1.0, |errors| errors.sensitivity + errors.specificity - 1.0);
-    let effective = paired::Pairs {
-        n: n / design_effect,
-        first_only: better / design_effect,
-        second_only: worse / design_effect,
-    };
+    let effective =
+        paired::Pairs { n: n / design_effect, first_only: better / design_effect, second_only: worse / design_effect };
     let tango = allow.and_then(|allow| {
-        let level = metric.judge.errors.map_or(ones.stable / n, |errors| (ones.stable / n + errors.specificity - 1.0) / scale);
+        let level =
+            metric.judge.errors.map_or(ones.stable / n, |errors| (ones.stable / n + errors.specificity - 1.0) / scale);
         let margin = scale
             * match allow {
                 Margin::Relative(share) => share * level.abs(),

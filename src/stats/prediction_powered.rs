@@ -149,7 +149,13 @@ impl PredictionPowered {
 /// # Example
 /// 100 labels with variance 0.01, nothing else, distance 0.1, alpha 5 % and power 80 %: 619.
 #[must_use]
-pub fn labels_needed(labels: f64, (of_labels, of_rest): (f64, f64), distance: f64, alpha: f64, power: f64) -> Option<f64> {
+pub fn labels_needed(
+    labels: f64,
+    (of_labels, of_rest): (f64, f64),
+    distance: f64,
+    alpha: f64,
+    power: f64,
+) -> Option<f64> {
     let z = normal::upper_quantile(alpha) + normal::upper_quantile(1.0 - power);
     let left = (distance / z).powi(2) - of_rest;
     (distance > 0.0 && left > 0.0).then(|| (labels * of_labels / left).ceil())
@@ -204,7 +210,10 @@ mod tests {
 
     #[test]
     fn without_labels_nothing_and_with_all_labelled_people_alone() {
-        assert_eq!(PredictionPowered::tuned(&[UnitLabels { rest: 3.0, judge_rest: 1.0, ..UnitLabels::default() }]), None);
+        assert_eq!(
+            PredictionPowered::tuned(&[UnitLabels { rest: 3.0, judge_rest: 1.0, ..UnitLabels::default() }]),
+            None
+        );
         let all: Vec<_> = example().into_iter().filter(|unit| unit.labelled > 0.0).collect();
         let found = PredictionPowered::tuned(&all).unwrap();
         assert_eq!((found.lambda, found.value()), (0.0, 0.6));
@@ -219,7 +228,11 @@ mod tests {
         let se = (now * 100.0 / labels + rest).sqrt();
         let power = normal::cdf(distance / se - normal::upper_quantile(0.05));
         assert!((0.8..0.802).contains(&power), "{power}");
-        assert_eq!(labels_needed(100.0, (0.01, 0.002), 0.1, 0.05, 0.8), None, "the judged requests alone say too little");
+        assert_eq!(
+            labels_needed(100.0, (0.01, 0.002), 0.1, 0.05, 0.8),
+            None,
+            "the judged requests alone say too little"
+        );
         assert_eq!(labels_needed(100.0, (0.01, 0.0), 0.0, 0.05, 0.8), None);
     }
 

@@ -245,7 +245,8 @@ pub(super) fn shadow(report: &Report) -> Grid {
 pub(super) fn shadow_otherwise(report: &Report) -> Grid {
     let overall = report.shadow.iter().filter(|row| row.segment.is_none());
     let difference = |value: f64, low: Option<f64>, high: Option<f64>| {
-        let interval = low.zip(high).map(|(low, high)| format!(" ({} to {})", labels::signed(low), labels::signed(high)));
+        let interval =
+            low.zip(high).map(|(low, high)| format!(" ({} to {})", labels::signed(low), labels::signed(high)));
         labels::signed(value) + &interval.unwrap_or_default()
     };
     Grid {

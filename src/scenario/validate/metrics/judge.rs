@@ -43,7 +43,8 @@ fn errors(
     }
     let first = keys.iter().find(|(_, share)| share.is_some()).map_or(at.clone(), |(key, _)| at.key(key));
     if let Some(kind @ (MetricKind::Ratio { .. } | MetricKind::Quantile { .. })) = kind {
-        let message = format!("`{}` is of a judge that says yes or no, not of a {}", problems.name(&first), kind.name());
+        let message =
+            format!("`{}` is of a judge that says yes or no, not of a {}", problems.name(&first), kind.name());
         return problems.add(&first, message, "use a metric of kind `proportion`");
     }
     let mut known = |key: &str, share: &Option<Quantity>, what: &str| match share {
@@ -61,7 +62,11 @@ fn errors(
              together they must be above 1",
             problems.name(at)
         );
-        return problems.add(&at.key("sensitivity"), message, "a coin has 0.5 and 0.5; measure both against people's labels");
+        return problems.add(
+            &at.key("sensitivity"),
+            message,
+            "a coin has 0.5 and 0.5; measure both against people's labels",
+        );
     }
     let perfect = sensitivity >= 1.0 && specificity >= 1.0;
     Some((!perfect).then_some(JudgeErrors { sensitivity, specificity }))

@@ -27,7 +27,8 @@ pub(super) fn worst(
             problems.add(&at, message, "leave `worst` out")
         }
         Some(MetricKind::Ratio { .. }) => {
-            let message = format!("`{}` is of a value of a request, which a ratio of two sums does not have", problems.name(&at));
+            let message =
+                format!("`{}` is of a value of a request, which a ratio of two sums does not have", problems.name(&at));
             problems.add(&at, message, "leave `worst` out")
         }
         Some(MetricKind::Quantile { .. }) if worst < 0.0 => {
