@@ -363,15 +363,11 @@ fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
 /// smaller sample is part of a larger one.
 fn draw(columns: &Columns, seed: u64) -> Expr {
     let number = move |unit: Option<&str>, request: Option<&str>, time: Option<i64>| {
-        let hash = match request {
-            Some(request) => xxh3_64_with_seed(request.as_bytes(), seed),
-            None => {
-                let mut key = unit.unwrap_or_default().as_bytes().to_vec();
-                key.push(0);
-                key.extend(time.unwrap_or_default().to_le_bytes());
-                xxh3_64_with_seed(&key, seed)
-            }
-        };
+        let key = request.map_or_else(
+            || [unit.unwrap_or_default().as_bytes(), &[0], &time.unwrap_or_default().to_le_bytes()].concat(),
+            |request| request.as_bytes().to_vec(),
+        );
+        let hash = xxh3_64_with_seed(&key, seed);
         // 53 bits fill a number in [0, 1) exactly.
         (hash >> 11) as f64 * 2_f64.powi(-53)
     };

@@ -104,6 +104,12 @@ pub struct DenominatorSums {
 }
 
 impl Sums {
+    /// Whether every value of a cell is 0 or 1, which are their own squares; sums of these are exact.
+    #[must_use]
+    pub fn is_yes_or_no(&self, cell: usize) -> bool {
+        (self.num[cell] - self.num2[cell]).abs() <= 1e-12 * self.n[cell]
+    }
+
     /// Sum of the denominator of a cell.
     #[must_use]
     pub fn den(&self, cell: usize) -> f64 {

@@ -472,12 +472,12 @@ fn labels_and_pairs_are_those_of_the_rows() {
         let human: Vec<Option<f64>> = frame.column(human).unwrap().f64().unwrap().iter().collect();
         let rows: Vec<(bool, f64)> =
             (0..frame.height()).filter(|&row| covered(row)).filter_map(|row| oks[row].zip(human[row])).collect();
-        assert_eq!(total(&labels.n), rows.len() as f64);
-        assert_eq!(total(&labels.judge), rows.iter().filter(|(ok, _)| *ok).count() as f64);
+        assert_eq!(total(&labels.n) as usize, rows.len());
+        assert_eq!(total(&labels.judge) as usize, rows.iter().filter(|(ok, _)| *ok).count());
         assert!((total(&labels.human) - rows.iter().map(|(_, human)| human).sum::<f64>()).abs() < 1e-8);
     }
     let both = (0..frame.height()).filter(|&row| oks.stable[row] == Some(true) && oks.candidate[row] == Some(true));
-    assert_eq!(total(sums(&digest, 0).paired.product.as_ref().unwrap()), both.count() as f64);
+    assert_eq!(total(sums(&digest, 0).paired.product.as_ref().unwrap()) as usize, both.count());
 }
 
 #[test]
@@ -489,7 +489,7 @@ fn a_digest_with_judges_comes_back_from_its_file_and_takes_any_meaning_of_nulls(
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("digest.parquet");
     file::write(&digest, &scenario, &path).unwrap();
-    assert_eq!(file::read(&[path.clone()], &scenario).unwrap(), digest);
+    assert_eq!(file::read(std::slice::from_ref(&path), &scenario).unwrap(), digest);
 
     // What a null means and how a judge errs is applied to the file when it is used.
     scenario.metrics[0].nulls = Nulls::Worst;

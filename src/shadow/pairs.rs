@@ -22,8 +22,8 @@ pub(super) fn count(
     let of_metric = if metric.judge.errors.is_some() { digest.recorded(index) } else { &digest.cells.metrics[index] };
     let MetricCells::Sums(sums) = of_metric else { return None };
     let product = sums.paired.product.as_ref()?;
-    let squares = |of: &Sums| cells.iter().all(|&cell| of.num[cell as usize] == of.num2[cell as usize]);
-    if !squares(&sums.version.stable) || !squares(&sums.version.candidate) {
+    let all = |of: &Sums| cells.iter().all(|&cell| of.is_yes_or_no(cell as usize));
+    if !all(&sums.version.stable) || !all(&sums.version.candidate) {
         return None;
     }
     let total = |of: &[f64]| cells.iter().map(|&cell| of[cell as usize]).sum::<f64>();

@@ -67,8 +67,14 @@ impl PredictionPowered {
 
     /// The estimate with a given `lambda`.
     ///
+    /// # Formula
+    /// As in [`Self::tuned`], with the `lambda` given.
+    ///
     /// # Errors
     /// `None` without a label.
+    ///
+    /// # Source
+    /// As in [`Self::tuned`].
     ///
     /// # Example
     /// The data of [`Self::tuned`] with 0.5: 0.675 with variance 0.01834375 (`ppi-python` 0.2.3).
@@ -88,12 +94,28 @@ impl PredictionPowered {
     }
 
     /// The estimate.
+    ///
+    /// # Formula
+    /// As in [`Self::tuned`].
+    ///
+    /// # Example
+    /// The data of [`Self::tuned`] with `lambda` 1: 0.75 (`ppi-python` 0.2.3).
     #[must_use]
     pub fn value(&self) -> f64 {
         self.human + self.lambda * (self.judge_rest - self.judge)
     }
 
     /// Influence of a unit's labels on the estimate, and of its other requests; or of a part of a unit. Influences add up.
+    ///
+    /// # Formula
+    /// `(H - h n)/N - lambda (J - j n)/N` and `lambda (R - r m)/M`, with a unit's sums in capitals, their means over all units in small
+    /// letters, `n` of `N` labelled requests and `m` of `M` others.
+    ///
+    /// # Source
+    /// As in [`Self::tuned`].
+    ///
+    /// # Example
+    /// The data of [`Self::tuned`] with `lambda` 1, a labelled unit with people 1 and judge 1: `(1 - 0.6)/10 - (1 - 0.6)/10`, and 0.
     #[must_use]
     pub fn influence(&self, unit: &UnitLabels) -> (f64, f64) {
         let rest = if self.rest > 0.0 { (unit.judge_rest - self.judge_rest * unit.rest) / self.rest } else { 0.0 };
@@ -117,6 +139,12 @@ impl PredictionPowered {
     ///
     /// # Errors
     /// `None` with fewer than two labelled units.
+    ///
+    /// # Source
+    /// As in [`Self::tuned`]; the factor is that of [`super::cluster`].
+    ///
+    /// # Example
+    /// The data of [`Self::tuned`] with `lambda` 0.5: `se² = 10/9 * 0.01834375` (`ppi-python` 0.2.3, which divides by n).
     #[must_use]
     pub fn estimate(&self, units: &[UnitLabels]) -> Option<Estimate> {
         let labelled = units.iter().filter(|unit| unit.labelled > 0.0).count() as f64;

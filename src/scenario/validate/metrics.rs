@@ -44,7 +44,7 @@ fn metric(at: &At, name: String, written: wire::Metric, problems: &mut Problems)
     let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), problems);
     let worst = missing::worst(at, &written, kind.as_ref(), better, problems);
     let nulls = missing::nulls(at, &written, kind.as_ref(), problems);
-    Some(Metric { name, kind: kind?, better, unit: written.unit, judge: judge?, nulls: nulls?, worst: worst? })
+    Some(Metric { name, kind: kind?, better, unit: written.unit, judge, nulls: nulls?, worst })
 }
 
 fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<MetricKind> {

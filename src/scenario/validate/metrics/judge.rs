@@ -6,28 +6,27 @@ use super::super::super::wire::{self, Quantity};
 use super::super::values;
 use super::expand;
 use crate::domain::metric::{Judge, JudgeErrors, MetricKind};
+use crate::domain::version::PerVersion;
 
+/// What is known of the judge; what is broken has been reported, and counts as not written.
 pub(super) fn read(
     at: &At,
     written: Option<&wire::Measured>,
     kind: Option<&MetricKind>,
     problems: &mut Problems,
-) -> Option<Judge> {
-    let Some(written) = written else { return (!problems.is_broken(at)).then(Judge::default) };
+) -> Judge {
+    let Some(written) = written else { return Judge::default() };
     if written.delay.is_some() {
         problems.later::<()>(&at.key("delay"), "`measured.delay` (judgements that come later than the request)");
     }
-    let share = written.share.as_ref().map(|share| values::share(&at.key("share"), share, problems));
-    let errors = errors(at, written, kind, problems);
-    let human = human(&at.key("human"), written, kind, problems);
-    let cost = cost(&at.key("cost_usd"), written.cost_usd, problems);
-    Some(Judge {
+    let share = written.share.as_ref().and_then(|share| values::share(&at.key("share"), share, problems));
+    Judge {
         // A judge of all requests is no sample.
-        share: share.map_or(Some(None), |share| share.map(|share| (share < 1.0).then_some(share)))?,
-        errors: errors?,
-        human: human?,
-        cost_usd: cost?,
-    })
+        share: share.filter(|&share| share < 1.0),
+        errors: errors(at, written, kind, problems),
+        human: human(&at.key("human"), written, kind, problems),
+        cost_usd: cost(&at.key("cost_usd"), written.cost_usd, problems),
+    }
 }
 
 fn errors(
@@ -35,13 +34,9 @@ fn errors(
     written: &wire::Measured,
     kind: Option<&MetricKind>,
     problems: &mut Problems,
-) -> Option<Option<JudgeErrors>> {
+) -> Option<JudgeErrors> {
     let keys = [("sensitivity", &written.sensitivity), ("specificity", &written.specificity)];
-    if keys.iter().all(|(_, share)| share.is_none()) {
-        let broken = keys.iter().any(|(key, _)| problems.is_broken(&at.key(key)));
-        return (!broken).then_some(None);
-    }
-    let first = keys.iter().find(|(_, share)| share.is_some()).map_or(at.clone(), |(key, _)| at.key(key));
+    let first = at.key(keys.iter().find(|(_, share)| share.is_some())?.0);
     if let Some(kind @ (MetricKind::Ratio { .. } | MetricKind::Quantile { .. })) = kind {
         let message =
             format!("`{}` is of a judge that says yes or no, not of a {}", problems.name(&first), kind.name());
@@ -69,7 +64,7 @@ fn errors(
         );
     }
     let perfect = sensitivity >= 1.0 && specificity >= 1.0;
-    Some((!perfect).then_some(JudgeErrors { sensitivity, specificity }))
+    (!perfect).then_some(JudgeErrors { sensitivity, specificity })
 }
 
 fn human(
@@ -77,8 +72,8 @@ fn human(
     written: &wire::Measured,
     kind: Option<&MetricKind>,
     problems: &mut Problems,
-) -> Option<Option<crate::domain::version::PerVersion<String>>> {
-    let Some(template) = &written.human else { return (!problems.is_broken(at)).then_some(None) };
+) -> Option<PerVersion<String>> {
+    let template = written.human.as_ref()?;
     if let Some(kind @ (MetricKind::Ratio { .. } | MetricKind::Quantile { .. })) = kind {
         let message = format!("`{}` corrects a mean or a proportion, not a {}", problems.name(at), kind.name());
         return problems.add(at, message, "leave `human` out, or measure a mean");
@@ -87,13 +82,13 @@ fn human(
         let message = format!("`{}` beside `sensitivity` and `specificity`: both correct the judge", problems.name(at));
         return problems.add(at, message, "keep one: people's labels need no assumption of how the judge errs");
     }
-    expand(at, template, problems).map(Some)
+    expand(at, template, problems)
 }
 
-fn cost(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<Option<f64>> {
-    match written {
-        Some(cost) if cost >= 0.0 && cost.is_finite() => Some(Some(cost)),
-        Some(_) => problems.wrong(at, "which is not 0 or more", "US dollars for one judgement, such as 0.004"),
-        None => (!problems.is_broken(at)).then_some(None),
+fn cost(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
+    let cost = written?;
+    if cost >= 0.0 && cost.is_finite() {
+        return Some(cost);
     }
+    problems.wrong(at, "which is not 0 or more", "US dollars for one judgement, such as 0.004")
 }

@@ -5,21 +5,21 @@ use super::super::super::problems::Problems;
 use super::super::super::wire::{self, NullMeans};
 use crate::domain::metric::{Direction, MetricKind, Nulls};
 
-/// The worst value of a request: of a share it follows from the direction, otherwise it is what was written.
+/// The worst value of a request, where there is one: of a share it follows from the direction, otherwise it is what was written.
 pub(super) fn worst(
     metric: &At,
     written: &wire::Metric,
     kind: Option<&MetricKind>,
     better: Direction,
     problems: &mut Problems,
-) -> Option<Option<f64>> {
+) -> Option<f64> {
     let at = metric.key("worst");
     let own = match (better, kind) {
         (Direction::Higher, Some(MetricKind::Proportion { .. })) => Some(0.0),
         (Direction::Lower, Some(MetricKind::Proportion { .. })) => Some(1.0),
         _ => None,
     };
-    let Some(worst) = written.worst else { return (!problems.is_broken(&at)).then_some(own) };
+    let Some(worst) = written.worst else { return own };
     match kind {
         Some(MetricKind::Proportion { .. }) => {
             let own = own.unwrap_or_default();
@@ -35,7 +35,7 @@ pub(super) fn worst(
             problems.wrong(&at, "which is less than 0", "a quantile is of values of 0 or more")
         }
         _ if !worst.is_finite() || worst.abs() > 1e100 => problems.wrong(&at, "which is no value of a request", ""),
-        _ => Some(Some(worst)),
+        _ => Some(worst),
     }
 }
 
