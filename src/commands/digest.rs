@@ -10,7 +10,7 @@ pub(super) fn run(args: &DigestArgs) -> Result<u8> {
     let scenario = inputs::scenario(&args.inputs)?;
     output::prepare(&args.out)?;
     let progress = Progress::new();
-    let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
+    let digest = inputs::recorded_digest(&args.inputs, &scenario, &progress)?;
     file::write(&digest, &scenario, &args.out)?;
     progress.finish();
     let (rows, cells, units) = (digest.facts.rows, digest.cells.len(), digest.units.len());

@@ -5,10 +5,13 @@ use jiff::tz::TimeZone;
 
 use crate::assign::Bucketing;
 use crate::digest::Digest;
-use crate::domain::metric::Direction;
+use crate::digest::cells::MetricCells;
+use crate::digest::judged;
+use crate::domain::metric::{Direction, Judge, Metric, Nulls};
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Promotion;
-use crate::report::{Coverage, Excluded, LogFacts, MetricFacts, ScenarioFacts, Segment};
+use crate::domain::version::Version;
+use crate::report::{Coverage, Excluded, JudgeFacts, LogFacts, MetricFacts, ScenarioFacts, Segment};
 use crate::scenario::{HashName, Resample, Scenario, Tile};
 
 /// A moment in a time zone.
@@ -92,8 +95,8 @@ fn coverage(digest: &Digest) -> Vec<Coverage> {
     rows
 }
 
-pub(super) fn metrics(scenario: &Scenario) -> Vec<MetricFacts> {
-    let row = |metric: &crate::domain::metric::Metric| MetricFacts {
+pub(super) fn metrics(scenario: &Scenario, digest: &Digest) -> Vec<MetricFacts> {
+    let row = |(index, metric): (usize, &Metric)| MetricFacts {
         name: metric.name.clone(),
         kind: metric.kind.name().into(),
         better: match metric.better {
@@ -101,8 +104,25 @@ pub(super) fn metrics(scenario: &Scenario) -> Vec<MetricFacts> {
             Direction::Lower => "lower".into(),
         },
         unit: metric.unit.clone(),
+        judge: (metric.judge != Judge::default()).then(|| judge(metric, digest.recorded(index), digest.cells.len())),
+        null_means: match metric.nulls {
+            Nulls::Excluded => "exclude".into(),
+            Nulls::Worst => "worst".into(),
+        },
     };
-    scenario.metrics.iter().map(row).collect()
+    scenario.metrics.iter().enumerate().map(row).collect()
+}
+
+fn judge(metric: &Metric, recorded: &MetricCells, cells: usize) -> JudgeFacts {
+    let of = |version| (0..cells).map(|cell| judged::values(recorded, version, cell)).sum::<f64>();
+    let judgements: f64 = Version::BOTH.into_iter().map(of).sum();
+    JudgeFacts {
+        share: metric.judge.share.unwrap_or(1.0),
+        sensitivity: metric.judge.errors.map(|errors| errors.sensitivity),
+        specificity: metric.judge.errors.map(|errors| errors.specificity),
+        judgements: judgements as u64,
+        cost_usd: metric.judge.cost_usd.map(|cost| cost * judgements),
+    }
 }
 
 /// What no replay of a log can show; every report repeats what applies to it.

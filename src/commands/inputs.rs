@@ -16,10 +16,17 @@ pub(super) fn scenario(inputs: &Inputs) -> Result<Scenario> {
     Scenario::read(path)
 }
 
-/// The digest of the log, with the scenario's segment values checked against it.
+/// The digest of the log as later stages see it.
 pub(super) fn digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) -> Result<Digest> {
+    let mut digest = recorded_digest(inputs, scenario, progress)?;
+    digest::judged::correct(&mut digest, scenario)?;
+    Ok(digest)
+}
+
+/// The digest of the log as recorded, with the scenario's segment values checked against it.
+pub(super) fn recorded_digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) -> Result<Digest> {
     let path = inputs.log.as_deref().ok_or_else(|| Error::at("", "a log is needed: a file, a glob or a directory"))?;
-    let digest = digest::load(path, scenario, &|step| progress.step(step))?;
+    let digest = digest::read(path, scenario, &|step| progress.step(step))?;
     let problems: Vec<Problem> = effect_problems(scenario, &digest);
     if problems.is_empty() { Ok(digest) } else { Err(problems.into()) }
 }

@@ -28,6 +28,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
 
     progress.step("comparing shadow outputs");
     let shadow = shadow::report(&digest, &scenario);
+    let health = shadow::missingness::rows(&digest, &scenario);
 
     let simulator = Simulator::new(&digest, &scenario);
     progress.step("planning boundaries");
@@ -59,6 +60,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         bucketing: &*bucketing,
         log: &log,
         shadow: &shadow,
+        health: &health,
         gates: &gates,
         self_check: &self_check,
     };
@@ -69,7 +71,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         seed: scenario.simulation.seed,
         replicates: tally.replicates,
         scenario: facts::scenario(&scenario, player.starts.len(), &*bucketing),
-        metrics: facts::metrics(&scenario),
+        metrics: facts::metrics(&scenario, &digest),
         stages: rows::stages(&player, &tally, &plans),
         budget: rows::budget(&player),
         worlds: rows::worlds(&player, &tally, &digest),
@@ -79,6 +81,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         limits: facts::limits(&scenario, &digest),
         log,
         shadow,
+        health,
         gates,
         self_check,
     };

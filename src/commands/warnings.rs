@@ -4,8 +4,11 @@ use super::{facts, silence};
 use crate::assign::Bucketing;
 use crate::digest::Digest;
 use crate::domain::gate::{Looks, Test};
+use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::report::{Coverage, GateRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning};
+use crate::report::{
+    Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
+};
 use crate::scenario::Scenario;
 
 /// Coverage that differs from the whole log's by more than this is worth a warning.
@@ -27,6 +30,7 @@ pub(super) struct Evidence<'a> {
     pub(super) bucketing: &'a dyn Bucketing,
     pub(super) log: &'a LogFacts,
     pub(super) shadow: &'a [ShadowRow],
+    pub(super) health: &'a [HealthRow],
     pub(super) gates: &'a [GateRow],
     pub(super) self_check: &'a [SelfCheckRow],
 }
@@ -41,6 +45,8 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         gap(evidence),
         coverage(evidence),
         nulls(evidence),
+        missingness(evidence),
+        labels(evidence),
         items(evidence),
         assignment(evidence),
         rows(evidence),
@@ -236,17 +242,63 @@ fn nulls(evidence: &Evidence<'_>) -> Vec<Warning> {
     let overall =
         evidence.shadow.iter().filter(|row| row.segment.is_none() && row.nulls_stable + row.nulls_candidate > 0);
     let text = |row: &ShadowRow| {
-        let covered = evidence.log.coverage.first().map_or(0, |whole| whole.covered) as f64;
+        let index = evidence.scenario.metrics.iter().position(|metric| metric.name == row.metric).unwrap_or_default();
+        let asked: f64 = evidence.digest.asked(index).iter().sum();
+        let treated = match evidence.scenario.metrics[index].nulls {
+            Nulls::Excluded => {
+                "leaves them out: the shadow report compares the requests where both have a value, a canary gate each arm's own; a \
+                 version that has no value on its hardest requests looks better than it is, so gate what makes the nulls (errors) as \
+                 well, or let them count with `null_means`"
+            }
+            Nulls::Worst => "counts them as the worst value, in the shadow report and in every gate",
+        };
         format!(
-            "metric `{}` is null for {} of stable's and {} of the candidate's shadowed requests and leaves them out: the shadow report \
-             compares the requests where both have a value, a canary gate each arm's own; a version that has no value on its hardest \
-             requests looks better than it is, so gate what makes the nulls (errors) as well",
+            "metric `{}` is null for {} of stable's and {} of the candidate's shadowed requests and {treated}",
             row.metric,
-            percent(row.nulls_stable as f64 / covered),
-            percent(row.nulls_candidate as f64 / covered)
+            percent(row.nulls_stable as f64 / asked),
+            percent(row.nulls_candidate as f64 / asked)
         )
     };
     overall.map(|row| warning("nulls", format!("metric {}", row.metric), text(row))).collect()
+}
+
+/// One version lacks more values than the other on the same requests: pairs are then not a fair sample.
+fn missingness(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let alarms = evidence.health.iter().filter(|row| row.check == "missingness" && row.alarm);
+    let text = |row: &HealthRow| {
+        let (stable, candidate) = (row.stable.unwrap_or_default(), row.candidate.unwrap_or_default());
+        format!(
+            "{} of stable's and {} of the candidate's values are missing on the same requests (p = {:.1e}): what is missing is not \
+             missing at random, and a comparison of what is left is one of other requests; `if_missing` in the shadow report bounds \
+             what that can hide",
+            percent(stable),
+            percent(candidate),
+            row.p_value.unwrap_or_default()
+        )
+    };
+    alarms
+        .map(|row| warning("missingness", format!("metric {}", row.metric.as_deref().unwrap_or_default()), text(row)))
+        .collect()
+}
+
+/// A judge that people contradict: its gates see the judge, the corrected difference is in the shadow report.
+fn labels(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let overall = evidence.shadow.iter().filter(|row| row.segment.is_none());
+    let apart = overall.filter_map(|row| row.human.as_ref().map(|human| (row, human))).filter(|(row, human)| {
+        human.low.zip(human.high).is_some_and(|(low, high)| row.difference < low || row.difference > high)
+    });
+    let text = |(row, human): (&ShadowRow, &HumanRow)| {
+        format!(
+            "the judge's difference of `{}` is {} and lies outside what people's labels say, {} ({} to {}): gates of a canary see the \
+             judge, so their margins are not people's",
+            row.metric,
+            three_digits(row.difference),
+            three_digits(human.difference),
+            three_digits(human.low.unwrap_or(f64::NAN)),
+            three_digits(human.high.unwrap_or(f64::NAN))
+        )
+    };
+    apart.map(|found| warning("judge-bias", format!("metric {}", found.0.metric), text(found))).collect()
 }
 
 fn items(evidence: &Evidence<'_>) -> Vec<Warning> {

@@ -6,13 +6,14 @@
 //! 5·10⁻¹³ of the column's largest value, and nothing at all for 0/1 outcomes and whole numbers up to 2⁴⁰.
 
 use polars::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::bins::BinLists;
 use super::layout::{self, Codes, ColumnKind, NULL_NAME, Table, Values};
 use super::{Digest, Facts};
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::version::Version;
+use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Result};
 use crate::ingest::engine::{Outcome, collect, guarded};
 use crate::ingest::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
@@ -64,9 +65,11 @@ fn cells(log: &TrafficLog, scenario: &Scenario) -> Outcome<DataFrame> {
     };
     let plan = Plan::of(log, scenario);
     collect(
-        rows.with_columns([plan.covered])
+        rows.with_columns(plan.covered)
+            .with_columns(plan.asked)
             .with_columns(plan.present)
             .with_columns(plan.masked)
+            .with_columns(plan.labelled)
             .with_columns(plan.features)
             .group_by(plan.keys)
             .agg(plan.sums),
@@ -105,9 +108,11 @@ struct Plan<'a> {
     peaks: &'a [f64],
     /// Bits of a summand, so that the sum over all rows fits 63.
     bits: i32,
-    covered: Expr,
+    covered: Vec<Expr>,
+    asked: Vec<Expr>,
     present: Vec<Expr>,
     masked: Vec<Expr>,
+    labelled: Vec<Expr>,
     features: Vec<Expr>,
     keys: Vec<Expr>,
     sums: Vec<Expr>,
@@ -115,6 +120,7 @@ struct Plan<'a> {
 }
 
 const COVERED: &str = "covered";
+const DRAW: &str = "judge's draw";
 const SLOT: &str = "slot";
 const START: &str = "start";
 const END: &str = "end";
@@ -131,26 +137,64 @@ impl<'a> Plan<'a> {
             columns,
             peaks: &log.findings().peaks,
             bits: (62 - i32::try_from(log.findings().rows.ilog2()).expect("a logarithm is small")).min(40),
-            covered: covered(scenario, columns).alias(COVERED),
+            covered: vec![covered(scenario, columns).alias(COVERED)],
+            asked: Vec::new(),
             present: Vec::new(),
             masked: Vec::new(),
+            labelled: Vec::new(),
             features: Vec::new(),
             keys,
             sums: vec![len().alias(ROWS), col(TIME).min().alias(START), col(TIME).max().alias(END)],
             outputs: vec![Output { name: ROWS.into(), kind: ColumnKind::Count, quantum: 1.0 }],
         };
         plan.count(COVERED);
+        if scenario.metrics.iter().any(|metric| metric.judge.share.is_some()) {
+            plan.covered.push(draw(columns, scenario.simulation.seed).alias(DRAW));
+        }
         for (index, metric) in scenario.metrics.iter().enumerate() {
+            let asked = plan.ask(index, metric);
             match &metric.kind {
                 MetricKind::Quantile { column, .. } => {
                     for version in Version::BOTH {
-                        plan.add_bins(index, version, column.get(version));
+                        plan.add_bins(index, version, column.get(version), &asked);
                     }
                 }
-                _ => plan.add_sums(index, metric),
+                _ => plan.add_sums(index, metric, &asked),
+            }
+            if metric.judge.share.is_some() {
+                plan.count(&asked);
+            }
+            if let Some(human) = &metric.judge.human {
+                plan.add_labels(index, metric, human);
             }
         }
         plan
+    }
+
+    /// Names the column of the requests that a metric's judge is asked about.
+    fn ask(&mut self, index: usize, metric: &Metric) -> String {
+        let Some(share) = metric.judge.share else { return COVERED.to_owned() };
+        let name = format!("{index} asked");
+        self.asked.push(col(COVERED).and(col(DRAW).lt(lit(share))).alias(&name));
+        name
+    }
+
+    /// Sums over the requests of a version that have a value and a label.
+    fn add_labels(&mut self, index: usize, metric: &Metric, human: &PerVersion<String>) {
+        for version in Version::BOTH {
+            let name = |part: &str| format!("{index} {} {part}", version.name());
+            let human = human.get(version);
+            let (n, label, value) = (name("labelled n"), name("label"), name("labelled x"));
+            self.masked.push(col(name("n")).and(self.value(human).is_not_null()).alias(&n));
+            self.count(&n);
+            let peak = self.peak(human);
+            let with_label = |value: Expr| when(col(&n)).then(value).otherwise(lit(NULL));
+            self.labelled.push(with_label(self.value(human)).alias(&label));
+            self.labelled.push(with_label(col(name("x"))).alias(&value));
+            self.sum(name("labelled human"), col(&label), peak, |x| x);
+            let judge_peak = self.numerator(metric, version).map_or(1.0, |(_, peak)| peak);
+            self.sum(name("labelled judge"), col(&value), judge_peak, |x| x);
+        }
     }
 
     fn value(&self, column: &str) -> Expr {
@@ -181,16 +225,16 @@ impl<'a> Plan<'a> {
         self.outputs.push(Output { name: name.to_owned(), kind: ColumnKind::Sum, quantum });
     }
 
-    fn add_bins(&mut self, index: usize, version: Version, column: &str) {
+    fn add_bins(&mut self, index: usize, version: Version, column: &str, asked: &str) {
         let name = format!("{index} {} bins", version.name());
-        let value = when(col(COVERED)).then(self.value(column)).otherwise(lit(NULL));
+        let value = when(col(asked)).then(self.value(column)).otherwise(lit(NULL));
         self.features.push(values::bins(value).alias(&name));
         // The order within a cell is made when the digest is assembled.
         self.sums.push(col(&name).implode(false));
         self.outputs.push(Output { name, kind: ColumnKind::Bins, quantum: 1.0 });
     }
 
-    fn add_sums(&mut self, index: usize, metric: &Metric) {
+    fn add_sums(&mut self, index: usize, metric: &Metric, asked: &str) {
         let name = |version: Version, part: &str| format!("{index} {} {part}", version.name());
         for version in Version::BOTH {
             let numerator = self.numerator(metric, version);
@@ -199,7 +243,7 @@ impl<'a> Plan<'a> {
                 _ => None,
             };
             // Columns that must be measured for the request to count.
-            let mut present = col(COVERED);
+            let mut present = col(asked);
             for (value, _) in numerator.iter().chain(&denominator) {
                 present = present.and(value.clone().is_not_null());
             }
@@ -238,6 +282,12 @@ impl<'a> Plan<'a> {
         for version in Version::BOTH {
             let peak = self.numerator(metric, version).map_or(1.0, |(_, peak)| peak);
             self.sum(name(version, "paired num"), in_pair(name(version, "x")), peak, |x| x);
+        }
+        if layout::has_product(metric) {
+            let peaks = Version::BOTH.map(|version| self.numerator(metric, version).map_or(1.0, |(_, peak)| peak));
+            let [stable, candidate] = Version::BOTH.map(|version| col(name(version, "x")));
+            // Without both values there is no product.
+            self.sum(format!("{index} product"), stable * candidate, peaks[0] * peaks[1], |x| x);
         }
         let MetricKind::Ratio { denominator, .. } = &metric.kind else { return };
         if Version::BOTH.iter().all(|&version| !layout::has_denominator(metric, version)) {
@@ -306,6 +356,34 @@ fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
     }
     let measured = names.into_iter().map(|name| col(schema::value(columns.value_index(name))).is_not_null());
     measured.reduce(Expr::or).unwrap_or_else(|| col(UNIT).is_not_null())
+}
+
+/// A number in [0, 1) for each request, which a judge that samples compares with its share: a hash of the request's id, or
+/// of unit and time where it has none, so that neither the order of rows nor other requests matter. Judges draw alike: a
+/// smaller sample is part of a larger one.
+fn draw(columns: &Columns, seed: u64) -> Expr {
+    let number = move |unit: Option<&str>, request: Option<&str>, time: Option<i64>| {
+        let key = request.map_or_else(
+            || [unit.unwrap_or_default().as_bytes(), &[0], &time.unwrap_or_default().to_le_bytes()].concat(),
+            |request| request.as_bytes().to_vec(),
+        );
+        let hash = xxh3_64_with_seed(&key, seed);
+        // 53 bits fill a number in [0, 1) exactly.
+        (hash >> 11) as f64 * 2_f64.powi(-53)
+    };
+    let request = if columns.request.is_some() { col(REQUEST) } else { lit(NULL).cast(DataType::String) };
+    let drawn = move |columns: &mut [Column]| {
+        let [unit, request, time] = columns else { unreachable!("three columns are given") };
+        let length = unit.len();
+        let request = if request.len() == length { request.clone() } else { request.new_from_index(0, length) };
+        let (units, requests, times) = (unit.str()?, request.str()?, time.i64()?);
+        let rows = units.iter().zip(requests.iter()).zip(times.iter());
+        let drawn: Float64Chunked = rows.map(|((unit, request), time)| Some(number(unit, request, time))).collect();
+        Ok(drawn.into_column())
+    };
+    map_multiple(drawn, [col(UNIT), request, col(TIME)], |_, fields| {
+        Ok(Field::new(fields[0].name().clone(), DataType::Float64))
+    })
 }
 
 /// What the GROUP BY says of all rows that it used.

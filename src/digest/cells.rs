@@ -20,6 +20,8 @@ pub struct Cells {
     pub covered: Vec<f64>,
     /// Per metric of the scenario.
     pub metrics: Vec<MetricCells>,
+    /// Per metric of the scenario: what its judge did.
+    pub judged: Vec<Judged>,
 }
 
 impl Cells {
@@ -34,6 +36,28 @@ impl Cells {
     pub fn is_empty(&self) -> bool {
         self.slot.is_empty()
     }
+}
+
+/// What the judge of a metric did, one element per cell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Judged {
+    /// Covered requests that it was asked about; `None` where these are all.
+    pub asked: Option<Vec<f64>>,
+    /// What people said of some of them.
+    pub labels: Option<PerVersion<LabelSums>>,
+    /// The cells as recorded, where those that later stages see were corrected or filled in.
+    pub recorded: Option<MetricCells>,
+}
+
+/// Sums over the judged requests of one version that people labelled too.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LabelSums {
+    /// Requests.
+    pub n: Vec<f64>,
+    /// Sum of what people said.
+    pub human: Vec<f64>,
+    /// Sum of what the judge said.
+    pub judge: Vec<f64>,
 }
 
 /// What a cell holds of one metric.
@@ -80,6 +104,12 @@ pub struct DenominatorSums {
 }
 
 impl Sums {
+    /// Whether every value of a cell is 0 or 1, which are their own squares; sums of these are exact.
+    #[must_use]
+    pub fn is_yes_or_no(&self, cell: usize) -> bool {
+        (self.num[cell] - self.num2[cell]).abs() <= 1e-12 * self.n[cell]
+    }
+
     /// Sum of the denominator of a cell.
     #[must_use]
     pub fn den(&self, cell: usize) -> f64 {
@@ -108,4 +138,6 @@ pub struct PairedSums {
     pub num: PerVersion<Vec<f64>>,
     /// Sum of each version's denominator, where it is a column.
     pub den: Option<PerVersion<Vec<f64>>>,
+    /// Of a proportion: sum of stable's value times the candidate's.
+    pub product: Option<Vec<f64>>,
 }

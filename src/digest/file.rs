@@ -2,7 +2,9 @@
 //!
 //! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one, `rows`,
 //! `covered`, and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
-//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile.
+//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile; then `NAME.asked` of
+//! a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
+//! as, and how a judge errs, is applied when a digest is used.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,7 +27,7 @@ use crate::scenario::Scenario;
 
 /// Key of the metadata that makes a Parquet file a digest.
 const METADATA_KEY: &str = "replay.digest";
-const SCHEMA: &str = "replay.digest/1";
+const SCHEMA: &str = "replay.digest/2";
 
 const UNIT: &str = "unit";
 const SLOT_START: &str = "slot_start";
@@ -45,7 +47,8 @@ struct Header {
     facts: FactsText,
 }
 
-/// What of a metric went into its cells. The quantile, the direction and the unit did not.
+/// What of a metric went into its cells. The quantile, the direction, the unit, what a null means and how the judge errs
+/// did not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Definition {
     name: String,
@@ -54,6 +57,19 @@ struct Definition {
     candidate: Columns,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     over: Option<f64>,
+    /// Of a judge that samples.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sample: Option<Sample>,
+    /// Columns of people's labels, stable's first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    human: Option<[String; 2]>,
+}
+
+/// Which requests a judge is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Sample {
+    share: f64,
+    seed: u64,
 }
 
 /// Columns of one version; without one it is 1 for each request.
@@ -75,7 +91,7 @@ struct FactsText {
 }
 
 impl Definition {
-    fn of(metric: &Metric) -> Self {
+    fn of(metric: &Metric, seed: u64) -> Self {
         let one = |column: &PerVersion<String>| {
             column.map(|name| Columns { numerator: Some(name.clone()), denominator: None })
         };
@@ -100,6 +116,8 @@ impl Definition {
             stable: columns.stable,
             candidate: columns.candidate,
             over,
+            sample: metric.judge.share.map(|share| Sample { share, seed }),
+            human: metric.judge.human.as_ref().map(|human| [human.stable.clone(), human.candidate.clone()]),
         }
     }
 
@@ -113,7 +131,10 @@ impl Definition {
             }
         };
         let over = self.over.map_or(String::new(), |over| format!(" over {over}"));
-        format!("{} of {} and {}{over}", self.kind, columns(&self.stable), columns(&self.candidate))
+        let sample =
+            self.sample.map_or(String::new(), |sample| format!(", share {} by seed {}", sample.share, sample.seed));
+        let human = self.human.as_ref().map_or(String::new(), |[s, c]| format!(", labels `{s}` and `{c}`"));
+        format!("{} of {} and {}{over}{sample}{human}", self.kind, columns(&self.stable), columns(&self.candidate))
     }
 }
 
@@ -125,7 +146,7 @@ impl Header {
             unit: scenario.assignment.unit.clone(),
             segments: scenario.log.segments.clone(),
             item: scenario.log.item.clone(),
-            metrics: scenario.metrics.iter().map(Definition::of).collect(),
+            metrics: scenario.metrics.iter().map(|metric| Definition::of(metric, scenario.simulation.seed)).collect(),
             facts: FactsText {
                 rows: facts.rows,
                 start: facts.start.0,
@@ -241,8 +262,10 @@ fn to_frame(digest: &Digest, scenario: &Scenario) -> PolarsResult<DataFrame> {
         columns.push(named(ITEM, &cells.item, &digest.items));
     }
     columns.extend([counts(ROWS, &cells.rows), counts(COVERED, &cells.covered)]);
-    for (metric, of) in scenario.metrics.iter().zip(&cells.metrics) {
-        for ((part, kind), values) in layout::columns(metric).into_iter().zip(layout::metric_columns(of)) {
+    for ((metric, of), judged) in scenario.metrics.iter().zip(&cells.metrics).zip(&cells.judged) {
+        let own = layout::columns(metric).into_iter().zip(layout::metric_columns(of));
+        let judge = layout::judge_columns(metric).into_iter().zip(layout::judged_columns(judged));
+        for ((part, kind), values) in own.chain(judge) {
             let name = format!("{}.{part}", metric.name);
             columns.push(match (kind, values) {
                 (ColumnKind::Count, ValuesRef::Numbers(numbers)) => counts(&name, numbers),
@@ -385,7 +408,8 @@ impl<'a> Shards<'a> {
     /// Names of the columns that are added up.
     fn value_columns(&self) -> Vec<(String, ColumnKind)> {
         let metrics = self.scenario.metrics.iter().flat_map(|metric| {
-            layout::columns(metric).into_iter().map(|(part, kind)| (format!("{}.{part}", metric.name), kind))
+            let columns = layout::columns(metric).into_iter().chain(layout::judge_columns(metric));
+            columns.map(|(part, kind)| (format!("{}.{part}", metric.name), kind))
         });
         [(ROWS.to_owned(), ColumnKind::Count), (COVERED.to_owned(), ColumnKind::Count)]
             .into_iter()

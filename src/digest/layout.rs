@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::bins::BinLists;
-use super::cells::{Cells, DenominatorSums, MetricCells, PairedSums, SumCells, Sums};
+use super::cells::{Cells, DenominatorSums, Judged, LabelSums, MetricCells, PairedSums, SumCells, Sums};
 use super::{Digest, Facts, SegmentColumn};
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
@@ -58,6 +58,30 @@ pub(super) fn columns(metric: &Metric) -> Vec<(String, ColumnKind)> {
     for part in if has_paired_denominator(metric) { &["num", "den"][..] } else { &["num"] } {
         columns.extend(Version::BOTH.map(|version| (format!("paired.{}.{part}", version.name()), ColumnKind::Sum)));
     }
+    if has_product(metric) {
+        columns.push(("paired.product".into(), ColumnKind::Sum));
+    }
+    columns
+}
+
+/// Whether pairs are counted by what both versions said.
+pub(super) fn has_product(metric: &Metric) -> bool {
+    matches!(metric.kind, MetricKind::Proportion { .. })
+}
+
+/// Names of the columns of a metric's judge without the metric's own, in order; they follow those of [`columns`].
+pub(super) fn judge_columns(metric: &Metric) -> Vec<(String, ColumnKind)> {
+    let mut columns = Vec::new();
+    if metric.judge.share.is_some() {
+        columns.push(("asked".into(), ColumnKind::Count));
+    }
+    if metric.judge.human.is_some() {
+        for version in Version::BOTH {
+            let name = |part: &str| format!("{}.labelled.{part}", version.name());
+            columns.extend([(name("n"), ColumnKind::Count), (name("human"), ColumnKind::Sum)]);
+            columns.push((name("judge"), ColumnKind::Sum));
+        }
+    }
     columns
 }
 
@@ -94,8 +118,33 @@ pub(super) fn metric_cells(metric: &Metric, values: &mut impl Iterator<Item = Va
         n: next(),
         num: PerVersion::from_fn(|_| next()),
         den: has_paired_denominator(metric).then(|| PerVersion::from_fn(|_| next())),
+        product: has_product(metric).then(&mut next),
     };
     MetricCells::Sums(SumCells { version, paired })
+}
+
+/// Takes the columns of [`judge_columns`] in their order.
+pub(super) fn judged(metric: &Metric, values: &mut impl Iterator<Item = Values>) -> Judged {
+    let mut next = || match values.next() {
+        Some(Values::Numbers(numbers)) => numbers,
+        _ => unreachable!("columns are made in this order"),
+    };
+    Judged {
+        asked: metric.judge.share.map(|_| next()),
+        labels: metric
+            .judge
+            .human
+            .as_ref()
+            .map(|_| PerVersion::from_fn(|_| LabelSums { n: next(), human: next(), judge: next() })),
+        recorded: None,
+    }
+}
+
+/// The columns of [`judge_columns`] in their order.
+pub(super) fn judged_columns(judged: &Judged) -> Vec<ValuesRef<'_>> {
+    let labels = judged.labels.iter().flat_map(|labels| [&labels.stable, &labels.candidate]);
+    let labels = labels.flat_map(|sums| [&sums.n, &sums.human, &sums.judge]);
+    judged.asked.iter().chain(labels).map(|numbers| ValuesRef::Numbers(numbers)).collect()
 }
 
 /// A column of cells that exist.
@@ -123,6 +172,7 @@ pub(super) fn metric_columns(cells: &MetricCells) -> Vec<ValuesRef<'_>> {
     for pair in [Some(&sums.paired.num), sums.paired.den.as_ref()].into_iter().flatten() {
         columns.extend([&pair.stable[..], &pair.candidate]);
     }
+    columns.extend(sums.paired.product.as_deref());
     columns.into_iter().map(ValuesRef::Numbers).collect()
 }
 
@@ -226,6 +276,8 @@ impl Table {
             _ => unreachable!("a table begins with the numbers of requests"),
         };
         let (rows, covered) = (numbers(), numbers());
+        let (of_metrics, judged) =
+            metrics.iter().map(|metric| (metric_cells(metric, &mut values), judged(metric, &mut values))).unzip();
         let cells = Cells {
             slot: groups.firsts(|cell| u32::try_from(self.slot[cell] - first).expect("the range of slots was checked")),
             unit: groups.firsts(|cell| self.unit.codes[cell]),
@@ -237,7 +289,8 @@ impl Table {
             item: self.item.as_ref().map_or_else(Vec::new, |codes| groups.firsts(|cell| codes.codes[cell])),
             rows,
             covered,
-            metrics: metrics.iter().map(|metric| metric_cells(metric, &mut values)).collect(),
+            metrics: of_metrics,
+            judged,
         };
         let segments = names.iter().zip(self.segments);
         Ok(Assembled {

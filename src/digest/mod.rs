@@ -2,6 +2,7 @@
 
 pub mod bins;
 pub mod cells;
+pub mod judged;
 
 mod layout;
 
@@ -17,11 +18,22 @@ use crate::ingest::{self, Input};
 use crate::scenario::Scenario;
 use cells::Cells;
 
-/// Opens LOG, whether it is a log or digests, and gives its digest. `progress` hears the name of each step.
+/// Opens LOG, whether it is a log or digests, and gives its digest as later stages see it: judges corrected, missing values
+/// counted as the scenario says. `progress` hears the name of each step.
 ///
 /// # Errors
 /// Every problem of the files, columns and rows.
 pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(&str)) -> Result<Digest> {
+    let mut digest = read(path, scenario, progress)?;
+    judged::correct(&mut digest, scenario)?;
+    Ok(digest)
+}
+
+/// The same as recorded, which is what a digest file holds.
+///
+/// # Errors
+/// Every problem of the files, columns and rows.
+pub fn read(path: &str, scenario: &Scenario, progress: &dyn Fn(&str)) -> Result<Digest> {
     progress("checking");
     match ingest::open(path, scenario)? {
         Input::Log(log) => {

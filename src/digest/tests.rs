@@ -6,7 +6,7 @@ use polars::prelude::*;
 
 use super::cells::{MetricCells, SumCells};
 use super::{Digest, Facts, bins, file, load};
-use crate::domain::metric::{MetricKind, Source};
+use crate::domain::metric::{JudgeErrors, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::PerVersion;
 use crate::ingest::testing::{Numbers, columns, log, metric, scenario, source, text_times, with, write};
@@ -412,6 +412,138 @@ fn a_null_and_the_word_null_are_one_segment() {
     let regions: StringChunked = (0..30).map(|row| (row % 2 == 0).then_some("(null)")).collect();
     let digest = digest_of(&with(&frame, regions.with_name("region".into()).into_column()), "parquet", &scenario());
     assert_eq!(digest.segments[0].values, ["(null)"]);
+}
+
+/// Judges of all kinds over the columns of [`log`]; the cost of a request serves as its label.
+fn judged_scenario() -> Scenario {
+    let mut scenario = full_scenario();
+    scenario.metrics.truncate(4);
+    scenario.metrics[0].judge.share = Some(0.3);
+    scenario.metrics[0].judge.human = Some(columns("{version}_cost"));
+    scenario.metrics[1].judge.share = Some(0.6);
+    scenario.metrics[1].judge.human = Some(columns("{version}_quality"));
+    scenario.metrics[3].judge.share = Some(0.6);
+    scenario
+}
+
+fn recorded(frame: &DataFrame, scenario: &Scenario) -> Digest {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.parquet");
+    write(frame, &path);
+    super::read(path.to_str().unwrap(), scenario, &quiet).unwrap()
+}
+
+#[test]
+fn judges_see_the_same_requests_in_any_order_of_rows() {
+    let frame = log(3000);
+    for request in [Some("request_id"), None] {
+        let mut scenario = judged_scenario();
+        scenario.log.request = request.map(str::to_owned);
+        let digest = recorded(&frame, &scenario);
+        assert_eq!(unnamed(recorded(&shuffled(&frame), &scenario)), unnamed(digest.clone()), "{request:?}");
+        let covered = total(&digest.cells.covered);
+        let [few, many] = [0, 1].map(|metric| digest.asked(metric));
+        for (asked, share) in [(few, 0.3), (many, 0.6)] {
+            let sampled = total(asked) / covered;
+            assert!((sampled - share).abs() < 0.05, "{sampled} of {share}");
+        }
+        assert!(few.iter().zip(many).all(|(few, many)| few <= many), "the smaller sample is part of the larger");
+        assert_eq!(digest.asked(1), digest.asked(3));
+        assert_eq!(digest.asked(2), digest.cells.covered);
+        scenario.simulation.seed += 1;
+        assert_ne!(recorded(&frame, &scenario).asked(0), few, "another seed asks about other requests");
+    }
+}
+
+#[test]
+fn labels_and_pairs_are_those_of_the_rows() {
+    let frame = log(2000);
+    let mut scenario = scenario();
+    scenario.metrics = vec![metric("ok", MetricKind::Proportion { column: columns("{version}_ok"), over: None })];
+    scenario.metrics[0].judge.human = Some(columns("{version}_quality"));
+    let digest = recorded(&frame, &scenario);
+    let oks = PerVersion { stable: "stable_ok", candidate: "candidate_ok" }
+        .map(|name| frame.column(name).unwrap().bool().unwrap().iter().collect::<Vec<_>>());
+    let covered = |row: usize| oks.candidate[row].is_some();
+    let labels = digest.cells.judged[0].labels.as_ref().unwrap();
+    let shown =
+        [(&labels.stable, &oks.stable, "stable_quality"), (&labels.candidate, &oks.candidate, "candidate_quality")];
+    for (labels, oks, human) in shown {
+        let human: Vec<Option<f64>> = frame.column(human).unwrap().f64().unwrap().iter().collect();
+        let rows: Vec<(bool, f64)> =
+            (0..frame.height()).filter(|&row| covered(row)).filter_map(|row| oks[row].zip(human[row])).collect();
+        assert_eq!(total(&labels.n) as usize, rows.len());
+        assert_eq!(total(&labels.judge) as usize, rows.iter().filter(|(ok, _)| *ok).count());
+        assert!((total(&labels.human) - rows.iter().map(|(_, human)| human).sum::<f64>()).abs() < 1e-8);
+    }
+    let both = (0..frame.height()).filter(|&row| oks.stable[row] == Some(true) && oks.candidate[row] == Some(true));
+    assert_eq!(total(sums(&digest, 0).paired.product.as_ref().unwrap()) as usize, both.count());
+}
+
+#[test]
+fn a_digest_with_judges_comes_back_from_its_file_and_takes_any_meaning_of_nulls() {
+    let frame = log(2000);
+    let mut scenario = judged_scenario();
+    scenario.metrics[2].judge.errors = Some(JudgeErrors { sensitivity: 0.9, specificity: 0.8 });
+    let digest = recorded(&frame, &scenario);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("digest.parquet");
+    file::write(&digest, &scenario, &path).unwrap();
+    assert_eq!(file::read(std::slice::from_ref(&path), &scenario).unwrap(), digest);
+
+    // What a null means and how a judge errs is applied to the file when it is used.
+    scenario.metrics[0].nulls = Nulls::Worst;
+    scenario.metrics[0].worst = Some(-1.0);
+    let counted = load(path.to_str().unwrap(), &scenario, &quiet).unwrap();
+    assert_eq!(counted.recorded(0), &digest.cells.metrics[0]);
+    let (of, was) = (sums(&counted, 0), sums(&digest, 0));
+    let asked = total(digest.asked(0));
+    let missing = asked - total(&was.version.stable.n);
+    assert!(missing > 10.0);
+    assert_eq!((total(&of.version.stable.n), total(&of.paired.n)), (asked, asked));
+    assert!((total(&of.version.stable.num) - (total(&was.version.stable.num) - missing)).abs() < 1e-9);
+    assert!((total(&of.version.stable.num2) - (total(&was.version.stable.num2) + missing)).abs() < 1e-9);
+    assert!((total(&of.paired.num.stable) - total(&of.version.stable.num)).abs() < 1e-9);
+    let (of, was) = (&sums(&counted, 2).version.candidate, &sums(&digest, 2).version.candidate);
+    let (n, slow) = (total(&was.n), total(&was.num));
+    assert!((total(&of.num) - (slow - 0.2 * n) / 0.7).abs() < 1e-9);
+    // Each slow request becomes 0.8 / 0.7, each other one -0.2 / 0.7.
+    let squares = (slow * 0.64 + (n - slow) * 0.04) / 0.49;
+    assert!((total(&of.num2) - squares).abs() < 1e-9);
+
+    scenario.simulation.seed += 1;
+    let error = file::read(&[path], &scenario).unwrap_err().to_string();
+    assert!(error.contains("share 0.3 by seed 1") && error.contains("share 0.3 by seed 2"), "{error}");
+}
+
+#[test]
+fn a_judge_that_errs_says_yes_or_no() {
+    let mut scenario = scenario();
+    scenario.metrics.truncate(1);
+    scenario.metrics[0].judge.errors = Some(JudgeErrors { sensitivity: 0.9, specificity: 0.8 });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.parquet");
+    write(&log(100), &path);
+    let error = load(path.to_str().unwrap(), &scenario, &quiet).unwrap_err().to_string();
+    assert!(error.starts_with("error: s.toml: metric `quality`: its judge gave values between 0 and 1"), "{error}");
+}
+
+#[test]
+fn a_missing_value_of_a_quantile_is_a_bin_of_the_worst() {
+    let mut scenario = scenario();
+    let kind = MetricKind::Quantile { column: columns("{version}_quality"), quantile: 0.9 };
+    scenario.metrics = vec![metric("quality", kind), metric("ok", scenario.metrics[1].kind.clone())];
+    scenario.metrics[0].worst = Some(0.2);
+    scenario.metrics[0].nulls = Nulls::Worst;
+    let counted = digest_of(&log(1000), "parquet", &scenario);
+    let (MetricCells::Bins(of), MetricCells::Bins(was)) = (&counted.cells.metrics[0], counted.recorded(0)) else {
+        panic!("a quantile has bins")
+    };
+    let asked = total(counted.asked(0)) as usize;
+    let at = |bins: &[i16]| bins.iter().filter(|&&bin| bin == bins::bin(0.2)).count();
+    assert_eq!(of.candidate.bins.len(), asked);
+    assert_eq!(at(&of.candidate.bins) - at(&was.candidate.bins), asked - was.candidate.bins.len());
+    assert!((0..counted.cells.len()).all(|cell| of.stable.of(cell).is_sorted()));
 }
 
 #[test]

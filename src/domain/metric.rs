@@ -75,6 +75,38 @@ impl MetricKind {
     }
 }
 
+/// How a judge sees a metric. The default judge sees every request and never errs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Judge {
+    /// Share of requests that it judges, where it does not judge all.
+    pub share: Option<f64>,
+    /// How it errs, where it does.
+    pub errors: Option<JudgeErrors>,
+    /// Columns of what people said of some of the requests.
+    pub human: Option<PerVersion<String>>,
+    /// US dollars for one judgement of one version's output.
+    pub cost_usd: Option<f64>,
+}
+
+/// How a judge of yes-or-no outcomes errs, for both versions alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JudgeErrors {
+    /// Share of requests whose true outcome is 1 that the judge calls 1.
+    pub sensitivity: f64,
+    /// Share of requests whose true outcome is 0 that the judge calls 0.
+    pub specificity: f64,
+}
+
+/// What a missing value of a mirrored request counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nulls {
+    /// Nothing: the request is left out for this version.
+    #[default]
+    Excluded,
+    /// The metric's worst value.
+    Worst,
+}
+
 /// A metric of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
@@ -86,6 +118,20 @@ pub struct Metric {
     pub better: Direction,
     /// Printed after its values, and `usd` adds it to the cost of a rollout.
     pub unit: Option<String>,
+    /// How a judge sees it.
+    pub judge: Judge,
+    /// What a missing value counts as.
+    pub nulls: Nulls,
+    /// The worst value that a request can have, where it is known.
+    pub worst: Option<f64>,
+}
+
+impl Metric {
+    /// A metric that is measured on every request, without error, and whose missing values are left out.
+    #[must_use]
+    pub fn plain(name: String, kind: MetricKind, better: Direction, unit: Option<String>) -> Self {
+        Self { name, kind, better, unit, judge: Judge::default(), nulls: Nulls::Excluded, worst: None }
+    }
 }
 
 /// The largest worsening still accepted.

@@ -122,6 +122,10 @@ impl Columns {
                     }
                 }
             }
+            if let Some(human) = &metric.judge.human {
+                let share = matches!(metric.kind, MetricKind::Proportion { .. });
+                self.add(human.get(version), key("measured.human"), share, cost, share);
+            }
         }
     }
 

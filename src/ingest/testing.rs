@@ -25,7 +25,7 @@ pub(crate) fn source(template: &str) -> PerVersion<Source> {
 }
 
 pub(crate) fn metric(name: &str, kind: MetricKind) -> Metric {
-    Metric { name: name.into(), kind, better: Direction::Lower, unit: None }
+    Metric::plain(name.into(), kind, Direction::Lower, None)
 }
 
 /// Six metrics of all kinds over the columns of [`log`].

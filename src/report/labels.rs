@@ -211,6 +211,22 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         "needed" => "needed to pass with the gate’s power if the candidate is as good as stable",
         "excess_bad" => "bad outcomes served beyond what stable would have served; median (10 %–90 %)",
         "design_effect" => "variance with requests of a unit kept together, over that of independent requests",
+        "q_value" => {
+            "expected share without any difference among the slices of this metric up to this q (Benjamini and Hochberg)"
+        }
+        "if_missing" => "the same difference with a version’s missing values left out, or counted as the worst value",
+        "pairs" => "requests on which only the candidate’s outcome is the worse one, and only stable’s",
+        "mid_p" => "McNemar’s two-sided mid-p on counts divided by the design effect of the difference",
+        "tango_p" => {
+            "Tango’s one-sided p of a regression below what the gate accepts, on counts divided by the design effect"
+        }
+        "human" => "what people would say of all judged requests: the judge corrected by their labels of some",
+        "labels_needed" => {
+            "labels of each version with which a candidate as good as stable passes with the gate’s power"
+        }
+        "missingness" => {
+            "two-sided p of the paired difference between the shares without a value, by unit; alarm below 0.001"
+        }
         _ => "",
     }
 }

@@ -54,6 +54,8 @@ pub struct Report {
     pub stages: Vec<StageFacts>,
     /// Paired differences on the shadow log, overall first, then segments.
     pub shadow: Vec<ShadowRow>,
+    /// Checks of the log itself, which are no evidence about the candidate's quality.
+    pub health: Vec<HealthRow>,
     /// What the schedule does in each world.
     pub worlds: Vec<WorldRow>,
     /// One row per stage, gate and slice.
@@ -160,6 +162,44 @@ pub struct MetricFacts {
     pub better: String,
     /// Unit, if stated.
     pub unit: Option<String>,
+    /// What its judge did; null where nothing is said of a judge.
+    pub judge: Option<JudgeFacts>,
+    /// What a missing value of a mirrored request counts as: `exclude` or `worst`.
+    pub null_means: String,
+}
+
+/// The judge of a metric.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JudgeFacts {
+    /// Share of requests that it judges.
+    pub share: f64,
+    /// Share of true ones that it calls one; null: it does not err, or people's labels correct it.
+    pub sensitivity: Option<f64>,
+    /// Share of true zeros that it calls zero.
+    pub specificity: Option<f64>,
+    /// Outputs of both versions that it gave a value on this log.
+    pub judgements: u64,
+    /// What these cost in US dollars; null without a price.
+    pub cost_usd: Option<f64>,
+}
+
+/// A check of the log itself.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct HealthRow {
+    /// `missingness`: whether one version lacks more values than the other on the same mirrored requests.
+    pub check: String,
+    /// Name of the metric.
+    pub metric: Option<String>,
+    /// Stable's share.
+    pub stable: Option<f64>,
+    /// The candidate's share.
+    pub candidate: Option<f64>,
+    /// Candidate minus stable.
+    pub difference: Option<f64>,
+    /// Two-sided, clustered by unit (and item); null where it cannot be estimated.
+    pub p_value: Option<f64>,
+    /// The p-value is below 0.001.
+    pub alarm: bool,
 }
 
 /// A stage, for labels.
@@ -242,6 +282,8 @@ pub struct ShadowRow {
     pub metric: String,
     /// Null: all requests.
     pub segment: Option<Segment>,
+    /// `overall`; `named`: a gate on this metric asks here; `reported`: only shown.
+    pub role: String,
     /// Stable's value on the pairs.
     pub stable: f64,
     /// Candidate's value on the pairs.
@@ -272,6 +314,94 @@ pub struct ShadowRow {
     pub allow: Option<String>,
     /// What the interval shows against `allow`: `pass`, `fail`, `inconclusive`; null without a gate.
     pub shown: Option<String>,
+    /// Two-sided p-value of no difference, from the larger of both standard errors.
+    pub p_value: Option<f64>,
+    /// Benjamini and Hochberg's q-value over all slices of this metric; null overall. Of the slices with q below 0.1, at most a
+    /// tenth are expected to have no difference.
+    pub q_value: Option<f64>,
+    /// The same difference with missing values counted in other ways, whatever the scenario chose.
+    pub if_missing: IfMissing,
+    /// Of a proportion of 0/1 outcomes: its pairs, counted.
+    pub pairs: Option<PairCounts>,
+    /// What people would say, where they labelled some requests.
+    pub human: Option<HumanRow>,
+}
+
+/// A paired difference with missing values counted in other ways.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct IfMissing {
+    /// Requests without a value of a version are left out.
+    pub exclude: Option<Alternative>,
+    /// A missing value is the worst; null where the metric has no worst value.
+    pub worst: Option<Alternative>,
+}
+
+/// A paired difference.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Alternative {
+    /// Stable's value.
+    pub stable: f64,
+    /// Candidate's value.
+    pub candidate: f64,
+    /// Candidate minus stable.
+    pub difference: f64,
+    /// 95 % interval, from the larger of both standard errors.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+}
+
+/// Pairs of 0/1 outcomes. Requests of a unit are not independent, so tests read counts divided by the design effect.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PairCounts {
+    /// Pairs.
+    pub pairs: u64,
+    /// Only the candidate's outcome is the worse one.
+    pub candidate_worse: u64,
+    /// Only stable's outcome is the worse one.
+    pub candidate_better: u64,
+    /// Clustered variance of the difference over that of independent pairs, at least 1.
+    pub design_effect: f64,
+    /// McNemar's two-sided mid-p of the divided counts, rounded.
+    pub mid_p: f64,
+    /// Tango's statistic of the divided counts against the accepted regression; large is evidence that it is kept. Null without a gate.
+    pub tango_z: Option<f64>,
+    /// Its one-sided p-value.
+    pub tango_p: Option<f64>,
+}
+
+/// What people would say of all judged requests, by power-tuned prediction-powered inference.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct HumanRow {
+    /// Labels of stable's outputs.
+    pub labels_stable: u64,
+    /// Labels of the candidate's outputs.
+    pub labels_candidate: u64,
+    /// How much the judge is trusted on stable's outputs: 0 is people alone.
+    pub lambda_stable: f64,
+    /// How much it is trusted on the candidate's.
+    pub lambda_candidate: f64,
+    /// Stable's value.
+    pub stable: f64,
+    /// Candidate's value.
+    pub candidate: f64,
+    /// Candidate minus stable.
+    pub difference: f64,
+    /// Standard error of stable's value.
+    pub se_stable: Option<f64>,
+    /// Standard error of the candidate's value.
+    pub se_candidate: Option<f64>,
+    /// Standard error of the difference, clustered by unit (and item).
+    pub se: Option<f64>,
+    /// 95 % interval of the difference; degrees of freedom are those of the labelled units.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// What this shows against `allow`.
+    pub shown: Option<String>,
+    /// Labels of each version with which a candidate as good as stable passes at the gate's alpha with its power; null: none are
+    /// enough, or no gate.
+    pub labels_needed: Option<u64>,
 }
 
 /// What the schedule does in one world.

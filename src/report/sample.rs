@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, LogFacts, MetricFacts,
-    PowerCurve, PowerPoint, Rates, Report, RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow,
-    Share, Spread, StageFacts, Together, Warning, WorldRow, WorldStage,
+    Alternative, BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, HealthRow,
+    HumanRow, IfMissing, JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, Report,
+    RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread, StageFacts, Together,
+    Warning, WorldRow, WorldStage,
 };
 
 mod hard;
@@ -97,6 +98,14 @@ fn metrics() -> Vec<MetricFacts> {
         kind: kind.to_owned(),
         better: better.to_owned(),
         unit: unit.map(str::to_owned),
+        judge: (name == "quality").then_some(JudgeFacts {
+            share: 0.1,
+            sensitivity: None,
+            specificity: None,
+            judgements: 80_424,
+            cost_usd: Some(321.7),
+        }),
+        null_means: "exclude".to_owned(),
     })
     .collect()
 }
@@ -309,10 +318,65 @@ fn shadow() -> Vec<ShadowRow> {
                 design_effect: Some(6.4),
                 allow: Some(gate.allow.to_owned()),
                 shown: Some(if gate.metric == "quality" { "fail" } else { "pass" }.to_owned()),
+                role: if slice.is_none() { "overall" } else { "named" }.to_owned(),
+                p_value: Some(0.012),
+                q_value: slice.as_ref().map(|_| 0.06),
+                if_missing: IfMissing { exclude: None, worst: Some(alternative(stable, difference)) },
+                pairs: (gate.metric == "error_rate").then(pair_counts),
+                human: (gate.metric == "quality").then(human_row),
             });
         }
     }
     rows
+}
+
+fn alternative(stable: f64, difference: f64) -> Alternative {
+    let (low, high) = (Some(difference * 0.5), Some(difference * 2.0));
+    Alternative { stable, candidate: stable + difference * 1.2, difference: difference * 1.2, low, high }
+}
+
+fn pair_counts() -> PairCounts {
+    PairCounts {
+        pairs: 402_118,
+        candidate_worse: 5_210,
+        candidate_better: 4_402,
+        design_effect: 3.2,
+        mid_p: 0.021,
+        tango_z: Some(2.4),
+        tango_p: Some(0.008),
+    }
+}
+
+fn human_row() -> HumanRow {
+    HumanRow {
+        labels_stable: 1_204,
+        labels_candidate: 1_199,
+        lambda_stable: 0.71,
+        lambda_candidate: 0.68,
+        stable: 0.79,
+        candidate: 0.77,
+        difference: -0.02,
+        se_stable: Some(0.008),
+        se_candidate: Some(0.009),
+        se: Some(0.0072),
+        low: Some(-0.034),
+        high: Some(-0.0059),
+        shown: Some("inconclusive".to_owned()),
+        labels_needed: Some(4_870),
+    }
+}
+
+fn health() -> Vec<HealthRow> {
+    let row = |metric: &str, candidate: f64, p_value: f64| HealthRow {
+        check: "missingness".to_owned(),
+        metric: Some(metric.to_owned()),
+        stable: Some(0.001),
+        candidate: Some(candidate),
+        difference: Some(candidate - 0.001),
+        p_value: Some(p_value),
+        alarm: p_value < 0.001,
+    };
+    vec![row("quality", 0.013, 0.000_2), row("error_rate", 0.001_2, 0.42)]
 }
 
 /// Five stages, six gates, twelve worlds.
@@ -335,6 +399,7 @@ pub(crate) fn sample() -> Report {
         metrics: metrics(),
         stages: stages(),
         shadow: shadow(),
+        health: health(),
         worlds: worlds(),
         gates,
         budget: Some(BudgetFacts {

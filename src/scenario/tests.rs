@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::places::{Document, Lines};
 use super::*;
 use crate::domain::gate::{Correction, Decision, Looks, Spending, Style, Test, Window};
-use crate::domain::metric::{Margin, MetricKind, Source};
+use crate::domain::metric::{JudgeErrors, Margin, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
 use crate::domain::version::PerVersion;
@@ -109,12 +109,18 @@ fn defaults_are_resolved() {
 fn everything_written_is_read() {
     let scenario = Scenario::parse("whole-language.toml", WHOLE).unwrap();
     let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    assert_eq!(names, ["quality", "latency_p95", "slow", "cost per task", "price"], "in the order written");
+    assert_eq!(names, ["quality", "latency_p95", "slow", "cost per task", "price", "solved"], "in the order written");
     let columns = PerVersion { stable: "stable_quality".to_owned(), candidate: "candidate_quality".to_owned() };
     assert_eq!(scenario.metrics[0].kind, MetricKind::Mean { column: columns });
     let MetricKind::Ratio { numerator, denominator } = &scenario.metrics[3].kind else { panic!("a ratio") };
     assert_eq!(numerator.candidate, Source::Column("candidate_cost_usd".into()));
     assert_eq!(denominator.stable, Source::Requests);
+    let judge = &scenario.metrics[0].judge;
+    let human = PerVersion { stable: "stable_human".to_owned(), candidate: "candidate_human".to_owned() };
+    assert_eq!((judge.share, judge.cost_usd, judge.human.as_ref()), (Some(0.1), Some(0.004), Some(&human)));
+    assert_eq!(scenario.metrics[5].judge.errors, Some(JudgeErrors { sensitivity: 0.95, specificity: 0.99 }));
+    let missing = [0, 1, 2].map(|metric| (scenario.metrics[metric].nulls, scenario.metrics[metric].worst));
+    assert_eq!(missing, [(Nulls::Worst, Some(0.0)), (Nulls::Excluded, None), (Nulls::Worst, Some(1.0))]);
     assert_eq!(scenario.stages[3].exposure, Fraction::ONE);
     assert_eq!(scenario.stages[3].duration, Seconds(0));
     assert_eq!(scenario.duration(), Seconds(4 * 86_400));

@@ -286,8 +286,11 @@ pub(super) struct Metric {
     pub(super) measured: Option<Measured>,
     /// For which versions the outcome was observed. Default: both.
     pub(super) observed: Option<Observed>,
-    /// What a null means. Default: exclude.
+    /// What a missing value of a mirrored request means. Default: exclude.
     pub(super) null_means: Option<NullMeans>,
+    /// Of a mean or a quantile: the value that a missing one counts as under `null_means = "worst"`.
+    #[schemars(extend("examples" = [0, 60000]))]
+    pub(super) worst: Option<f64>,
 }
 
 /// How a metric is computed.
@@ -314,20 +317,20 @@ pub(super) enum Better {
 /// How a judge that samples, lags or errs sees a metric.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "parsed for its form only, and refused as not supported yet")]
 pub(super) struct Measured {
-    /// Share of requests that are judged.
-    share: Option<Quantity>,
+    /// Share of requests that are judged. Default: all.
+    pub(super) share: Option<Quantity>,
     /// Time from the request to its judgement.
-    delay: Option<Duration>,
-    /// Cost of one judgement.
-    cost_usd: Option<f64>,
-    /// Share of bad requests that the judge finds.
-    sensitivity: Option<Quantity>,
-    /// Share of good requests that the judge leaves alone.
-    specificity: Option<Quantity>,
-    /// Whether people judge.
-    human: Option<bool>,
+    pub(super) delay: Option<Duration>,
+    /// US dollars for one judgement of one version's output.
+    pub(super) cost_usd: Option<f64>,
+    /// Share of requests whose true outcome is 1 that the judge calls 1.
+    pub(super) sensitivity: Option<Quantity>,
+    /// Share of requests whose true outcome is 0 that the judge calls 0.
+    pub(super) specificity: Option<Quantity>,
+    /// Column of each version with what people said of some of the requests.
+    #[schemars(length(min = 1), extend("examples" = ["{version}_human"]))]
+    pub(super) human: Option<String>,
 }
 
 /// For which versions an outcome was observed.
@@ -338,13 +341,13 @@ pub(super) enum Observed {
     Stable,
 }
 
-/// What a null means.
+/// What a missing value of a mirrored request means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum NullMeans {
     Exclude,
-    Bad,
-    Zero,
+    Worst,
+    Fail,
 }
 
 /// One exposure level and how long it holds.

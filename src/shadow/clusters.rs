@@ -55,6 +55,16 @@ impl Clusters {
         totals
     }
 
+    /// Totals of each unit that has any of these cells.
+    pub(crate) fn totals<const N: usize>(&self, cells: &[u32], of: impl Fn(u32) -> [f64; N]) -> Vec<[f64; N]> {
+        let mut totals: Vec<Option<[f64; N]>> = vec![None; self.units];
+        for &cell in cells {
+            let total = totals[self.unit[cell as usize] as usize].get_or_insert([0.0; N]);
+            total.iter_mut().zip(of(cell)).for_each(|(total, part)| *total += part);
+        }
+        totals.into_iter().flatten().collect()
+    }
+
     /// Variance of a sum of influences: clustered by unit, and by unit and item both where there are items.
     ///
     /// # Formula

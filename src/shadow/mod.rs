@@ -1,6 +1,9 @@
 //! Digest → paired differences: what shadow mode has already shown, before anyone is exposed.
 
 mod clusters;
+mod human;
+pub mod missingness;
+mod pairs;
 mod quantile;
 
 use rayon::prelude::*;
@@ -9,19 +12,22 @@ use clusters::Clusters;
 
 use crate::digest::Digest;
 use crate::digest::cells::{MetricCells, SumCells};
+use crate::digest::judged;
 use crate::domain::gate::Gate;
-use crate::domain::metric::Margin;
+use crate::domain::metric::{Margin, Metric, Nulls};
 use crate::domain::version::{PerVersion, Version};
-use crate::report::{Segment, ShadowRow};
+use crate::report::{Alternative, IfMissing, Segment, ShadowRow};
 use crate::scenario::Scenario;
 use crate::stats::cluster::UnitSums;
-use crate::stats::normal;
+use crate::stats::{adjust, alternative, normal};
 
 /// Two-sided 95 %.
 const Z_95: f64 = 1.959_963_984_540_054;
 
 /// The cells of one slice.
 pub(crate) struct SliceCells {
+    /// Index of the segment column.
+    column: Option<usize>,
     segment: Option<Segment>,
     cells: Vec<u32>,
 }
@@ -33,22 +39,53 @@ pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
     let slices = slices(digest);
     let jobs: Vec<(usize, &SliceCells)> =
         (0..scenario.metrics.len()).flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
-    jobs.par_iter().filter_map(|(metric, slice)| row(digest, scenario, &clusters, *metric, slice)).collect()
+    let metrics: Vec<usize> = (0..scenario.metrics.len()).collect();
+    let other_way = |&metric: &usize| judged::other_way(digest, metric, &scenario.metrics[metric]);
+    let other_ways: Vec<Option<MetricCells>> = metrics.par_iter().map(other_way).collect();
+    let source = Source { digest, scenario, clusters: &clusters, other_ways: &other_ways };
+    let mut rows: Vec<ShadowRow> = jobs.par_iter().filter_map(|(metric, slice)| row(source, *metric, slice)).collect();
+    for of_metric in rows.chunk_by_mut(|a, b| a.metric == b.metric) {
+        // What the gates ask for comes before what is only shown.
+        of_metric.sort_by_key(|row| ["overall", "named", "reported"].iter().position(|role| *role == row.role));
+        add_q_values(of_metric);
+    }
+    rows
+}
+
+/// The slices of a metric are one family, in which the share of false findings is kept.
+fn add_q_values(rows: &mut [ShadowRow]) {
+    let tested: Vec<usize> =
+        (0..rows.len()).filter(|&row| rows[row].segment.is_some() && rows[row].p_value.is_some()).collect();
+    let p_values: Vec<f64> = tested.iter().filter_map(|&row| rows[row].p_value).collect();
+    for (row, q) in tested.into_iter().zip(adjust::benjamini_hochberg(&p_values)) {
+        rows[row].q_value = Some(q);
+    }
 }
 
 fn slices(digest: &Digest) -> Vec<SliceCells> {
-    let mut slices = vec![SliceCells { segment: None, cells: (0..digest.cells.len() as u32).collect() }];
+    let mut slices = vec![SliceCells { column: None, segment: None, cells: (0..digest.cells.len() as u32).collect() }];
     for (column, segment) in digest.segments.iter().enumerate() {
         let mut by_value: Vec<Vec<u32>> = vec![Vec::new(); segment.values.len()];
         for (cell, &value) in digest.cells.segment[column].iter().enumerate() {
             by_value[value as usize].push(cell as u32);
         }
         slices.extend(by_value.into_iter().zip(&segment.values).map(|(cells, value)| SliceCells {
+            column: Some(column),
             segment: Some(Segment { column: segment.name.clone(), value: value.clone() }),
             cells,
         }));
     }
     slices
+}
+
+/// What rows are made from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    digest: &'a Digest,
+    scenario: &'a Scenario,
+    clusters: &'a Clusters,
+    /// Per metric: its cells with missing values counted in the way that the scenario did not choose, where that matters.
+    other_ways: &'a [Option<MetricCells>],
 }
 
 /// A difference with both its standard errors.
@@ -62,39 +99,42 @@ pub(crate) struct Difference {
     pub(crate) pairs: f64,
 }
 
-fn row(
-    digest: &Digest,
-    scenario: &Scenario,
-    clusters: &Clusters,
-    metric: usize,
-    slice: &SliceCells,
-) -> Option<ShadowRow> {
+fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRow> {
+    let Source { digest, scenario, clusters, .. } = source;
     let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
     let better = scenario.metrics[metric].better;
     let allow = gate.and_then(|gate| gate.allow);
     let contrast = allow.map(|allow: Margin| (better.worse_sign(), allow.contrast(better)));
-    let found = match &digest.cells.metrics[metric] {
+    let found_in = |cells: &MetricCells| match cells {
         MetricCells::Sums(sums) => of_sums(sums, clusters, &slice.cells, contrast),
         MetricCells::Bins(lists) => {
             quantile::difference(lists, &scenario.metrics[metric], clusters, &slice.cells, allow)
         }
-    }?;
-    let counts = clusters.counts(&slice.cells, |cell| pairs(&digest.cells.metrics[metric], cell) > 0.0);
-    let difference = found.value.candidate - found.value.stable;
-    let half_width = found.se_unit.map(|se| Z_95 * se.max(found.se_item.unwrap_or(0.0)));
-    let covered: f64 = slice.cells.iter().map(|&cell| digest.cells.covered[cell as usize]).sum();
-    let nulls =
-        |version: Version| (covered - values(&digest.cells.metrics[metric], version, &slice.cells)).round() as u64;
+    };
+    let found = found_in(&digest.cells.metrics[metric])?;
+    let other = source.other_ways[metric].as_ref().and_then(found_in);
+    let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
+    let counts = clusters.counts(&slice.cells, |cell| pairs_in(&digest.cells.metrics[metric], cell) > 0.0);
+    let difference = found.difference();
+    let asked: f64 = slice.cells.iter().map(|&cell| digest.asked(metric)[cell as usize]).sum();
+    let nulls = |version: Version| (asked - values(digest.recorded(metric), version, &slice.cells)).round() as u64;
+    let role = match slice.column {
+        None => "overall",
+        Some(column) if scenario.gates.iter().any(|gate| gate.metric == metric && gate.by.contains(&column)) => "named",
+        Some(_) => "reported",
+    };
+    let (low, high) = found.interval().unzip();
     Some(ShadowRow {
         metric: scenario.metrics[metric].name.clone(),
         segment: slice.segment.clone(),
+        role: role.into(),
         stable: found.value.stable,
         candidate: found.value.candidate,
         difference,
         se_unit: found.se_unit,
         se_item: found.se_item,
-        low: half_width.map(|width| difference - width),
-        high: half_width.map(|width| difference + width),
+        low,
+        high,
         units: counts.0,
         items: counts.1,
         requests: found.pairs.round() as u64,
@@ -103,7 +143,44 @@ fn row(
         design_effect: found.design_effect,
         allow: gate.map(|gate| gate.allow_text.clone()),
         shown: gate.zip(found.beyond_allow).map(|(gate, beyond)| shown(gate, beyond).into()),
+        p_value: found.p_value(),
+        q_value: None,
+        if_missing,
+        pairs: pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, allow),
+        human: human::row(digest, metric, scenario.metrics[metric].better, clusters, &slice.cells, gate),
     })
+}
+
+impl Difference {
+    fn difference(&self) -> f64 {
+        self.value.candidate - self.value.stable
+    }
+
+    /// The larger of both standard errors.
+    fn se(&self) -> Option<f64> {
+        self.se_unit.map(|se| se.max(self.se_item.unwrap_or(0.0)))
+    }
+
+    fn interval(&self) -> Option<(f64, f64)> {
+        self.se().map(|se| (self.difference() - Z_95 * se, self.difference() + Z_95 * se))
+    }
+
+    /// Two-sided, of no difference.
+    fn p_value(&self) -> Option<f64> {
+        let se = self.se().filter(|&se| se > 0.0)?;
+        Some(alternative::Alternative::TwoSided.normal_p_value(self.difference() / se))
+    }
+}
+
+/// The difference under every way to count missing values that the metric has: where nothing is missing they are the same.
+fn if_missing(metric: &Metric, chosen: &Difference, other: Option<&Difference>) -> IfMissing {
+    let shown = |found: &Difference| {
+        let (low, high) = found.interval().unzip();
+        let (stable, candidate) = (found.value.stable, found.value.candidate);
+        Some(Alternative { stable, candidate, difference: found.difference(), low, high })
+    };
+    let way = |nulls: Nulls| shown(if metric.nulls == nulls { chosen } else { other.unwrap_or(chosen) });
+    IfMissing { exclude: way(Nulls::Excluded), worst: metric.worst.and_then(|_| way(Nulls::Worst)) }
 }
 
 /// The verdict of a fixed one-sided interval at the gate's alpha.
@@ -118,7 +195,7 @@ fn shown(gate: &Gate, (beyond, se): (f64, f64)) -> &'static str {
     }
 }
 
-fn pairs(metric: &MetricCells, cell: usize) -> f64 {
+fn pairs_in(metric: &MetricCells, cell: usize) -> f64 {
     match metric {
         MetricCells::Sums(sums) => sums.paired.n[cell],
         MetricCells::Bins(lists) => lists.stable.of(cell).len().min(lists.candidate.of(cell).len()) as f64,
@@ -126,11 +203,7 @@ fn pairs(metric: &MetricCells, cell: usize) -> f64 {
 }
 
 fn values(metric: &MetricCells, version: Version, cells: &[u32]) -> f64 {
-    let of = |cell: usize| match metric {
-        MetricCells::Sums(sums) => sums.version.get(version).n[cell],
-        MetricCells::Bins(lists) => lists.get(version).of(cell).len() as f64,
-    };
-    cells.iter().map(|&cell| of(cell as usize)).sum()
+    cells.iter().map(|&cell| judged::values(metric, version, cell as usize)).sum()
 }
 
 /// The paired difference of two ratios over the same requests.

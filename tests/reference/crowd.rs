@@ -246,7 +246,7 @@ impl Crowd<'_> {
         for &(row, slot) in self.arrivals.iter().filter(|(row, _)| row.unit < units && inside(row)) {
             let total = &mut totals[row.unit];
             total[0] += 1.0;
-            if row.is_covered() {
+            if row.is_covered {
                 total[1] += 1.0;
                 if let Some((y, x)) = value(Request { row, slot, swapped }) {
                     for (sum, term) in total[2..].iter_mut().zip([y, x, y.abs(), x.abs()]) {

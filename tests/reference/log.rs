@@ -14,7 +14,8 @@ pub(crate) const QUARTER_S: i64 = 900;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) quality: Option<f64>,
-    pub(crate) ok: Option<bool>,
+    /// Whether it was right, as 0 or 1.
+    pub(crate) ok: Option<f64>,
     pub(crate) latency_ms: Option<f64>,
     pub(crate) cost_usd: Option<f64>,
     pub(crate) tokens: Option<i64>,
@@ -26,7 +27,7 @@ impl Answer {
         let [quality, ok, latency, cost, tokens] = [(); 5].map(|()| measured(null));
         Self {
             quality: quality.then(|| rng.random_range(-1.0..2.0)),
-            ok: ok.then(|| rng.random::<f64>() < 0.8),
+            ok: ok.then(|| f64::from(u8::from(rng.random::<f64>() < 0.8))),
             latency_ms: latency.then(|| (rng.random_range(3.0..9.0_f64)).exp()),
             cost_usd: cost.then(|| rng.random_range(0.0..0.02)),
             tokens: tokens.then(|| rng.random_range(0..500)),
@@ -47,14 +48,11 @@ pub(crate) struct Row {
     pub(crate) segments: [Option<&'static str>; 2],
     pub(crate) stable: Answer,
     pub(crate) candidate: Answer,
+    /// Whether the shadow saw the request at all.
+    pub(crate) is_covered: bool,
 }
 
 impl Row {
-    /// Whether the shadow saw the request at all.
-    pub(crate) fn is_covered(&self) -> bool {
-        !self.candidate.is_nothing()
-    }
-
     /// A segment value as reports call it.
     pub(crate) fn segment(&self, column: usize) -> &'static str {
         self.segments[column].unwrap_or("(null)")
@@ -89,6 +87,7 @@ impl Log {
             if rng.random::<f64>() >= uncovered {
                 row.candidate = Answer::draw(rng, null);
             }
+            row.is_covered = !row.candidate.is_nothing();
         }
         log
     }
@@ -103,6 +102,7 @@ impl Log {
             segments: VALUES.map(|values| *values.choose(rng).expect("not empty")),
             stable: Answer::default(),
             candidate: Answer::default(),
+            is_covered: false,
         }
     }
 
@@ -151,7 +151,7 @@ impl Log {
         for (version, of) in [("stable", (|row| &row.stable) as fn(&Row) -> &Answer), ("candidate", |r| &r.candidate)] {
             let all =
                 |value: fn(&Answer) -> Option<f64>| self.rows.iter().map(|row| value(of(row))).collect::<Vec<_>>();
-            let oks: Vec<Option<bool>> = self.rows.iter().map(|row| of(row).ok).collect();
+            let oks: Vec<Option<bool>> = self.rows.iter().map(|row| of(row).ok.map(|ok| ok > 0.5)).collect();
             let tokens: Vec<Option<i64>> = self.rows.iter().map(|row| of(row).tokens).collect();
             columns.extend([
                 column(&format!("{version}_quality"), all(|answer| answer.quality)),

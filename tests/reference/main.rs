@@ -8,6 +8,7 @@ mod crowd;
 mod effects;
 mod judge;
 mod log;
+mod measured;
 mod plan;
 mod quantiles;
 

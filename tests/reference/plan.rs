@@ -73,7 +73,7 @@ pub(crate) fn value(metric: usize, answer: &Answer) -> Option<(f64, f64)> {
     let share = |yes: bool| if yes { 1.0 } else { 0.0 };
     match metric {
         0 => answer.quality.map(|y| (y, 1.0)),
-        1 => answer.ok.map(|ok| (share(ok), 1.0)),
+        1 => answer.ok.map(|ok| (ok, 1.0)),
         2 => answer.latency_ms.map(|ms| (share(ms > SLOW_MS), 1.0)),
         COST => answer.cost_usd.map(|usd| (usd, 1.0)),
         4 => answer.cost_usd.zip(answer.tokens).map(|(usd, tokens)| (usd, tokens as f64)),

@@ -2,7 +2,7 @@
 
 use super::{Cell, Grid, heads};
 use crate::report::terminal::decides;
-use crate::report::{GateRow, MetricFacts, Report, WorldRow, labels};
+use crate::report::{Alternative, GateRow, MetricFacts, Report, WorldRow, labels};
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
     value.map_or_else(|| labels::NONE.to_owned(), written)
@@ -206,6 +206,7 @@ pub(super) fn shadow(report: &Report) -> Grid {
             ("stable", ""),
             ("candidate", ""),
             ("difference (95 %)", ""),
+            ("q", "q_value"),
             ("se by unit", ""),
             ("se by unit and item", ""),
             ("design effect", "design_effect"),
@@ -236,6 +237,7 @@ pub(super) fn shadow(report: &Report) -> Grid {
                     Cell::number(unit(labels::number(row.stable))),
                     Cell::number(unit(labels::number(row.candidate))),
                     Cell::number(format!("{}{interval}", labels::signed(row.difference))),
+                    Cell::number(or_none(row.q_value, labels::number)),
                     Cell::number(or_none(row.se_unit, labels::number)),
                     Cell::number(or_none(row.se_item, labels::number)),
                     Cell::number(or_none(row.design_effect, labels::number)),
@@ -244,6 +246,81 @@ pub(super) fn shadow(report: &Report) -> Grid {
                     Cell::number(labels::whole(row.nulls_stable) + " / " + &labels::whole(row.nulls_candidate)),
                     Cell::name(or_none(row.allow.as_deref(), labels::visible)),
                     Cell::of(or_none(row.shown.as_deref(), labels::visible), class),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// What else can be said of the same pairs: counted, with missing values counted, and as people see them. Overall only.
+pub(super) fn shadow_otherwise(report: &Report) -> Grid {
+    let overall = report.shadow.iter().filter(|row| row.segment.is_none());
+    let difference = |value: f64, low: Option<f64>, high: Option<f64>| {
+        let interval =
+            low.zip(high).map(|(low, high)| format!(" ({} to {})", labels::signed(low), labels::signed(high)));
+        labels::signed(value) + &interval.unwrap_or_default()
+    };
+    Grid {
+        head: heads(&[
+            ("metric", ""),
+            ("nulls left out (95 %)", "if_missing"),
+            ("nulls as worst (95 %)", "if_missing"),
+            ("worse / better pairs", "pairs"),
+            ("McNemar mid-p", "mid_p"),
+            ("Tango p", "tango_p"),
+            ("people (95 %)", "human"),
+            ("labels", ""),
+            ("labels needed", "labels_needed"),
+        ]),
+        rows: overall
+            .map(|row| {
+                let way = |way: Option<&Alternative>| or_none(way, |way| difference(way.difference, way.low, way.high));
+                let pairs = row.pairs.as_ref();
+                let human = row.human.as_ref();
+                vec![
+                    Cell::name(labels::visible(&row.metric)),
+                    Cell::number(way(row.if_missing.exclude.as_ref())),
+                    Cell::number(way(row.if_missing.worst.as_ref())),
+                    Cell::number(or_none(pairs, |pairs| {
+                        format!("{} / {}", labels::whole(pairs.candidate_worse), labels::whole(pairs.candidate_better))
+                    })),
+                    Cell::number(or_none(pairs.map(|pairs| pairs.mid_p), labels::number)),
+                    Cell::number(or_none(pairs.and_then(|pairs| pairs.tango_p), labels::number)),
+                    Cell::number(or_none(human, |human| difference(human.difference, human.low, human.high))),
+                    Cell::number(or_none(human, |human| {
+                        format!("{} / {}", labels::whole(human.labels_stable), labels::whole(human.labels_candidate))
+                    })),
+                    Cell::number(or_none(human.and_then(|human| human.labels_needed), labels::whole)),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// Checks of the log itself.
+pub(super) fn health(report: &Report) -> Grid {
+    Grid {
+        head: heads(&[
+            ("check", ""),
+            ("metric", ""),
+            ("stable", ""),
+            ("candidate", ""),
+            ("difference", ""),
+            ("p", "missingness"),
+            ("alarm", ""),
+        ]),
+        rows: report
+            .health
+            .iter()
+            .map(|row| {
+                vec![
+                    Cell::name(labels::visible(&row.check)),
+                    Cell::name(or_none(row.metric.as_deref(), labels::visible)),
+                    Cell::number(or_none(row.stable, labels::percent)),
+                    Cell::number(or_none(row.candidate, labels::percent)),
+                    Cell::number(or_none(row.difference, labels::signed)),
+                    Cell::number(or_none(row.p_value, labels::number)),
+                    if row.alarm { Cell::of("alarm", "bad") } else { Cell::of("no", "soft") },
                 ]
             })
             .collect(),

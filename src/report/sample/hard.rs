@@ -115,6 +115,7 @@ pub(crate) fn empty() -> Report {
     report.self_check.clear();
     report.power_curves.clear();
     report.shadow.clear();
+    report.health.clear();
     report.worlds.truncate(2);
     for world in &mut report.worlds {
         world.stages.truncate(1);

@@ -15,6 +15,7 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
         gates(report),
         gate_rates(report),
         shadow(report),
+        health(report),
         self_check(report),
         power(report),
         detection(report),
@@ -143,7 +144,31 @@ fn shadow(report: &Report) -> Finished {
         .number_or("design_effect", |row| row.design_effect)
         .text_or("allow", |row| row.allow.as_deref())
         .text_or("shown", |row| row.shown.as_deref())
+        .text("role", |row| &row.role)
+        .number_or("p_value", |row| row.p_value)
+        .number_or("q_value", |row| row.q_value)
+        .number_or("exclude_difference", |row| row.if_missing.exclude.as_ref().map(|way| way.difference))
+        .number_or("worst_difference", |row| row.if_missing.worst.as_ref().map(|way| way.difference))
+        .whole("candidate_worse", |row| row.pairs.as_ref().and_then(|pairs| count(pairs.candidate_worse)))
+        .whole("candidate_better", |row| row.pairs.as_ref().and_then(|pairs| count(pairs.candidate_better)))
+        .number_or("mcnemar_mid_p", |row| row.pairs.as_ref().map(|pairs| pairs.mid_p))
+        .number_or("tango_p", |row| row.pairs.as_ref().and_then(|pairs| pairs.tango_p))
+        .number_or("human_difference", |row| row.human.as_ref().map(|human| human.difference))
+        .number_or("human_low", |row| row.human.as_ref().and_then(|human| human.low))
+        .number_or("human_high", |row| row.human.as_ref().and_then(|human| human.high))
         .named("shadow")
+}
+
+fn health(report: &Report) -> Finished {
+    Table::of(&report.health)
+        .text("check", |row| &row.check)
+        .text_or("metric", |row| row.metric.as_deref())
+        .number_or("stable", |row| row.stable)
+        .number_or("candidate", |row| row.candidate)
+        .number_or("difference", |row| row.difference)
+        .number_or("p_value", |row| row.p_value)
+        .flag("alarm", |row| row.alarm)
+        .named("health")
 }
 
 fn self_check(report: &Report) -> Finished {

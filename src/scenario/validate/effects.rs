@@ -104,6 +104,10 @@ fn scale(at: &At, size: &Quantity, problems: &mut Problems) -> Option<f64> {
 
 fn flip(at: &At, size: &Quantity, metric: Option<&Metric>, problems: &mut Problems) -> Option<f64> {
     let share = values::share(at, size, problems)?;
+    if metric.is_some_and(|metric| metric.judge.errors.is_some()) {
+        let why = "but outcomes of a judge that errs are known on average only, not one by one";
+        return problems.wrong(at, why, "use `shift` or `scale`, which are true of the requests, not of the judge");
+    }
     match metric.map(|metric| &metric.kind) {
         Some(MetricKind::Proportion { .. }) | None => Some(share),
         Some(kind) => {

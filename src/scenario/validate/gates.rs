@@ -6,7 +6,7 @@ use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::values::{self, Context, Names};
 use crate::domain::gate::{Correction, Decision, Gate, Looks, Spending, Style, Test, Window};
-use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
+use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::Probability;
 use crate::domain::rollout::Promotion;
 
@@ -37,7 +37,8 @@ fn read_one(
     if written.patience.as_ref().is_some_and(|patience| patience.trim() != "1 of 1") {
         problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
     }
-    let style = style(&at.key("style"), written.style, problems);
+    let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
+    let style = style(&at.key("style"), written.style, measured, problems);
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
@@ -251,12 +252,20 @@ fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Opt
     }
 }
 
-fn style(at: &At, written: Option<wire::Style>, problems: &mut Problems) -> Option<Style> {
+fn style(at: &At, written: Option<wire::Style>, metric: Option<&Metric>, problems: &mut Problems) -> Option<Style> {
     match written {
         None if problems.is_broken(at) => None,
         None | Some(wire::Style::Wald) => Some(Style::Wald),
         Some(wire::Style::Kayenta) => problems.later(at, "style `kayenta`"),
-        Some(wire::Style::Score) => Some(Style::Score),
+        Some(wire::Style::Score) => match metric {
+            Some(Metric { kind: MetricKind::Proportion { .. }, judge: Judge { errors: Some(_), .. }, .. }) => problems
+                .wrong(
+                    at,
+                    "but a share that is corrected for the judge's errors is no count that a score test could read",
+                    "leave it out, or leave out the metric's `sensitivity` and `specificity`",
+                ),
+            _ => Some(Style::Score),
+        },
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+mod judge;
+
+mod missing;
+
 use super::super::places::At;
 use super::super::problems::{Problems, listed};
 use super::super::wire;
@@ -29,21 +33,18 @@ pub(super) fn read(written: BTreeMap<String, wire::Metric>, problems: &mut Probl
 }
 
 fn metric(at: &At, name: String, written: wire::Metric, problems: &mut Problems) -> Option<Metric> {
-    if written.measured.is_some() {
-        problems.later::<()>(&at.key("measured"), "`measured` (judges that sample, lag or err)");
-    }
     if written.observed == Some(wire::Observed::Stable) {
         problems.later::<()>(&at.key("observed"), "`observed = \"stable\"` (outcomes that only stable has)");
-    }
-    if matches!(written.null_means, Some(wire::NullMeans::Bad | wire::NullMeans::Zero)) {
-        problems.later::<()>(&at.key("null_means"), "`null_means` other than `exclude`");
     }
     let kind = kind(at, &written, problems);
     let better = match written.better? {
         wire::Better::Higher => Direction::Higher,
         wire::Better::Lower => Direction::Lower,
     };
-    Some(Metric { name, kind: kind?, better, unit: written.unit })
+    let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), problems);
+    let worst = missing::worst(at, &written, kind.as_ref(), better, problems);
+    let nulls = missing::nulls(at, &written, kind.as_ref(), problems);
+    Some(Metric { name, kind: kind?, better, unit: written.unit, judge, nulls: nulls?, worst })
 }
 
 fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<MetricKind> {

@@ -1,0 +1,54 @@
+//! Whether one version lacks more values than the other on the same mirrored requests.
+
+use super::clusters::Clusters;
+use crate::digest::{Digest, judged};
+use crate::domain::version::{PerVersion, Version};
+use crate::report::HealthRow;
+use crate::scenario::Scenario;
+use crate::stats::alternative::Alternative;
+use crate::stats::student_t;
+
+/// Below this p-value values are not missing at random: a log is checked once for each metric, and most logs are sound.
+const ALARM: f64 = 0.001;
+
+/// One row per metric.
+///
+/// # Formula
+/// The paired difference of the shares of requests without a value, with the variance of [`Clusters::variances`], against Student's t
+/// with one degree of freedom less than there are units.
+#[must_use]
+pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
+    let clusters = Clusters::new(digest);
+    let cells: Vec<u32> = (0..digest.cells.len() as u32).collect();
+    (0..scenario.metrics.len()).filter_map(|metric| row(digest, scenario, &clusters, &cells, metric)).collect()
+}
+
+fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32], metric: usize) -> Option<HealthRow> {
+    let asked = digest.asked(metric);
+    let total: f64 = asked.iter().sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let missing = |version: Version, cell: usize| asked[cell] - judged::values(digest.recorded(metric), version, cell);
+    let share = PerVersion::from_fn(|version| (0..asked.len()).map(|cell| missing(version, cell)).sum::<f64>() / total);
+    let difference = share.candidate - share.stable;
+    let influence = |cell: u32| {
+        let cell = cell as usize;
+        (missing(Version::Candidate, cell) - missing(Version::Stable, cell) - difference * asked[cell]) / total
+    };
+    let (by_unit, by_item) = clusters.variances(cells, influence);
+    let (units, _) = clusters.counts(cells, |cell| asked[cell] > 0.0);
+    let p_value = by_unit.map(|by_unit| {
+        let t = difference / by_unit.max(by_item.unwrap_or(0.0)).sqrt();
+        Alternative::TwoSided.p_value(t, |t| student_t::upper_tail(t, units as f64 - 1.0))
+    });
+    Some(HealthRow {
+        check: "missingness".into(),
+        metric: Some(scenario.metrics[metric].name.clone()),
+        stable: Some(share.stable),
+        candidate: Some(share.candidate),
+        difference: Some(difference),
+        p_value,
+        alarm: p_value.is_some_and(|p| p < ALARM),
+    })
+}
