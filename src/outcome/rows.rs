@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::player::{CURVE_MULTIPLES, Cause, Player, WorldOutcome};
+use super::player::{Cause, Player, WorldOutcome};
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::metric::{Margin, MetricKind};
-use crate::domain::world::{Change, Effect, World};
+use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
 use crate::gate::question::Question;
 use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
@@ -73,7 +73,14 @@ pub fn stages(player: &Player<'_>, tally: &Tally) -> Vec<StageFacts> {
 /// What the schedule does in each world.
 #[must_use]
 pub fn worlds(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<WorldRow> {
-    (0..player.worlds.len()).map(|world| WorldRows { player, tally, digest, world }.row()).collect()
+    let told = |&world: &usize| !matches!(player.worlds[world], World::Multiple(..));
+    (0..player.worlds.len()).filter(told).map(|index| world(player, tally, digest, index)).collect()
+}
+
+/// What the schedule does in one world, by index.
+#[must_use]
+pub fn world(player: &Player<'_>, tally: &Tally, digest: &Digest, world: usize) -> WorldRow {
+    WorldRows { player, tally, digest, world }.row()
 }
 
 /// The kind of a world, for programs.
@@ -83,6 +90,7 @@ fn kind(world: World) -> &'static str {
         World::Null => "null",
         World::Margin(_) => "margin",
         World::Effect(_) => "effect",
+        World::Multiple(..) => "multiple",
     }
 }
 
@@ -101,6 +109,11 @@ fn meaning(world: World, scenario: &Scenario) -> String {
             }
         }
         World::Effect(effect) => effect_meaning(&scenario.effects[effect], scenario),
+        World::Multiple(gate, multiple) => {
+            let gate = &scenario.gates[gate];
+            let metric = &scenario.metrics[gate.metric].name;
+            format!("{metric} worse than stable by {} times what is allowed ({})", CURVE_MULTIPLES[multiple], gate.allow_text)
+        }
     }
 }
 
@@ -117,6 +130,9 @@ fn effect_meaning(effect: &Effect, scenario: &Scenario) -> String {
     }
     if effect.onset.0 > 0 {
         let _ = write!(text, ", from {} on", effect.onset);
+    }
+    if effect.ramp.0 > 0 {
+        let _ = write!(text, ", growing for {}", effect.ramp);
     }
     text
 }
@@ -297,7 +313,7 @@ fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &D
     for (world, &lens) in player.worlds.iter().zip(&gate_plan.lens_of_world) {
         let name = match world {
             World::Margin(of) if *of == plan.gate => "margin".into(),
-            World::Margin(_) => continue,
+            World::Margin(_) | World::Multiple(..) => continue,
             other => scenario.world_name(*other),
         };
         by_world.insert(name, rates(&tallies[lens].questions[plan.question], tallies[lens].asked));
