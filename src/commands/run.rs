@@ -11,7 +11,7 @@ use crate::error::{EXIT_INTERRUPTED, Error, Result};
 use crate::outcome::player::Player;
 use crate::outcome::rows;
 use crate::outcome::tally::Tally;
-use crate::power::closed_form;
+use crate::power::{self, closed_form};
 use crate::report::{self, Report};
 use crate::scenario::Scenario;
 use crate::shadow;
@@ -61,6 +61,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         gates: &gates,
         self_check: &self_check,
     };
+    let mut power_curves = rows::power_curves(&player, &tally);
+    let planning = power::planning(&player, &tally, &digest, &plans, &mut power_curves);
+    let mut warnings = warnings::all(&evidence);
+    warnings.extend(power::warnings(&planning));
     let report = Report {
         schema: report::SCHEMA.into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -71,9 +75,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         metrics: facts::metrics(&scenario),
         stages: rows::stages(&player, &tally),
         worlds: rows::worlds(&player, &tally, &digest),
-        power_curves: rows::power_curves(&player, &tally),
+        power_curves,
+        planning,
         exact: Some(exact::replay(&player, &digest, &*bucketing)),
-        warnings: warnings::all(&evidence),
+        warnings,
         limits: facts::limits(&scenario, &digest),
         log,
         shadow,

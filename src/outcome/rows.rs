@@ -432,6 +432,8 @@ pub fn power_curves(player: &Player<'_>, tally: &Tally) -> Vec<PowerCurve> {
                     regression: multiple * allow,
                     fail: share(tally.failed, tally.asked),
                     pass: share(tally.passed, tally.asked),
+                    fail_closed_form: None,
+                    pass_closed_form: None,
                 }
             });
             curves.push(PowerCurve {

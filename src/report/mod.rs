@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-mod labels;
+pub(crate) mod labels;
+
+pub mod planning;
 
 mod terminal;
 
@@ -62,6 +64,8 @@ pub struct Report {
     pub self_check: Vec<SelfCheckRow>,
     /// Power against effect.
     pub power_curves: Vec<PowerCurve>,
+    /// How long, how much, and what shadow mode is worth.
+    pub planning: planning::Planning,
     /// One replay with the production salt and exactly the logged units.
     pub exact: Option<ExactReplay>,
     /// What a reader should know before trusting a number.
@@ -445,6 +449,10 @@ pub struct PowerPoint {
     pub fail: Share,
     /// Passes at the stage's end.
     pub pass: Share,
+    /// Chance to fail in closed form, of the overall slice; null where there is none.
+    pub fail_closed_form: Option<f64>,
+    /// Chance to pass in closed form, likewise.
+    pub pass_closed_form: Option<f64>,
 }
 
 /// One replay with the production salt and exactly the logged units, in the `recorded` world.

@@ -332,6 +332,7 @@ pub(crate) fn sample() -> Report {
         gates,
         self_check: self_check(),
         power_curves: power_curves(),
+        planning: planning::planning(),
         exact: Some(ExactReplay {
             salt: "support-bot-2026-11".to_owned(),
             start: "Mon 2025-03-03 09:00".to_owned(),

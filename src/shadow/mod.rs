@@ -36,6 +36,63 @@ pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
     jobs.par_iter().filter_map(|(metric, slice)| row(digest, scenario, &clusters, *metric, slice)).collect()
 }
 
+/// What the pairs show against one gate's `allow`, in one slice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Against {
+    /// Index of the gate.
+    pub gate: usize,
+    /// Null: all requests.
+    pub segment: Option<Segment>,
+    /// The regression beyond `allow`; larger is worse.
+    pub beyond: f64,
+    /// Its larger standard error.
+    pub se: f64,
+    /// `allow` in the metric's unit.
+    pub allowed: f64,
+    /// Requests with both answers.
+    pub requests: f64,
+    /// The same per day of the log.
+    pub requests_per_day: f64,
+}
+
+/// Every gate with `allow`: overall, then in each value of its segment columns.
+#[must_use]
+pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
+    let clusters = Clusters::new(digest);
+    let slices = slices(digest);
+    let asks = |gate: &Gate, slice: &SliceCells| match &slice.segment {
+        None => gate.allow.is_some(),
+        Some(segment) => {
+            gate.allow.is_some() && gate.by.iter().any(|&column| scenario.log.segments[column] == segment.column)
+        }
+    };
+    let jobs: Vec<(usize, &SliceCells)> = (0..scenario.gates.len())
+        .flat_map(|gate| slices.iter().map(move |slice| (gate, slice)))
+        .filter(|(gate, slice)| asks(&scenario.gates[*gate], slice))
+        .collect();
+    let days = (digest.end().0 - digest.first.0) as f64 / 86_400.0;
+    let against = |&(index, slice): &(usize, &SliceCells)| {
+        let gate = &scenario.gates[index];
+        let allow = gate.allow?;
+        let found = difference(digest, scenario, &clusters, gate.metric, Some(allow), &slice.cells)?;
+        let (beyond, se) = found.beyond_allow?;
+        let allowed = match allow {
+            Margin::Relative(share) => share * found.value.stable.abs(),
+            Margin::Absolute(amount) => amount,
+        };
+        Some(Against {
+            gate: index,
+            segment: slice.segment.clone(),
+            beyond,
+            se,
+            allowed,
+            requests: found.pairs,
+            requests_per_day: found.pairs / days,
+        })
+    };
+    jobs.par_iter().filter_map(against).collect()
+}
+
 fn slices(digest: &Digest) -> Vec<SliceCells> {
     let mut slices = vec![SliceCells { segment: None, cells: (0..digest.cells.len() as u32).collect() }];
     for (column, segment) in digest.segments.iter().enumerate() {
@@ -70,15 +127,8 @@ fn row(
     slice: &SliceCells,
 ) -> Option<ShadowRow> {
     let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
-    let better = scenario.metrics[metric].better;
     let allow = gate.and_then(|gate| gate.allow);
-    let contrast = allow.map(|allow: Margin| (better.worse_sign(), allow.contrast(better)));
-    let found = match &digest.cells.metrics[metric] {
-        MetricCells::Sums(sums) => of_sums(sums, clusters, &slice.cells, contrast),
-        MetricCells::Bins(lists) => {
-            quantile::difference(lists, &scenario.metrics[metric], clusters, &slice.cells, allow)
-        }
-    }?;
+    let found = difference(digest, scenario, clusters, metric, allow, &slice.cells)?;
     let counts = clusters.counts(&slice.cells, |cell| pairs(&digest.cells.metrics[metric], cell) > 0.0);
     let difference = found.value.candidate - found.value.stable;
     let half_width = found.se_unit.map(|se| Z_95 * se.max(found.se_item.unwrap_or(0.0)));
@@ -104,6 +154,22 @@ fn row(
         allow: gate.map(|gate| gate.allow_text.clone()),
         shown: gate.zip(found.beyond_allow).map(|(gate, beyond)| shown(gate, beyond).into()),
     })
+}
+
+fn difference(
+    digest: &Digest,
+    scenario: &Scenario,
+    clusters: &Clusters,
+    metric: usize,
+    allow: Option<Margin>,
+    cells: &[u32],
+) -> Option<Difference> {
+    let better = scenario.metrics[metric].better;
+    let contrast = allow.map(|allow: Margin| (better.worse_sign(), allow.contrast(better)));
+    match &digest.cells.metrics[metric] {
+        MetricCells::Sums(sums) => of_sums(sums, clusters, cells, contrast),
+        MetricCells::Bins(lists) => quantile::difference(lists, &scenario.metrics[metric], clusters, cells, allow),
+    }
 }
 
 /// The verdict of a fixed one-sided interval at the gate's alpha.

@@ -1,0 +1,139 @@
+//! How one question is decided in one stage, on the scale of standard errors at the stage's end.
+
+use crate::domain::gate::{Correction, Looks, Test};
+use crate::outcome::player::Player;
+use crate::stats::{boundary, mixture, normal};
+
+/// Fineness of the integral: good to six digits.
+const RESOLUTION: u32 = 6;
+
+/// Looks that the integral is taken over at most: more hardly change it.
+const LOOKS: usize = 24;
+
+/// Distances, in standard errors, at which chances to fail are computed; between them their probits are interpolated.
+const DISTANCES: [f64; 15] = [-6.0, -4.0, -3.0, -2.0, -1.0, -0.25, 0.5, 1.25, 2.0, 2.75, 3.5, 4.25, 5.5, 7.0, 9.0];
+
+/// Beyond this a probit is certainty.
+const CERTAIN: f64 = 8.0;
+
+/// When a question passes and when it fails.
+pub(super) struct Design {
+    /// Normal deviates by which the estimate must lie inside the margin at the stage's end to pass.
+    critical_pass: f64,
+    /// Information of each look that may fail, as a share of the stage's, and the deviate that must be exceeded there.
+    looks: Vec<(f64, f64)>,
+    /// One-sided error of the failing side of this question, and of all questions of the gate together.
+    alpha: f64,
+    alpha_all: f64,
+    /// Probits of the chance to fail at [`DISTANCES`].
+    probits: Vec<f64>,
+}
+
+impl Design {
+    /// `information` about the failing contrast at each look of the stage, zero where the gate may not speak yet.
+    ///
+    /// `None` where no design is known in closed form, or the gate never speaks.
+    pub(super) fn new(
+        player: &Player<'_>,
+        (stage, gate, question): (usize, usize, usize),
+        information: &[f64],
+    ) -> Option<Self> {
+        let rule = &player.scenario.gates[gate];
+        let last = information.last().copied().filter(|&last| last > 0.0)?;
+        let alpha_all = player.scenario.alpha_fail(gate);
+        // Holm's first step is the one a single bad slice must take.
+        let share = if rule.correction == Correction::None { 1.0 } else { player.gates[gate].questions.len() as f64 };
+        let alpha = alpha_all / share;
+        let tuning = mixture::tuning(rule.alpha.get());
+        let by_look = &player.boundaries[stage][gate][question].by_look;
+        let bound = |look: usize, fraction: f64| match rule.test {
+            Test::Point => 0.0,
+            Test::Fixed => normal::upper_quantile(alpha),
+            Test::ConfidenceSequence => mixture::boundary(alpha, tuning * fraction),
+            Test::GroupSequential(_) => by_look.get(look).copied().unwrap_or(f64::INFINITY),
+        };
+        let critical_pass = match rule.test {
+            Test::Point => 0.0,
+            Test::Fixed | Test::GroupSequential(_) => normal::upper_quantile(rule.alpha.get()),
+            Test::ConfidenceSequence => mixture::boundary(rule.alpha.get(), tuning),
+        };
+        let first = if rule.looks == Looks::End { information.len() - 1 } else { 0 };
+        let fraction = |look: usize| (information[look] / last).min(1.0);
+        let looks = (first..information.len()).map(|look| (fraction(look), bound(look, fraction(look))));
+        let looks = thinned(&growing(looks));
+        let mut design = Self { critical_pass, looks, alpha, alpha_all, probits: Vec::new() };
+        design.probits = DISTANCES.iter().map(|&distance| probit(design.crossing(distance))).collect();
+        Some(design)
+    }
+
+    fn crossing(&self, distance: f64) -> f64 {
+        let (fractions, bounds): (Vec<f64>, Vec<f64>) = self.looks.iter().copied().unzip();
+        boundary::crossing_with_resolution(&fractions, &bounds, None, distance, RESOLUTION).total
+    }
+
+    /// Chance to pass at the stage's end where the truth lies so many standard errors inside the margin.
+    pub(super) fn passes(&self, distance: f64) -> f64 {
+        normal::cdf(distance - self.critical_pass)
+    }
+
+    /// Chance to fail at some look where the truth lies so many standard errors, of the stage's end, beyond the margin.
+    pub(super) fn fails(&self, distance: f64) -> f64 {
+        let last = DISTANCES.len() - 1;
+        let after = DISTANCES.partition_point(|&known| known <= distance).clamp(1, last);
+        let (from, to) = (DISTANCES[after - 1], DISTANCES[after]);
+        let part = ((distance - from) / (to - from)).clamp(0.0, 1.0);
+        normal::cdf(self.probits[after - 1] + part * (self.probits[after] - self.probits[after - 1]))
+    }
+
+    /// Standard errors inside the margin at which it passes with a chance.
+    pub(super) fn distance_to_pass(&self, power: f64) -> f64 {
+        self.critical_pass - normal::upper_quantile(power)
+    }
+
+    /// Standard errors beyond the margin at which it fails with a chance; `None` where it never does.
+    pub(super) fn distance_to_fail(&self, power: f64) -> Option<f64> {
+        let wanted = probit(power);
+        let after = self.probits.iter().position(|&probit| probit >= wanted)?;
+        let Some(before) = after.checked_sub(1) else { return Some(DISTANCES[0]) };
+        let (from, to) = (self.probits[before], self.probits[after]);
+        Some(DISTANCES[before] + (wanted - from) / (to - from) * (DISTANCES[after] - DISTANCES[before]))
+    }
+
+    /// The same distance for one test at the stage's end in place of many looks.
+    pub(super) fn distance_of_one_look(&self, power: f64) -> f64 {
+        normal::upper_quantile(self.alpha) - normal::upper_quantile(power)
+    }
+
+    /// What dividing alpha among questions adds to the distance.
+    pub(super) fn distance_for_segments(&self) -> f64 {
+        normal::upper_quantile(self.alpha) - normal::upper_quantile(self.alpha_all)
+    }
+
+    /// Whether it may fail at more than one look.
+    pub(super) fn is_sequential(&self) -> bool {
+        self.looks.len() > 1
+    }
+}
+
+fn probit(chance: f64) -> f64 {
+    normal::upper_quantile(1.0 - chance.clamp(1e-15, 1.0 - 1e-15)).clamp(-CERTAIN, CERTAIN)
+}
+
+/// Looks with more information than all before, and a bound that can be crossed.
+fn growing(looks: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for (fraction, bound) in looks {
+        if bound.is_finite() && fraction > kept.last().map_or(0.0, |last| last.0) * (1.0 + 1e-6) {
+            kept.push((fraction, bound));
+        }
+    }
+    kept
+}
+
+/// At most [`LOOKS`] looks, the last among them.
+///
+/// A path that crosses between two kept looks mostly lies beyond the later one as well.
+fn thinned(looks: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let kept = LOOKS.min(looks.len());
+    (1..=kept).map(|look| looks[look * looks.len() / kept - 1]).collect()
+}
