@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::progress::{Progress, interrupted};
-use super::{answer, exact, facts, inputs, warnings};
+use super::{answer, exact, facts, inputs, require, warnings};
 use crate::assign::production;
 use crate::cli::RunArgs;
-use crate::error::{EXIT_INTERRUPTED, Error, Result};
+use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Error, Result};
 use crate::outcome::player::Player;
 use crate::outcome::rows;
 use crate::outcome::tally::Tally;
@@ -18,6 +18,12 @@ use crate::shadow;
 use crate::simulate::Simulator;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
+    reported(args, report::summary)
+}
+
+/// Makes and writes the report, answers in the words of `summary`, and holds the plan against what is required of it.
+pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result<u8> {
+    let required = require::parse(&args.require)?;
     let scenario = scenario(args)?;
     report::prepare(&args.out)?;
     use_threads(args)?;
@@ -88,7 +94,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     progress.step("writing");
     report::write(&report, &args.out)?;
     progress.finish();
-    answer(&(report::summary(&report) + &report::places(&args.out)))
+    let missed = require::missed(&required, &report, &scenario);
+    let limits: String = missed.iter().map(|line| format!("MISSED: {line}\n")).collect();
+    let done = answer(&(summary(&report) + &report::places(&args.out) + &limits))?;
+    Ok(if missed.is_empty() { done } else { EXIT_MISSED })
 }
 
 /// The scenario, with what was typed in place of what is written.

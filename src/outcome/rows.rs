@@ -168,6 +168,7 @@ impl WorldRows<'_> {
             world: self.player.scenario.world_name(self.player.worlds[self.world]),
             kind: kind(self.player.worlds[self.world]).into(),
             meaning: meaning(self.player.worlds[self.world], self.player.scenario),
+            past_margin: self.past_margin(),
             onset_s: self.onset_s() as f64,
             promoted: self.share_of(|o| o.outcome.end == End::Promoted),
             rolled_back: self.share_of(|o| matches!(o.outcome.end, End::RolledBack { .. })),
@@ -229,6 +230,10 @@ impl WorldRows<'_> {
             share: share(count as f64, self.tally.replicates as f64),
         };
         rows.into_iter().map(row).collect()
+    }
+
+    fn past_margin(&self) -> bool {
+        self.player.gates.iter().any(|plan| plan.harmful[plan.lens_of_world[self.world]].contains(&true))
     }
 
     fn onset_s(&self) -> i64 {

@@ -181,6 +181,7 @@ impl Planner<'_> {
             units: PerArm { candidate: 0.0, stable: 0.0 },
             mde: plan.mde,
             mde_relative: plan.mde_relative,
+            mde_of_allow: mde_of_allow(plan, rule.allow),
             pass: None,
             regression: None,
             regression_size: None,
@@ -496,6 +497,14 @@ fn some_of(looks: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = (0..count).map(|step| ((step as f64 * ratio).exp().round() as usize).max(1) - 1).collect();
     chosen.dedup();
     chosen
+}
+
+fn mde_of_allow(plan: &Plan, allow: Option<Margin>) -> Option<f64> {
+    let (mde, allow) = match allow? {
+        Margin::Relative(share) => (plan.mde_relative?, share),
+        Margin::Absolute(amount) => (plan.mde?, amount),
+    };
+    (allow > 0.0).then(|| mde / allow)
 }
 
 /// How a regression of a metric reads: a drop or a rise.

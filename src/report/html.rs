@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 mod grids;
 
+mod planning;
+
 mod words;
 
 const TEMPLATE: &str = include_str!("report.html.j2");
@@ -38,6 +40,10 @@ struct Page<'a> {
     gates: Grid,
     slices: Grid,
     shadow: Grid,
+    needs: Grid,
+    prices: Grid,
+    worth: Grid,
+    lines: Vec<String>,
     flagged: Grid,
     checked: Grid,
     coverage: Grid,
@@ -126,6 +132,10 @@ pub(super) fn render(report: &Report, figures: &[Figure]) -> Result<String> {
         gates: grids::gates(report, false),
         slices: grids::gates(report, true),
         shadow: grids::shadow(report),
+        needs: planning::needs(report),
+        prices: planning::prices(report),
+        worth: planning::worth(report),
+        lines: planning::lines(report),
         flagged: grids::self_check(report, true),
         checked: grids::self_check(report, false),
         coverage: grids::coverage(report),
@@ -161,7 +171,7 @@ mod tests {
             assert!(!page.contains(outside), "{outside}");
         }
         assert!(page.contains("Content-Security-Policy"));
-        assert_eq!(page.matches("<svg ").count(), 5);
+        assert_eq!(page.matches("<svg ").count(), 10);
     }
 
     #[test]

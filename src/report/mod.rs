@@ -27,7 +27,7 @@ mod sample;
 pub use json::schema;
 #[cfg(test)]
 pub(crate) use sample::sample;
-pub use terminal::{places, summary};
+pub use terminal::{places, power, summary};
 pub use write::{prepare, write};
 
 /// Name and version of the form of `report.json`.
@@ -253,6 +253,8 @@ pub struct WorldRow {
     pub kind: String,
     /// What is taken as true of the candidate, in one line: `latency_p95 × 1.10 where region = eu, from 6h on`.
     pub meaning: String,
+    /// Whether the whole log's regression is past the failing margin of some gate and slice.
+    pub past_margin: bool,
     /// Seconds from the start of the rollout to the onset of the world's effect; 0 where it is there from the start.
     pub onset_s: f64,
     /// Reached the end of the schedule.

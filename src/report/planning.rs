@@ -45,6 +45,8 @@ pub struct NeedRow {
     pub mde: Option<f64>,
     /// The same as a share of stable's value.
     pub mde_relative: Option<f64>,
+    /// The same as a multiple of `allow`; null where nothing is allowed.
+    pub mde_of_allow: Option<f64>,
     /// To pass a candidate as good as stable; null where no amount of data can.
     pub pass: Option<Side>,
     /// The regression to fail at: an effect's name, or a multiple of `allow`; null without one past the margin.
