@@ -197,3 +197,48 @@ impl Curve {
         (discriminant >= 0.0).then(|| exposure.max(least)).filter(|&exposure| exposure > 0.0 && exposure < 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A regression of 1 whose variance in each arm is `share * (limit + slope / hours)`.
+    fn curve(hours: usize, limit: f64, slope: f64) -> Curve {
+        let at = |hour: usize| {
+            let variance = limit + slope / (hour as f64 + 1.0);
+            Some(Look { beyond: 1.0, candidate: variance, stable: variance })
+        };
+        Curve {
+            looks: (0..hours).map(at).collect(),
+            everybody: (0..hours).map(|hour| (hour as f64 * 100.0 + 100.0, 1000.0)).collect(),
+            least_units: 0.0,
+            look_s: 3600,
+        }
+    }
+
+    #[test]
+    fn time_is_found_in_the_log_and_beyond() {
+        // At half exposure the variance is four times that of an arm: 4 (0.01 + 1 / hours) = 1 / 2.5².
+        let hours = 1.0 / (1.0 / 6.25 / 4.0 - 0.01);
+        let within = curve(100, 0.01, 1.0).time_until(2.5, 1.0, 0.5).unwrap();
+        assert_eq!(within, hours.ceil() as i64 * 3600);
+        assert_eq!(curve(10, 0.01, 1.0).time_until(2.5, 1.0, 0.5), None);
+        let beyond = curve(10, 0.01, 1.0).projected(2.5, 1.0, 0.5).unwrap() / 3600.0;
+        assert!((beyond / hours - 1.0).abs() < 1e-9, "{beyond} {hours}");
+    }
+
+    #[test]
+    fn returning_users_alone_never_do() {
+        // The limit is reached only by new units: 4 * 0.05 > 1 / 2.5².
+        assert_eq!(curve(10, 0.05, 1.0).projected(2.5, 1.0, 0.5), None);
+        assert_eq!(curve(10, 0.01, 1.0).projected(2.5, -1.0, 0.5), None, "the other side of the margin");
+    }
+
+    #[test]
+    fn exposure_solves_for_the_variance() {
+        let curve = curve(100, 0.01, 1.0);
+        let exposure = curve.exposure_until(2.0, 1.0, 49).unwrap();
+        assert!((curve.distance(49, exposure).unwrap() - 2.0).abs() < 1e-9 && exposure < 0.5);
+        assert_eq!(curve.exposure_until(20.0, 1.0, 49), None, "not even at half");
+    }
+}

@@ -32,14 +32,14 @@ pub(super) struct Design {
 impl Design {
     /// `information` about the failing contrast at each look of the stage, zero where the gate may not speak yet.
     ///
-    /// `None` where no design is known in closed form, or the gate never speaks.
+    /// Where the gate does not speak in the stage at all, it is the design of one look. `None` where no design is known in closed form.
     pub(super) fn new(
         player: &Player<'_>,
         (stage, gate, question): (usize, usize, usize),
         information: &[f64],
     ) -> Option<Self> {
         let rule = &player.scenario.gates[gate];
-        let last = information.last().copied().filter(|&last| last > 0.0)?;
+        let last = information.last().copied()?;
         let alpha_all = player.scenario.alpha_fail(gate);
         // Holm's first step is the one a single bad slice must take.
         let share = if rule.correction == Correction::None { 1.0 } else { player.gates[gate].questions.len() as f64 };
@@ -58,12 +58,19 @@ impl Design {
             Test::ConfidenceSequence => mixture::boundary(rule.alpha.get(), tuning),
         };
         let first = if rule.looks == Looks::End { information.len() - 1 } else { 0 };
-        let fraction = |look: usize| (information[look] / last).min(1.0);
+        let fraction = |look: usize| if last > 0.0 { (information[look] / last).min(1.0) } else { 0.0 };
         let looks = (first..information.len()).map(|look| (fraction(look), bound(look, fraction(look))));
-        let looks = thinned(&growing(looks));
+        let mut looks = thinned(&growing(looks));
+        if looks.is_empty() {
+            looks.push((1.0, normal::upper_quantile(alpha)));
+        }
+        Some(Self::of(critical_pass, looks, alpha, alpha_all))
+    }
+
+    fn of(critical_pass: f64, looks: Vec<(f64, f64)>, alpha: f64, alpha_all: f64) -> Self {
         let mut design = Self { critical_pass, looks, alpha, alpha_all, probits: Vec::new() };
         design.probits = DISTANCES.iter().map(|&distance| probit(design.crossing(distance))).collect();
-        Some(design)
+        design
     }
 
     fn crossing(&self, distance: f64) -> f64 {
@@ -136,4 +143,60 @@ fn growing(looks: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
 fn thinned(looks: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let kept = LOOKS.min(looks.len());
     (1..=kept).map(|look| looks[look * looks.len() / kept - 1]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::Spending;
+    use crate::stats::boundary::design;
+
+    fn pocock(looks: usize) -> Vec<(f64, f64)> {
+        let fractions: Vec<f64> = (1..=looks).map(|look| look as f64 / looks as f64).collect();
+        let bounds = boundary::upper(&fractions, 0.025, Spending::Pocock);
+        fractions.into_iter().zip(bounds).collect()
+    }
+
+    fn exact(looks: &[(f64, f64)], distance: f64) -> f64 {
+        let (fractions, bounds): (Vec<f64>, Vec<f64>) = looks.iter().copied().unzip();
+        boundary::crossing(&fractions, &bounds, None, distance).total
+    }
+
+    #[test]
+    fn chances_between_known_distances_are_those_of_the_boundary() {
+        let design = Design::of(1.96, pocock(5), 0.025, 0.025);
+        for step in 0..60 {
+            let distance = f64::from(step) * 0.15 - 1.0;
+            let (found, exact) = (design.fails(distance), exact(&pocock(5), distance));
+            assert!((found - exact).abs() < 4e-3, "{distance}: {found} {exact}");
+        }
+    }
+
+    #[test]
+    fn a_few_looks_stand_for_many() {
+        let design = Design::of(1.96, thinned(&pocock(192)), 0.025, 0.025);
+        for distance in [0.0, 2.0, 3.0, 4.0] {
+            let (found, exact) = (design.fails(distance), exact(&pocock(192), distance));
+            assert!((found - exact).abs() < 0.012, "{distance}: {found} {exact}");
+        }
+    }
+
+    // C. Jennison, B. W. Turnbull (2000), tables 2.1 and 2.2: Pocock, five looks, power 0.8: information 1.228 times that of one look.
+    #[test]
+    fn the_distance_for_a_power_is_that_of_published_designs() {
+        let fractions: Vec<f64> = (1..=5).map(|look| f64::from(look) / 5.0).collect();
+        let bounds = design::classical(design::Family::Pocock, &fractions, 0.025, boundary::Shape::OneSided).unwrap();
+        let design = Design::of(1.96, fractions.into_iter().zip(bounds).collect(), 0.025, 0.025);
+        let inflation = (design.distance_to_fail(0.8).unwrap() / design.distance_of_one_look(0.8)).powi(2);
+        assert!((inflation / 1.228 - 1.0).abs() < 0.01, "{inflation}");
+        assert!((design.fails(design.distance_to_fail(0.8).unwrap()) - 0.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_look_is_a_fixed_test() {
+        let design = Design::of(1.644_853_627, vec![(1.0, 1.644_853_627)], 0.05, 0.05);
+        assert!((design.distance_to_fail(0.8).unwrap() - 2.486_475).abs() < 2e-3);
+        assert!((design.distance_to_pass(0.8) - 2.486_475).abs() < 1e-6);
+        assert!((design.passes(2.486_475) - 0.8).abs() < 1e-6 && !design.is_sequential());
+    }
 }

@@ -23,10 +23,13 @@ use crate::stats::interval::wilson;
 use crate::stats::joint;
 
 /// The multiple of `allow` to fail at where the scenario names no effect past the margin.
-const DEFAULT_MULTIPLE: usize = 3;
+const DEFAULT_MULTIPLE: usize = 4;
 
 /// Differences of closed form and replay outside this interval are worth a reason.
 const SURPRISE: f64 = 0.999;
+
+/// Smaller differences change no plan.
+const SMALLEST_GAP: f64 = 0.02;
 
 /// Exposures of maps.
 const EXPOSURES: [f64; 9] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5];
@@ -339,7 +342,8 @@ impl Asked<'_> {
         let events = if side == Deciding::Pass { tally.passed } else { tally.failed };
         let simulated = share(events, asked);
         let surprise = wilson(events, asked, SURPRISE);
-        let surprised = asked > 0.0 && (closed_form < surprise.0 || closed_form > surprise.1);
+        let outside = closed_form < surprise.0 || closed_form > surprise.1;
+        let surprised = asked > 0.0 && outside && (closed_form - simulated.share).abs() > SMALLEST_GAP;
         let contrast = self.middle().contrast(side, lens, self.last_look, self.exposure)?;
         let sign = if side == Deciding::Pass { -1.0 } else { 1.0 };
         let needed = self.distance_needed(side, self.rule.power.get()).filter(|_| sign * contrast.beyond > 0.0);

@@ -151,3 +151,40 @@ fn cell_seed(cells: &FlatCells, digest: &Digest, cell: usize, seed: u64) -> u64 
     }
     xxh3_64_with_seed(&key, seed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(ramp: usize, change: CellChange) -> EffectCells {
+        EffectCells { onset: 0, ramp, applies: vec![true], change }
+    }
+
+    #[test]
+    fn an_effect_grows_evenly_to_its_size() {
+        let growing = effect(4, CellChange::Affine { shift: 2.0, scale: 1.5 });
+        let sums: Vec<f64> = (0..6).map(|since| growing.sum(0, since, 8.0, 1.0)).collect();
+        // 8 and 1 become 12 + 2 in the end: 6 more, of which 1/8, 3/8, 5/8 and 7/8 on the way.
+        assert_eq!(sums, [8.75, 10.25, 11.75, 13.25, 14.0, 14.0]);
+        let at_once = effect(0, CellChange::Affine { shift: 2.0, scale: 1.5 });
+        assert!((at_once.sum(0, 0, 8.0, 1.0) - 14.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn flips_set_in_one_by_one_and_stay() {
+        let flips = |sign: f64| effect(100, CellChange::Add { flips: vec![sign * 400.0], seeds: vec![9] });
+        for sign in [1.0, -1.0] {
+            let growing = flips(sign);
+            let flipped: Vec<f64> = (0..=100).map(|since| sign * (growing.sum(0, since, 500.0, 900.0) - 500.0)).collect();
+            assert!(flipped.windows(2).all(|pair| pair[0] <= pair[1] && pair[1].fract() == 0.0));
+            assert!((flipped[50] - 202.0).abs() < 45.0, "{} of 400 half-way", flipped[50]);
+            assert!((flipped[100] - 400.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn thresholds_move_on_while_it_grows() {
+        let moved = effect(2, CellChange::MovedThresholds(vec![vec![3.0], vec![2.0], vec![1.0]]));
+        assert_eq!([0, 1, 2, 9].map(|since| moved.thresholds(since).unwrap()[0]), [3.0, 2.0, 1.0, 1.0]);
+    }
+}

@@ -4,6 +4,7 @@
 //! another seed would do as well.
 
 mod mistakes;
+mod power;
 mod support;
 mod table;
 

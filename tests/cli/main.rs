@@ -6,6 +6,7 @@ mod support;
 mod assign;
 mod check;
 mod digest;
+mod power;
 mod run;
 mod schema;
 mod synth;
