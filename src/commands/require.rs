@@ -60,7 +60,10 @@ fn one(text: &str) -> std::result::Result<Requirement, Problem> {
         return Err(wrong(format!("`{name}` is nothing that can be required"), allowed()));
     };
     let Some(value) = text[at..].strip_prefix(operator) else {
-        return Err(wrong(format!("`{name}` is required with `{operator}`"), format!("write `{name}{operator}` and a number")));
+        return Err(wrong(
+            format!("`{name}` is required with `{operator}`"),
+            format!("write `{name}{operator}` and a number"),
+        ));
     };
     let value = value.trim();
     let number = match value.strip_suffix('%') {
@@ -86,7 +89,8 @@ fn lines(requirement: &Requirement, report: &Report, scenario: &Scenario) -> Vec
     let missed = |what: String| format!("required {}: {what}", labels::visible(&requirement.typed));
     let limit = requirement.limit;
     let null = report.worlds.iter().find(|world| world.kind == "null");
-    let past: Vec<&WorldRow> = report.worlds.iter().filter(|world| world.kind == "effect" && world.past_margin).collect();
+    let past: Vec<&WorldRow> =
+        report.worlds.iter().filter(|world| world.kind == "effect" && world.past_margin).collect();
     let nothing = || vec![missed("no effect of the scenario is past a margin, so there is nothing to miss".into())];
     match requirement.of {
         Quantity::Power => power(report, scenario)
@@ -94,7 +98,11 @@ fn lines(requirement: &Requirement, report: &Report, scenario: &Scenario) -> Vec
             .filter(|(_, side, _)| side.is_none_or(|side| side.simulated.share < limit))
             .map(|(row, side, what)| {
                 let chance = side.map_or_else(|| "unknown".to_owned(), |side| labels::share(side.simulated));
-                missed(format!("{} at stage {}: chance to {what} is {chance}", labels::visible(&row.gate), labels::visible(&row.stage)))
+                missed(format!(
+                    "{} at stage {}: chance to {what} is {chance}",
+                    labels::visible(&row.gate),
+                    labels::visible(&row.stage)
+                ))
             })
             .collect(),
         Quantity::Promoted => null
@@ -109,7 +117,9 @@ fn lines(requirement: &Requirement, report: &Report, scenario: &Scenario) -> Vec
             .collect(),
         Quantity::Days => null
             .filter(|world| world.duration_s.mean / 86_400.0 > limit)
-            .map(|world| missed(format!("a candidate as good as stable takes {}", labels::duration(world.duration_s.mean))))
+            .map(|world| {
+                missed(format!("a candidate as good as stable takes {}", labels::duration(world.duration_s.mean)))
+            })
             .into_iter()
             .collect(),
         Quantity::Miss | Quantity::ExposedRequests if past.is_empty() => nothing(),
@@ -186,7 +196,10 @@ mod tests {
     fn what_is_missed_is_named_with_its_interval() {
         assert!(check("false_rollback<=100%").is_empty() && check("days<=1000").is_empty());
         let lines = check("promoted>=100%");
-        assert!(lines.len() == 1 && lines[0].contains("required promoted>=100%") && lines[0].contains('('), "{lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].contains("required promoted>=100%") && lines[0].contains('('),
+            "{lines:?}"
+        );
         assert!(check("exposed_requests<=1").len() > 1, "one line for each effect");
     }
 }

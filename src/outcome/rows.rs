@@ -112,7 +112,10 @@ fn meaning(world: World, scenario: &Scenario) -> String {
         World::Multiple(gate, multiple) => {
             let gate = &scenario.gates[gate];
             let metric = &scenario.metrics[gate.metric].name;
-            format!("{metric} worse than stable by {} times what is allowed ({})", CURVE_MULTIPLES[multiple], gate.allow_text)
+            format!(
+                "{metric} worse than stable by {} times what is allowed ({})",
+                CURVE_MULTIPLES[multiple], gate.allow_text
+            )
         }
     }
 }

@@ -101,9 +101,10 @@ impl<'a> Census<'a> {
 /// The variance at exposure `e` is `A / e + B / (1 - e)`: two exposures give A and B.
 pub(super) struct Curve {
     looks: Vec<Option<Look>>,
-    /// Units with data and all requests of everybody.
-    pub(super) everybody: Vec<(f64, f64)>,
-    least_units: f64,
+    /// Units with data and their requests with data, of everybody.
+    everybody: Vec<(f64, f64)>,
+    /// Units and requests per arm before the gate may speak.
+    least: (f64, f64),
     /// Seconds between looks.
     pub(super) look_s: i64,
 }
@@ -117,7 +118,14 @@ struct Look {
 
 impl Curve {
     /// `exposure` is the one at which it shall be exact.
-    pub(super) fn new(census: &Census<'_>, side: Deciding, lens: Lens, exposure: f64, looks: usize, look_s: i64) -> Self {
+    pub(super) fn new(
+        census: &Census<'_>,
+        side: Deciding,
+        lens: Lens,
+        exposure: f64,
+        looks: usize,
+        look_s: i64,
+    ) -> Self {
         let here = exposure.clamp(1e-6, 0.99);
         let there = if here < 0.3 { 0.5 } else { 0.1 };
         let at = |look: usize| {
@@ -130,13 +138,13 @@ impl Curve {
             Some(Look { beyond: first.beyond, candidate: candidate.max(0.0), stable: stable.max(0.0) })
         };
         let everybody = |look: usize| {
-            let (units, _, requests) = census.everybody(look);
-            (units, requests)
+            let (units, covered, _) = census.everybody(look);
+            (units, covered)
         };
         Self {
             looks: (0..looks).map(at).collect(),
             everybody: (0..looks).map(everybody).collect(),
-            least_units: census.asker.gate.min_units,
+            least: (census.asker.gate.min_units, census.asker.gate.min_requests),
             look_s,
         }
     }
@@ -147,7 +155,13 @@ impl Curve {
 
     /// The regression beyond the margin in standard errors; `None` before the gate may speak.
     pub(super) fn distance(&self, look: usize, exposure: f64) -> Option<f64> {
-        let at = self.looks[look].filter(|_| self.everybody[look].0 * exposure >= self.least_units)?;
+        let (units, covered) = self.everybody[look];
+        let enough = units * exposure >= self.least.0 && covered * exposure >= self.least.1;
+        self.bare_distance(look, exposure).filter(|_| enough)
+    }
+
+    fn bare_distance(&self, look: usize, exposure: f64) -> Option<f64> {
+        let at = self.looks[look]?;
         let variance = at.candidate / exposure + at.stable / (1.0 - exposure);
         (variance > 0.0).then(|| at.beyond / variance.sqrt())
     }
@@ -163,7 +177,9 @@ impl Curve {
     pub(super) fn projected(&self, distance: f64, sign: f64, exposure: f64) -> Option<f64> {
         let last = self.len().checked_sub(1)?;
         let middle = (last + 1) / 2;
-        let (early, late) = (self.distance(middle.checked_sub(1)?, exposure)?, self.distance(last, exposure)?);
+        let early = self.bare_distance(middle.checked_sub(1)?, exposure)?;
+        // By the end of the log the gate must have been able to speak.
+        let late = self.distance(last, exposure)?;
         let beyond = self.looks[last]?.beyond;
         if sign * beyond <= 0.0 {
             return None;
@@ -193,7 +209,8 @@ impl Curve {
         let middle = needed + at.candidate - at.stable;
         let discriminant = middle * middle - 4.0 * needed * at.candidate;
         let exposure = (middle - discriminant.max(0.0).sqrt()) / (2.0 * needed);
-        let least = self.least_units / self.everybody[look].0.max(1.0);
+        let (units, covered) = self.everybody[look];
+        let least = (self.least.0 / units.max(1.0)).max(self.least.1 / covered.max(1.0));
         (discriminant >= 0.0).then(|| exposure.max(least)).filter(|&exposure| exposure > 0.0 && exposure < 1.0)
     }
 }
@@ -211,7 +228,7 @@ mod tests {
         Curve {
             looks: (0..hours).map(at).collect(),
             everybody: (0..hours).map(|hour| (hour as f64 * 100.0 + 100.0, 1000.0)).collect(),
-            least_units: 0.0,
+            least: (0.0, 0.0),
             look_s: 3600,
         }
     }
@@ -219,7 +236,7 @@ mod tests {
     #[test]
     fn time_is_found_in_the_log_and_beyond() {
         // At half exposure the variance is four times that of an arm: 4 (0.01 + 1 / hours) = 1 / 2.5².
-        let hours = 1.0 / (1.0 / 6.25 / 4.0 - 0.01);
+        let hours: f64 = 1.0 / (1.0 / 6.25 / 4.0 - 0.01);
         let within = curve(100, 0.01, 1.0).time_until(2.5, 1.0, 0.5).unwrap();
         assert_eq!(within, hours.ceil() as i64 * 3600);
         assert_eq!(curve(10, 0.01, 1.0).time_until(2.5, 1.0, 0.5), None);

@@ -200,9 +200,8 @@ impl Planner<'_> {
 impl Asked<'_> {
     fn all(&self, plan: &Plan, rest: &Rest) -> OfStage {
         let census = Census::new(self.asker, self.question, &rest.census);
-        let curve = |side: Deciding, lens: Lens| {
-            Curve::new(&census, side, lens, self.exposure, rest.looks, rest.look_s)
-        };
+        let curve =
+            |side: Deciding, lens: Lens| Curve::new(&census, side, lens, self.exposure, rest.looks, rest.look_s);
         let regression = self.regression();
         let passing = curve(Deciding::Pass, Lens::NULL);
         let failing = regression.as_ref().map(|regression| curve(Deciding::Fail, regression.lens));
@@ -366,7 +365,9 @@ impl Asked<'_> {
                 .filter(|_| duration_s.is_none())
                 .and_then(|needed| curve.projected(needed, sign, self.exposure)),
             exposure: needed.zip(stage_end).and_then(|(needed, end)| curve.exposure_until(needed, sign, end)),
-            elsewhere: needed.and_then(|needed| self.elsewhere(needed, sign, curve)),
+            elsewhere: needed
+                .and_then(|needed| self.elsewhere(needed, sign, curve))
+                .filter(|other| duration_s.is_none_or(|here| other.duration_s < here)),
         })
     }
 
@@ -444,12 +445,17 @@ impl Asked<'_> {
                 fail,
             }
         };
+        let mut with_stage = some_of(passing.len());
+        let stage = usize::try_from(row.duration_s / passing.look_s).ok().and_then(|looks| looks.checked_sub(1));
+        with_stage.extend(stage.filter(|&look| look < passing.len()));
+        with_stage.sort_unstable();
+        with_stage.dedup();
         PowerTimes {
             gate: row.gate.clone(),
             stage: row.stage.clone(),
             regression: row.regression.clone(),
             stage_s: row.duration_s,
-            points: some_of(passing.len()).into_iter().map(point).collect(),
+            points: with_stage.into_iter().map(point).collect(),
         }
     }
 
@@ -460,11 +466,8 @@ impl Asked<'_> {
             let of = |d: f64| if sign < 0.0 { self.design.passes(-d) } else { self.design.fails(d) };
             distance.map_or(0.0, of)
         };
-        let needed = if sign < 0.0 {
-            Some(self.design.distance_to_pass(power))
-        } else {
-            self.design.distance_to_fail(power)
-        };
+        let needed =
+            if sign < 0.0 { Some(self.design.distance_to_pass(power)) } else { self.design.distance_to_fail(power) };
         let enough = |exposure: f64| {
             needed.and_then(|needed| curve.time_until(needed, sign, exposure)).map(|seconds| seconds as f64)
         };
@@ -498,7 +501,8 @@ impl Asked<'_> {
 fn some_of(looks: usize) -> Vec<usize> {
     let count = DURATIONS.min(looks);
     let ratio = (looks as f64).ln() / (count.max(2) - 1) as f64;
-    let mut chosen: Vec<usize> = (0..count).map(|step| ((step as f64 * ratio).exp().round() as usize).max(1) - 1).collect();
+    let mut chosen: Vec<usize> =
+        (0..count).map(|step| ((step as f64 * ratio).exp().round() as usize).max(1) - 1).collect();
     chosen.dedup();
     chosen
 }

@@ -40,7 +40,10 @@ pub(super) fn curves(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec
             kind: "gate".into(),
             metric: player.scenario.metrics[rule.metric].name.clone(),
             scale: scale.into(),
-            points: sizes.map(|multiple| (CURVE_MULTIPLES[multiple] * size, world(multiple))).filter_map(point).collect(),
+            points: sizes
+                .map(|multiple| (CURVE_MULTIPLES[multiple] * size, world(multiple)))
+                .filter_map(point)
+                .collect(),
         });
     }
     let mut families: Vec<&str> = player.scenario.effects.iter().map(|effect| effect.family.as_str()).collect();

@@ -8,7 +8,8 @@ use crate::report::planning::{NeedRow, Side};
 
 /// What a gate sees, what was asked of it, and what that takes.
 pub(super) fn says(row: &NeedRow, gate: &Gate, metric: &Metric) -> String {
-    let slice = row.segment.as_ref().map_or_else(String::new, |segment| format!(" ({} = {})", segment.column, segment.value));
+    let slice =
+        row.segment.as_ref().map_or_else(String::new, |segment| format!(" ({} = {})", segment.column, segment.value));
     let place = format!(
         "{}{slice} at {} for {}",
         row.gate,
@@ -32,7 +33,8 @@ pub(super) fn says(row: &NeedRow, gate: &Gate, metric: &Metric) -> String {
     };
     let mut text = format!("{place} {sees}");
     if let (Some(fail), Some(name)) = (&row.fail, &row.regression) {
-        let asked = written(row.regression_size, row.regression_relative).map_or_else(String::new, |size| format!("{size}, "));
+        let asked =
+            written(row.regression_size, row.regression_relative).map_or_else(String::new, |size| format!("{size}, "));
         text.push_str(&format!("; you asked for {asked}{name}: {}", needed(fail, row)));
     }
     match &row.pass {

@@ -19,7 +19,8 @@ fn row(found: &Against, scenario: &Scenario, needs: &[NeedRow]) -> ShadowWorth {
     let deviates = normal::upper_quantile(gate.alpha.get()) + power;
     // The standard error falls with the root of the requests, as long as they come with new units and items.
     let needed = |distance: f64| {
-        (distance > 0.0 && found.requests > 0.0).then(|| (found.requests * (deviates * found.se / distance).powi(2)).ceil())
+        (distance > 0.0 && found.requests > 0.0)
+            .then(|| (found.requests * (deviates * found.se / distance).powi(2)).ceil())
     };
     let (low, high) = (found.beyond - width, found.beyond + width);
     let shown = if high < 0.0 {
@@ -51,7 +52,11 @@ fn canary(needs: &[NeedRow], gate: &str, found: &Against) -> String {
     let mut mine = needs.iter().filter(|row| row.gate == gate && row.segment == found.segment);
     let cheapest = mine.find_map(|row| row.pass.as_ref()?.requests.map(|requests| (row.exposure, requests.candidate)));
     cheapest.map_or_else(String::new, |(exposure, requests)| {
-        format!("; a canary at {} needs {} requests on the candidate to pass it", labels::percent(exposure), labels::count(requests))
+        format!(
+            "; a canary at {} needs {} requests on the candidate to pass it",
+            labels::percent(exposure),
+            labels::count(requests)
+        )
     })
 }
 
@@ -69,7 +74,10 @@ fn left(shown: &str, found: &Against, recorded: Option<f64>, canary: &str) -> St
                     } else {
                         String::new()
                     };
-                    format!("open: {} more mirrored requests{days} part what was recorded from what is allowed", labels::count(more))
+                    format!(
+                        "open: {} more mirrored requests{days} part what was recorded from what is allowed",
+                        labels::count(more)
+                    )
                 },
             );
             more + canary

@@ -178,7 +178,9 @@ impl Scenario {
             World::Null => "null".into(),
             World::Margin(gate) => format!("margin: {}", self.gates[gate].name),
             World::Effect(effect) => self.effects[effect].name.clone(),
-            World::Multiple(gate, multiple) => format!("{} × allow: {}", CURVE_MULTIPLES[multiple], self.gates[gate].name),
+            World::Multiple(gate, multiple) => {
+                format!("{} × allow: {}", CURVE_MULTIPLES[multiple], self.gates[gate].name)
+            }
         }
     }
 }

@@ -175,7 +175,8 @@ mod tests {
         let flips = |sign: f64| effect(100, CellChange::Add { flips: vec![sign * 400.0], seeds: vec![9] });
         for sign in [1.0, -1.0] {
             let growing = flips(sign);
-            let flipped: Vec<f64> = (0..=100).map(|since| sign * (growing.sum(0, since, 500.0, 900.0) - 500.0)).collect();
+            let flipped: Vec<f64> =
+                (0..=100).map(|since| sign * (growing.sum(0, since, 500.0, 900.0) - 500.0)).collect();
             assert!(flipped.windows(2).all(|pair| pair[0] <= pair[1] && pair[1].fract() == 0.0));
             assert!((flipped[50] - 202.0).abs() < 45.0, "{} of 400 half-way", flipped[50]);
             assert!((flipped[100] - 400.0).abs() < 1e-12);

@@ -11,7 +11,13 @@ fn every_gate_is_told_in_words_at_every_stage() {
     let home = Home::new();
     let (log, scenario) = (demo_log(), demo_scenario());
     let text = home.succeeds(&[&["power", &log, "--scenario", &scenario, "--out", "out"][..], &FEW].concat());
-    for said in ["STAGE 5%", "task success at 5 % for 1d sees a drop of", "you asked for", "to pass a good candidate", "SHADOW MODE"] {
+    for said in [
+        "STAGE 5%",
+        "task success at 5 % for 1d sees a drop of",
+        "you asked for",
+        "to pass a good candidate",
+        "SHADOW MODE",
+    ] {
         assert!(text.contains(said), "`{said}` in\n{text}");
     }
     let report = home.read("out/report.json");
@@ -41,7 +47,10 @@ fn a_missed_limit_ends_with_1_after_the_report() {
     let missed = run(&["power>=0.999", "days<=1"], "missed");
     assert_eq!(missed.code, Some(1));
     let text = missed.stdout;
-    assert!(text.contains("MISSED: required days<=1:") && text.contains("MISSED: required power>=0.999: task success"), "{text}");
+    assert!(
+        text.contains("MISSED: required days<=1:") && text.contains("MISSED: required power>=0.999: task success"),
+        "{text}"
+    );
     assert!(home.path("missed/report.html").is_file(), "the report is written first");
     let unknown = run(&["speed>=1"], "unknown");
     assert_eq!(unknown.code, Some(2));

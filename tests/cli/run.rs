@@ -141,7 +141,8 @@ fn assert_tables(report: &Report) {
         report.rows(rows).iter().map(|row| row[inner].as_object().map_or(0, serde_json::Map::len)).sum::<usize>()
     };
     let planning = &report.json["planning"];
-    let inner = |rows: &Value, key: &str| rows.as_array().map_or(0, |rows| rows.iter().map(|row| list(&row[key])).sum());
+    let inner =
+        |rows: &Value, key: &str| rows.as_array().map_or(0, |rows| rows.iter().map(|row| list(&row[key])).sum());
     let cells = |map: &Value| list(&map["exposures"]) * list(&map["durations_s"]);
     let steps = |sizes: &Value| -> usize {
         sizes.as_array().map_or(0, |sizes| sizes.iter().map(|size| inner(&size["points"], "detection_curve")).sum())

@@ -35,7 +35,8 @@ pub(super) fn draw(report: &Report) -> Picture {
     );
     let shown = report.stages.iter().enumerate();
     let used = shown.filter(|(_, facts)| rows.iter().any(|(_, stages)| stages.iter().any(|s| s.stage == facts.name)));
-    let names: Vec<(String, Color)> = used.map(|(index, facts)| (labels::visible(&facts.name), color::nth(index))).collect();
+    let names: Vec<(String, Color)> =
+        used.map(|(index, facts)| (labels::visible(&facts.name), color::nth(index))).collect();
     let top = panels::legend(&mut picture, &names, 66.0);
     let bottom = top + ROW * (rows.len() + heads) as f64 + 8.0;
     picture.height = bottom + 56.0;
@@ -65,7 +66,13 @@ pub(super) fn draw(report: &Report) -> Picture {
         picture.text((16.0, bottom + 48.0), &note, Anchor::Start, color::SOFT, 240.0);
     }
     if rows.is_empty() {
-        picture.text((16.0, top + 4.0), "No gate sees a regression of a size that can be stated.", Anchor::Start, color::SOFT, 240.0);
+        picture.text(
+            (16.0, top + 4.0),
+            "No gate sees a regression of a size that can be stated.",
+            Anchor::Start,
+            color::SOFT,
+            240.0,
+        );
     }
     picture
 }

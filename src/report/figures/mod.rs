@@ -57,8 +57,16 @@ const FIGURES: [(&str, &str, Draw); 10] = [
     ),
     ("power", "Chance to fail and to pass against the true regression, per gate and stage.", power::draw),
     ("power_time", "Chance to fail and to pass against the duration of a stage, in closed form.", power_time::draw),
-    ("power_map", "Chance to decide against exposure and duration, with the gate's target and the planned stages.", power_map::draw),
-    ("mde", "The smallest regression that each gate sees, per slice and stage, as a multiple of what it accepts.", mde::draw),
+    (
+        "power_map",
+        "Chance to decide against exposure and duration, with the gate's target and the planned stages.",
+        power_map::draw,
+    ),
+    (
+        "mde",
+        "The smallest regression that each gate sees, per slice and stage, as a multiple of what it accepts.",
+        mde::draw,
+    ),
     (
         "detection_by_size",
         "Share of rollouts rolled back for harm against time, for each size of an effect.",

@@ -63,7 +63,11 @@ fn between(known: &[f64], value: f64) -> f64 {
 }
 
 fn draw_map(picture: &mut Picture, report: &Report, map: &PowerMap, (left, top): Point) {
-    let side = if map.side == "pass" { "pass a candidate as good as stable".to_owned() } else { format!("fail at {}", map.side) };
+    let side = if map.side == "pass" {
+        "pass a candidate as good as stable".to_owned()
+    } else {
+        format!("fail at {}", map.side)
+    };
     let title = format!("{}: {}", labels::short(&map.gate, 26), labels::visible(&side));
     picture.text_sized((left, top + 12.0), &title, Anchor::Start, color::INK, 372.0, 12.0);
     if map.exposures.is_empty() || map.durations_s.is_empty() {

@@ -31,12 +31,17 @@ pub(super) fn draw(report: &Report) -> Picture {
         let mine: Vec<&PowerTimes> = times.iter().filter(|of| of.gate == *gate).collect();
         let last = mine.iter().flat_map(|of| of.points.iter().map(|point| point.duration_s)).max().unwrap_or(1);
         let asked = mine.iter().find_map(|of| of.regression.as_deref());
-        let title = asked.map_or_else(|| labels::visible(gate), |asked| format!("{}, asked for {}", labels::short(gate, 30), labels::visible(asked)));
+        let title = asked.map_or_else(
+            || labels::visible(gate),
+            |asked| format!("{}, asked for {}", labels::short(gate, 30), labels::visible(asked)),
+        );
         let (x, y) = (Axis::new(Scale::Time, 0.0, last as f64), Axis::new(Scale::Percent, 0.0, 1.0));
         let panel = panels::panel(&mut picture, &title, panels::place(index, top), x, y);
         panel.draw_axes(&mut picture, "duration of the stage", "");
         let power = report.planning.needs.iter().find(|row| row.gate == *gate);
-        if let Some(target) = power.and_then(|row| report.gates.iter().find(|gate| gate.gate == row.gate)).map(|row| row.power) {
+        if let Some(target) =
+            power.and_then(|row| report.gates.iter().find(|gate| gate.gate == row.gate)).map(|row| row.power)
+        {
             picture.dashed(&[panel.at(0.0, target), panel.at(last as f64, target)], color::INK, 1.0, 3.0);
         }
         for of in mine {

@@ -25,18 +25,25 @@ pub(super) fn draw_detection(report: &Report) -> Picture {
         let planned: i64 = report.stages.iter().map(|stage| stage.duration_s).sum();
         let x = Axis::new(Scale::Time, 0.0, end.fold(planned as f64, f64::max));
         let title = title(curve);
-        let panel = panels::panel(&mut picture, &title, panels::place(index, top), x, Axis::new(Scale::Percent, 0.0, 1.0));
+        let panel =
+            panels::panel(&mut picture, &title, panels::place(index, top), x, Axis::new(Scale::Percent, 0.0, 1.0));
         panel.draw_axes(&mut picture, "time since the effect began", "");
         let mut free = f64::INFINITY;
         for (order, point) in points.iter().enumerate() {
             let ink = shade(order, points.len());
             let (line, last) = steps(point, |x, y| panel.at(x, y), panel.right);
             picture.line(line, ink, 1.8);
-            if last.1 > panel.bottom - 6.0 || (last.1 - free).abs() < 12.0 {
+            if last.1 > panel.bottom - 6.0 || (last.1 - free).abs() < 14.0 {
                 continue;
             }
             free = last.1;
-            picture.text((panel.right - 4.0, last.1 - 3.0), &written(curve, report, point.size), Anchor::End, color::INK, 90.0);
+            picture.text(
+                (panel.right - 4.0, last.1 - 3.0),
+                &written(curve, report, point.size),
+                Anchor::End,
+                color::INK,
+                90.0,
+            );
         }
     }
     panels::rest(&mut picture, sizes.len(), "No gate accepts a regression, and no effect has several sizes.", top);

@@ -35,7 +35,9 @@ pub(super) fn needs(report: &Report) -> Grid {
     let mut rows = Vec::new();
     for row in &report.planning.needs {
         let regression = row.regression.as_deref().map_or_else(String::new, labels::visible);
-        for (what, side) in [("pass if as good as stable".to_owned(), &row.pass), (format!("fail at {regression}"), &row.fail)] {
+        for (what, side) in
+            [("pass if as good as stable".to_owned(), &row.pass), (format!("fail at {regression}"), &row.fail)]
+        {
             let Some(side) = side else { continue };
             let enough = side.duration_s.is_some_and(|needed| needed <= row.duration_s);
             rows.push(vec![
@@ -78,7 +80,8 @@ pub(super) fn prices(report: &Report) -> Grid {
                 "all gates" => "every gate so strong that together they promote as often as one was to",
                 other => other,
             };
-            let extra = price.extra_s.map_or_else(|| "more than any time at this exposure".to_owned(), labels::duration);
+            let extra =
+                price.extra_s.map_or_else(|| "more than any time at this exposure".to_owned(), labels::duration);
             rows.push(vec![
                 Cell::name(name(row)),
                 Cell::name(labels::visible(&row.stage)),

@@ -3,7 +3,8 @@
 use super::{GATES, STAGES, segment, share, spread, step};
 use crate::report::CurvePoint;
 use crate::report::planning::{
-    Elsewhere, NeedRow, PerArm, Planning, PowerMap, PowerTimes, Price, ShadowWorth, Side, SizeCurve, SizePoint, TimePoint,
+    Elsewhere, NeedRow, PerArm, Planning, PowerMap, PowerTimes, Price, ShadowWorth, Side, SizeCurve, SizePoint,
+    TimePoint,
 };
 
 const HOURS: [i64; 8] = [1, 3, 8, 20, 48, 96, 192, 320];
@@ -110,7 +111,8 @@ fn sizes() -> Vec<SizeCurve> {
     let curve = |gate: &super::Gate| {
         let point = |multiple: u32| {
             let found = if multiple < 3 { 0.0 } else { step(f64::from(multiple) - 4.0) };
-            let curve = (1..=10).map(|step| CurvePoint { time_s: f64::from(step) * 30_000.0, share: found * f64::from(step) / 10.0 });
+            let curve = (1..=10)
+                .map(|step| CurvePoint { time_s: f64::from(step) * 30_000.0, share: found * f64::from(step) / 10.0 });
             SizePoint {
                 size: gate.margin * f64::from(multiple) / 2.0,
                 rolled_back: share(found),

@@ -12,11 +12,13 @@ const SLICES: usize = 12;
 pub fn power(report: &Report) -> String {
     let mut text = head(report);
     for stage in &report.stages {
-        let mut rows = report.planning.needs.iter().filter(|row| row.stage == stage.name && row.segment.is_none()).peekable();
+        let mut rows =
+            report.planning.needs.iter().filter(|row| row.stage == stage.name && row.segment.is_none()).peekable();
         if rows.peek().is_none() {
             continue;
         }
-        text.push_str(&clipped(&format!("\nSTAGE {}", labels::short(&stage.name, 60))));
+        text.push('\n');
+        text.push_str(&clipped(&format!("STAGE {}", labels::short(&stage.name, 60))));
         rows.for_each(|row| text.push_str(&line(row)));
     }
     let short = |row: &&NeedRow| {
