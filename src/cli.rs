@@ -14,7 +14,22 @@ Examples:
   replay check log.parquet --scenario release.toml
       Finds every problem of scenario and log first, without simulating
 
-Exit codes: 0 done, 2 bad input or usage, 130 ended by Ctrl-C. Nothing is written unless it is 0.";
+  replay log.parquet --scenario release.toml --require 'false_rollback<=5%' --require 'power>=80%'
+      Exit code 1 where the plan misses a limit, for CI
+
+Exit codes: 0 done, 1 done and a limit of --require is missed, 2 bad input or usage, 130 ended by Ctrl-C. Nothing is written
+unless it is 0 or 1.";
+
+const POWER_EXAMPLES: &str = "\
+Examples:
+  replay power log.parquet --scenario release.toml
+      For each stage and gate: the regression it sees, and the time, units or exposure it needs
+  replay power log.parquet --scenario release.toml --require 'power>=0.8'
+      Exit code 1 where some gate cannot decide often enough
+
+Writes the same report as the main job. Limits: power is, under `all-pass`, each gate's chance to pass a candidate as good as stable
+at each stage that needs it, and under `no-fail` its chance to fail at its named regression at the last stage that asks it;
+promoted and false_rollback are of a candidate as good as stable; miss and exposed_requests are of each effect past a margin.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -63,6 +78,9 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say how long each stage must run: what each gate can decide, and what more would take
+    #[command(after_help = POWER_EXAMPLES)]
+    Power(RunArgs),
     /// Report problems of a scenario and a log without simulating
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
@@ -108,6 +126,11 @@ pub struct RunArgs {
     /// Threads of the simulation; results are the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// A limit that the plan must keep, such as `power>=0.8`; repeatable. Where one is missed, the exit code is 1
+    ///
+    /// power>=, promoted>=, false_rollback<=, miss<=, exposed_requests<=, days<=
+    #[arg(long, value_name = "LIMIT")]
+    pub require: Vec<String>,
 }
 
 /// Arguments of `replay check`.

@@ -7,7 +7,9 @@ mod exact;
 mod facts;
 mod inputs;
 mod output;
+mod power;
 mod progress;
+mod require;
 mod run;
 mod schema;
 mod silence;
@@ -26,6 +28,7 @@ use crate::error::{EXIT_DONE, Error, Result};
 pub fn run_command(cli: Cli) -> Result<u8> {
     match cli.command {
         None => run::run(&cli.run),
+        Some(Command::Power(args)) => power::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Digest(args)) => digest::run(&args),
         Some(Command::Assign(args)) => assign::run(&args),

@@ -4,20 +4,26 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::progress::{Progress, interrupted};
-use super::{answer, exact, facts, inputs, warnings};
+use super::{answer, exact, facts, inputs, require, warnings};
 use crate::assign::production;
 use crate::cli::RunArgs;
-use crate::error::{EXIT_INTERRUPTED, Error, Result};
+use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Error, Result};
 use crate::outcome::player::Player;
 use crate::outcome::rows;
 use crate::outcome::tally::Tally;
-use crate::power::closed_form;
+use crate::power::{self, closed_form};
 use crate::report::{self, Report};
 use crate::scenario::Scenario;
 use crate::shadow;
 use crate::simulate::Simulator;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
+    reported(args, report::summary)
+}
+
+/// Makes and writes the report, answers in the words of `summary`, and holds the plan against what is required of it.
+pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result<u8> {
+    let required = require::parse(&args.require)?;
     let scenario = scenario(args)?;
     report::prepare(&args.out)?;
     use_threads(args)?;
@@ -64,6 +70,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         gates: &gates,
         self_check: &self_check,
     };
+    let mut power_curves = rows::power_curves(&player, &tally);
+    let planning = power::planning(&player, &tally, &digest, &plans, &mut power_curves);
+    let mut warnings = warnings::all(&evidence);
+    warnings.extend(power::warnings(&planning));
     let report = Report {
         schema: report::SCHEMA.into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -75,9 +85,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         stages: rows::stages(&player, &tally, &plans),
         budget: rows::budget(&player),
         worlds: rows::worlds(&player, &tally, &digest),
-        power_curves: rows::power_curves(&player, &tally),
+        power_curves,
+        planning,
         exact: Some(exact::replay(&player, &digest, &*bucketing)),
-        warnings: warnings::all(&evidence),
+        warnings,
         limits: facts::limits(&scenario, &digest),
         log,
         shadow,
@@ -88,7 +99,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     progress.step("writing");
     report::write(&report, &args.out)?;
     progress.finish();
-    answer(&(report::summary(&report) + &report::places(&args.out)))
+    let missed = require::missed(&required, &report, &scenario);
+    let limits: String = missed.iter().map(|line| format!("MISSED: {line}\n")).collect();
+    let done = answer(&(summary(&report) + &report::places(&args.out) + &limits))?;
+    Ok(if missed.is_empty() { done } else { EXIT_MISSED })
 }
 
 /// The scenario, with what was typed in place of what is written.

@@ -159,4 +159,13 @@ impl Margin {
             Self::Absolute(amount) => (1.0, amount),
         }
     }
+
+    /// A multiple of it.
+    #[must_use]
+    pub fn times(self, multiple: f64) -> Self {
+        match self {
+            Self::Relative(share) => Self::Relative(share * multiple),
+            Self::Absolute(amount) => Self::Absolute(amount * multiple),
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use super::quantity::Seconds;
 
+/// Multiples of `allow` at which power curves are drawn.
+pub const CURVE_MULTIPLES: [f64; 7] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
+
 /// How an effect changes stable's outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
@@ -18,6 +21,8 @@ pub enum Change {
 pub struct Effect {
     /// Names its world.
     pub name: String,
+    /// The name as written: effects of one list or range share it.
+    pub family: String,
     /// Index into the scenario's metrics.
     pub metric: usize,
     /// What changes.
@@ -26,6 +31,8 @@ pub struct Effect {
     pub only: Vec<(usize, Vec<String>)>,
     /// Time from the rollout's start to the change.
     pub onset: Seconds,
+    /// Time over which it grows to its full size, evenly.
+    pub ramp: Seconds,
 }
 
 /// A world of a run.
@@ -39,4 +46,6 @@ pub enum World {
     Margin(usize),
     /// One of the scenario's effects, by index.
     Effect(usize),
+    /// The metric of this gate (by index) is worse than stable by one of [`CURVE_MULTIPLES`] (by index) of its margin.
+    Multiple(usize, usize),
 }

@@ -1,7 +1,7 @@
 //! How a world shows a metric: whose answers the candidate's arm got, and what became of their values.
 
 use crate::domain::metric::Margin;
-use crate::domain::world::{Change, World};
+use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::layout::{Answers, Layout};
 
@@ -38,7 +38,12 @@ impl Lens {
                     None => Self::changed(scenario.effects[effect].change),
                 }
             }
-            World::Null | World::Margin(_) | World::Effect(_) => Self::NULL,
+            World::Multiple(gate, multiple) if scenario.gates[gate].metric == metric => {
+                let sign = scenario.metrics[metric].better.worse_sign();
+                let worse = |allow: Margin| Self::worse_by(allow.times(CURVE_MULTIPLES[multiple]), sign);
+                scenario.gates[gate].allow.map_or(Self::NULL, worse)
+            }
+            World::Null | World::Margin(_) | World::Effect(_) | World::Multiple(..) => Self::NULL,
         }
     }
 

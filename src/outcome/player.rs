@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
 use crate::domain::gate::Gate;
-use crate::domain::metric::{Margin, MetricKind};
+use crate::domain::metric::MetricKind;
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
-use crate::domain::world::World;
+use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
@@ -21,9 +21,6 @@ use crate::simulate::Simulator;
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
-
-/// Multiples of `allow` at which power curves are drawn.
-pub const CURVE_MULTIPLES: [f64; 7] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0];
 
 /// How many start times plans are averaged over.
 const SAMPLED_STARTS: usize = 8;
@@ -441,7 +438,7 @@ impl GatePlan {
         let lens_of_world: Vec<usize> = worlds.iter().map(|world| index_of(of_world(world))).collect();
         let sign = scenario.metrics[rule.metric].better.worse_sign();
         let lens_of_curve = rule.allow.map_or_else(Vec::new, |allow| {
-            CURVE_MULTIPLES.iter().map(|&multiple| index_of(Lens::worse_by(times(allow, multiple), sign))).collect()
+            CURVE_MULTIPLES.iter().map(|&multiple| index_of(Lens::worse_by(allow.times(multiple), sign))).collect()
         });
         let failing_lens = index_of(match rule.harm.or(rule.allow) {
             Some(margin) if margin.is_zero() => of_world(&World::Null),
@@ -472,14 +469,6 @@ fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
         left -= here;
     }
     seconds
-}
-
-/// A multiple of a margin; relative worsening of a metric cannot exceed all of it.
-fn times(margin: Margin, multiple: f64) -> Margin {
-    match margin {
-        Margin::Relative(share) => Margin::Relative(share * multiple),
-        Margin::Absolute(amount) => Margin::Absolute(amount * multiple),
-    }
 }
 
 fn is_harmful(asker: &Asker<'_>, question: Question, lens: Lens, whole_log: &WholeArms<'_>, scale: f64) -> bool {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::player::{CURVE_MULTIPLES, Cause, Player, WorldOutcome};
+use super::player::{Cause, Player, WorldOutcome};
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::metric::{Margin, MetricKind};
 use crate::domain::rollout::Stage;
-use crate::domain::world::{Change, Effect, World};
+use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
 use crate::gate::question::Question;
 use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
@@ -90,7 +90,14 @@ pub fn budget(player: &Player<'_>) -> Option<BudgetFacts> {
 /// What the schedule does in each world.
 #[must_use]
 pub fn worlds(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<WorldRow> {
-    (0..player.worlds.len()).map(|world| WorldRows { player, tally, digest, world }.row()).collect()
+    let told = |&world: &usize| !matches!(player.worlds[world], World::Multiple(..));
+    (0..player.worlds.len()).filter(told).map(|index| world(player, tally, digest, index)).collect()
+}
+
+/// What the schedule does in one world, by index.
+#[must_use]
+pub fn world(player: &Player<'_>, tally: &Tally, digest: &Digest, world: usize) -> WorldRow {
+    WorldRows { player, tally, digest, world }.row()
 }
 
 /// The kind of a world, for programs.
@@ -100,6 +107,7 @@ fn kind(world: World) -> &'static str {
         World::Null => "null",
         World::Margin(_) => "margin",
         World::Effect(_) => "effect",
+        World::Multiple(..) => "multiple",
     }
 }
 
@@ -118,6 +126,14 @@ fn meaning(world: World, scenario: &Scenario) -> String {
             }
         }
         World::Effect(effect) => effect_meaning(&scenario.effects[effect], scenario),
+        World::Multiple(gate, multiple) => {
+            let gate = &scenario.gates[gate];
+            let metric = &scenario.metrics[gate.metric].name;
+            format!(
+                "{metric} worse than stable by {} times what is allowed ({})",
+                CURVE_MULTIPLES[multiple], gate.allow_text
+            )
+        }
     }
 }
 
@@ -134,6 +150,9 @@ fn effect_meaning(effect: &Effect, scenario: &Scenario) -> String {
     }
     if effect.onset.0 > 0 {
         let _ = write!(text, ", from {} on", effect.onset);
+    }
+    if effect.ramp.0 > 0 {
+        let _ = write!(text, ", growing for {}", effect.ramp);
     }
     text
 }
@@ -169,6 +188,7 @@ impl WorldRows<'_> {
             world: self.player.scenario.world_name(self.player.worlds[self.world]),
             kind: kind(self.player.worlds[self.world]).into(),
             meaning: meaning(self.player.worlds[self.world], self.player.scenario),
+            past_margin: self.past_margin(),
             onset_s: self.onset_s() as f64,
             promoted: self.share_of(|o| o.outcome.end == End::Promoted),
             rolled_back: self.share_of(|o| matches!(o.outcome.end, End::RolledBack { .. })),
@@ -230,6 +250,10 @@ impl WorldRows<'_> {
             share: share(count as f64, self.tally.replicates as f64),
         };
         rows.into_iter().map(row).collect()
+    }
+
+    fn past_margin(&self) -> bool {
+        self.player.gates.iter().any(|plan| plan.harmful[plan.lens_of_world[self.world]].contains(&true))
     }
 
     fn onset_s(&self) -> i64 {
@@ -314,7 +338,7 @@ fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &D
     for (world, &lens) in player.worlds.iter().zip(&gate_plan.lens_of_world) {
         let name = match world {
             World::Margin(of) if *of == plan.gate => "margin".into(),
-            World::Margin(_) => continue,
+            World::Margin(_) | World::Multiple(..) => continue,
             other => scenario.world_name(*other),
         };
         by_world.insert(name, rates(&tallies[lens].questions[plan.question], tallies[lens].asked));
@@ -439,6 +463,8 @@ pub fn power_curves(player: &Player<'_>, tally: &Tally) -> Vec<PowerCurve> {
                     regression: multiple * allow,
                     fail: share(tally.failed, tally.asked),
                     pass: share(tally.passed, tally.asked),
+                    fail_closed_form: None,
+                    pass_closed_form: None,
                 }
             });
             curves.push(PowerCurve {

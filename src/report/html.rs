@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 mod grids;
 
+mod planning;
+
 mod words;
 
 const TEMPLATE: &str = include_str!("report.html.j2");
@@ -40,6 +42,10 @@ struct Page<'a> {
     shadow: Grid,
     shadow_otherwise: Grid,
     health: Grid,
+    needs: Grid,
+    prices: Grid,
+    worth: Grid,
+    lines: Vec<String>,
     flagged: Grid,
     checked: Grid,
     coverage: Grid,
@@ -130,6 +136,10 @@ pub(super) fn render(report: &Report, figures: &[Figure]) -> Result<String> {
         shadow: grids::shadow(report),
         shadow_otherwise: grids::shadow_otherwise(report),
         health: grids::health(report),
+        needs: planning::needs(report),
+        prices: planning::prices(report),
+        worth: planning::worth(report),
+        lines: planning::lines(report),
         flagged: grids::self_check(report, true),
         checked: grids::self_check(report, false),
         coverage: grids::coverage(report),
@@ -165,7 +175,7 @@ mod tests {
             assert!(!page.contains(outside), "{outside}");
         }
         assert!(page.contains("Content-Security-Policy"));
-        assert_eq!(page.matches("<svg ").count(), 5);
+        assert_eq!(page.matches("<svg ").count(), 10);
     }
 
     #[test]

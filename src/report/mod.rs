@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-mod labels;
+pub(crate) mod labels;
+
+pub mod planning;
 
 mod terminal;
 
@@ -25,7 +27,7 @@ mod sample;
 pub use json::schema;
 #[cfg(test)]
 pub(crate) use sample::sample;
-pub use terminal::{places, summary};
+pub use terminal::{places, power, summary};
 pub use write::{prepare, write};
 
 /// Name and version of the form of `report.json`.
@@ -66,6 +68,8 @@ pub struct Report {
     pub self_check: Vec<SelfCheckRow>,
     /// Power against effect.
     pub power_curves: Vec<PowerCurve>,
+    /// How long, how much, and what shadow mode is worth.
+    pub planning: planning::Planning,
     /// One replay with the production salt and exactly the logged units.
     pub exact: Option<ExactReplay>,
     /// What a reader should know before trusting a number.
@@ -413,6 +417,8 @@ pub struct WorldRow {
     pub kind: String,
     /// What is taken as true of the candidate, in one line: `latency_p95 × 1.10 where region = eu, from 6h on`.
     pub meaning: String,
+    /// Whether the whole log's regression is past the failing margin of some gate and slice.
+    pub past_margin: bool,
     /// Seconds from the start of the rollout to the onset of the world's effect; 0 where it is there from the start.
     pub onset_s: f64,
     /// Reached the end of the schedule.
@@ -609,6 +615,10 @@ pub struct PowerPoint {
     pub fail: Share,
     /// Passes at the stage's end.
     pub pass: Share,
+    /// Chance to fail in closed form, of the overall slice; null where there is none.
+    pub fail_closed_form: Option<f64>,
+    /// Chance to pass in closed form, likewise.
+    pub pass_closed_form: Option<f64>,
 }
 
 /// One replay with the production salt and exactly the logged units, in the `recorded` world.

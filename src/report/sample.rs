@@ -10,6 +10,7 @@ use super::{
 };
 
 mod hard;
+mod planning;
 
 pub(crate) use hard::{crowded, empty, hostile};
 
@@ -140,6 +141,7 @@ fn world(name: &str, kind: &str, meaning: &str, caught: [f64; 5], harmful: bool)
         world: name.to_owned(),
         kind: kind.to_owned(),
         meaning: meaning.to_owned(),
+        past_margin: harmful,
         onset_s: 0.0,
         promoted: share(entered),
         rolled_back: share(back),
@@ -280,7 +282,14 @@ fn power_curves() -> Vec<PowerCurve> {
             let points = (0..=10).map(|point| {
                 let regression = gate.margin * 4.0 * f64::from(point) / 10.0;
                 let z = (regression - gate.margin) / se;
-                PowerPoint { regression, fail: share(step(z - 1.645)), pass: share(step(-z - 1.645)) }
+                let (fail, pass) = (step(z - 1.645), step(-z - 1.645));
+                PowerPoint {
+                    regression,
+                    fail: share(fail),
+                    pass: share(pass),
+                    fail_closed_form: Some((fail * 1.02).min(1.0)),
+                    pass_closed_form: Some((pass * 1.02).min(1.0)),
+                }
             });
             curves.push(PowerCurve {
                 gate: gate.name.to_owned(),
@@ -411,6 +420,7 @@ pub(crate) fn sample() -> Report {
         }),
         self_check: self_check(),
         power_curves: power_curves(),
+        planning: planning::planning(),
         exact: Some(ExactReplay {
             salt: "support-bot-2026-11".to_owned(),
             start: "Mon 2025-03-03 09:00".to_owned(),

@@ -3,6 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+mod power;
+
+pub use power::power;
+
 use super::{GateRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, labels};
 use crate::error::printable;
 

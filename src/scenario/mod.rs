@@ -16,7 +16,7 @@ use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Budget, Rollout, Stage};
-use crate::domain::world::{Effect, World};
+use crate::domain::world::{CURVE_MULTIPLES, Effect, World};
 
 /// What to do with a row that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +142,18 @@ impl Scenario {
         Seconds(self.stages.iter().map(|stage| stage.duration.0).sum())
     }
 
-    /// Every world of a run: recorded, null, each gate's margin, each effect.
+    /// Every world of a run: recorded, null, each gate's margin, each effect, and the multiples of each gate's `allow` between and beyond.
     #[must_use]
     pub fn worlds(&self) -> Vec<World> {
         let margins = (0..self.gates.len()).map(World::Margin);
         let effects = (0..self.effects.len()).map(World::Effect);
-        [World::Recorded, World::Null].into_iter().chain(margins).chain(effects).collect()
+        // Without a regression it is the null world, and at the margin that of the margin.
+        let between = |multiple: &usize| ![0.0, 1.0].contains(&CURVE_MULTIPLES[*multiple]);
+        let allowing = |gate: &usize| self.gates[*gate].allow.is_some_and(|allow| allow != allow.times(2.0));
+        let multiples = (0..self.gates.len()).filter(allowing).flat_map(|gate| {
+            (0..CURVE_MULTIPLES.len()).filter(between).map(move |multiple| World::Multiple(gate, multiple))
+        });
+        [World::Recorded, World::Null].into_iter().chain(margins).chain(effects).chain(multiples).collect()
     }
 
     /// One-sided error rate of a gate's failing side: its own alpha, or its share of the release's budget; in each stage, or, where it is
@@ -187,6 +193,9 @@ impl Scenario {
             World::Null => "null".into(),
             World::Margin(gate) => format!("margin: {}", self.gates[gate].name),
             World::Effect(effect) => self.effects[effect].name.clone(),
+            World::Multiple(gate, multiple) => {
+                format!("{} × allow: {}", CURVE_MULTIPLES[multiple], self.gates[gate].name)
+            }
         }
     }
 }

@@ -142,7 +142,12 @@ fn everything_written_is_read() {
     assert_eq!(starts, &[StartTime::Weekly { day: 0, time: Seconds(9 * 3600) }, moment, moment]);
 
     let changes: Vec<Change> = scenario.effects.iter().map(|effect| effect.change).collect();
-    assert_eq!(changes, [Change::Scale(1.1), Change::Shift(-0.01), Change::Flip(0.02)]);
+    assert_eq!(changes[..3], [Change::Scale(1.1), Change::Shift(-0.01), Change::Flip(0.02)]);
+    assert_eq!(changes[3..], [0.98, 0.95, 1.05, 1.1, 1.15, 1.2].map(Change::Scale), "lists, then ranges");
+    let names: Vec<&str> = scenario.effects[3..].iter().map(|effect| effect.name.as_str()).collect();
+    assert_eq!(names[..2], ["drift: 0.98", "drift: 95%"]);
+    assert_eq!(names[2..], ["slower: 1.05", "slower: 1.1", "slower: 1.15", "slower: 1.2"]);
+    assert_eq!((scenario.effects[4].family.as_str(), scenario.effects[4].ramp), ("drift", Seconds(12 * 3600)));
     assert_eq!(scenario.effects[0].only, [(0, vec!["eu".to_owned()])]);
     assert_eq!(scenario.effects[0].onset, Seconds(6 * 3600));
 }

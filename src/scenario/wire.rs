@@ -20,14 +20,27 @@ pub(super) enum Quantity {
     Text(String),
 }
 
-/// A size that later versions also take as a list or a range.
+/// The size of an effect, or several of them.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Size {
     /// One value.
     One(Quantity),
-    /// A list or a range.
-    Several(Value),
+    /// A list: an effect for each.
+    List(Vec<Quantity>),
+    /// Evenly spaced: an effect for each step.
+    Range(Range),
+}
+
+/// Evenly spaced sizes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Range {
+    /// The first.
+    pub(super) from: Option<Quantity>,
+    /// The last.
+    pub(super) to: Option<Quantity>,
+    /// How many there are, both ends included.
+    pub(super) steps: Option<u32>,
 }
 
 /// How much traffic a stage takes.
@@ -80,7 +93,19 @@ macro_rules! written_as {
 written_as!(Duration, { "type": "string", "examples": ["15m", "48h", "1h 30m", "7d"] });
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
-written_as!(Size, { "type": ["string", "number", "array", "object"] });
+written_as!(Size, {
+    "type": ["string", "number", "array", "object"],
+    "items": { "type": ["string", "number"] }, "minItems": 1, "maxItems": 200,
+    "properties": {
+        "from": { "type": ["string", "number"], "description": "The first size of a range.", "examples": [1.0, "1pp"] },
+        "to": { "type": ["string", "number"], "description": "The last size of a range.", "examples": [1.2, "5pp"] },
+        "steps": {
+            "type": "integer", "minimum": 2, "maximum": 200,
+            "description": "How many sizes there are in a range, both ends included.", "examples": [5],
+        },
+    },
+    "additionalProperties": false, "required": ["from", "to", "steps"],
+});
 written_as!(Exposure, { "type": ["string", "number", "object"], "examples": ["5%", 0.05] });
 written_as!(OneOrMany, {
     "type": ["string", "array"], "items": { "type": "string" }, "examples": [["Mon 09:00", "2025-03-03 09:00"]],
@@ -568,7 +593,7 @@ pub(super) struct Effect {
     /// Name of a metric.
     #[schemars(required)]
     pub(super) metric: Option<String>,
-    /// Adds to every request, in the metric's unit.
+    /// Adds to every request, in the metric's unit. A list or a range is an effect for each of its sizes, as of `scale` and `flip`.
     #[schemars(extend("examples" = [-0.1, "1pp", "20 ms"]))]
     pub(super) shift: Option<Size>,
     /// Multiplies every request: 1.1 is 10 % more.

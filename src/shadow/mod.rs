@@ -62,6 +62,64 @@ fn add_q_values(rows: &mut [ShadowRow]) {
     }
 }
 
+/// What the pairs show against one gate's `allow`, in one slice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Against {
+    /// Index of the gate.
+    pub gate: usize,
+    /// Null: all requests.
+    pub segment: Option<Segment>,
+    /// The regression beyond `allow`; larger is worse.
+    pub beyond: f64,
+    /// Its larger standard error.
+    pub se: f64,
+    /// `allow` in the metric's unit.
+    pub allowed: f64,
+    /// Requests with both answers.
+    pub requests: f64,
+    /// The same per day of the log.
+    pub requests_per_day: f64,
+}
+
+/// Every gate with `allow`: overall, then in each value of its segment columns.
+#[must_use]
+pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
+    let clusters = Clusters::new(digest);
+    let slices = slices(digest);
+    let asks = |gate: &Gate, slice: &SliceCells| match &slice.segment {
+        None => gate.allow.is_some(),
+        Some(segment) => {
+            gate.allow.is_some() && gate.by.iter().any(|&column| scenario.log.segments[column] == segment.column)
+        }
+    };
+    let jobs: Vec<(usize, &SliceCells)> = (0..scenario.gates.len())
+        .flat_map(|gate| slices.iter().map(move |slice| (gate, slice)))
+        .filter(|(gate, slice)| asks(&scenario.gates[*gate], slice))
+        .collect();
+    let days = (digest.end().0 - digest.first.0) as f64 / 86_400.0;
+    let against = |&(index, slice): &(usize, &SliceCells)| {
+        let gate = &scenario.gates[index];
+        let allow = gate.allow?;
+        let metric = &scenario.metrics[gate.metric];
+        let found = difference(&digest.cells.metrics[gate.metric], metric, &clusters, &slice.cells, Some(allow))?;
+        let (beyond, se) = found.beyond_allow?;
+        let allowed = match allow {
+            Margin::Relative(share) => share * found.value.stable.abs(),
+            Margin::Absolute(amount) => amount,
+        };
+        Some(Against {
+            gate: index,
+            segment: slice.segment.clone(),
+            beyond,
+            se,
+            allowed,
+            requests: found.pairs,
+            requests_per_day: found.pairs / days,
+        })
+    };
+    jobs.par_iter().filter_map(against).collect()
+}
+
 fn slices(digest: &Digest) -> Vec<SliceCells> {
     let mut slices = vec![SliceCells { column: None, segment: None, cells: (0..digest.cells.len() as u32).collect() }];
     for (column, segment) in digest.segments.iter().enumerate() {
@@ -102,15 +160,9 @@ pub(crate) struct Difference {
 fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRow> {
     let Source { digest, scenario, clusters, .. } = source;
     let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
-    let better = scenario.metrics[metric].better;
     let allow = gate.and_then(|gate| gate.allow);
-    let contrast = allow.map(|allow: Margin| (better.worse_sign(), allow.contrast(better)));
-    let found_in = |cells: &MetricCells| match cells {
-        MetricCells::Sums(sums) => of_sums(sums, clusters, &slice.cells, contrast),
-        MetricCells::Bins(lists) => {
-            quantile::difference(lists, &scenario.metrics[metric], clusters, &slice.cells, allow)
-        }
-    };
+    let found_in =
+        |cells: &MetricCells| difference(cells, &scenario.metrics[metric], clusters, &slice.cells, allow);
     let found = found_in(&digest.cells.metrics[metric])?;
     let other = source.other_ways[metric].as_ref().and_then(found_in);
     let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
@@ -181,6 +233,21 @@ fn if_missing(metric: &Metric, chosen: &Difference, other: Option<&Difference>) 
     };
     let way = |nulls: Nulls| shown(if metric.nulls == nulls { chosen } else { other.unwrap_or(chosen) });
     IfMissing { exclude: way(Nulls::Excluded), worst: metric.worst.and_then(|_| way(Nulls::Worst)) }
+}
+
+/// The paired difference of a metric in some cells, and how far it lies beyond a margin.
+fn difference(
+    values: &MetricCells,
+    metric: &Metric,
+    clusters: &Clusters,
+    cells: &[u32],
+    allow: Option<Margin>,
+) -> Option<Difference> {
+    let contrast = allow.map(|allow: Margin| (metric.better.worse_sign(), allow.contrast(metric.better)));
+    match values {
+        MetricCells::Sums(sums) => of_sums(sums, clusters, cells, contrast),
+        MetricCells::Bins(lists) => quantile::difference(lists, metric, clusters, cells, allow),
+    }
 }
 
 /// The verdict of a fixed one-sided interval at the gate's alpha.

@@ -10,6 +10,7 @@ use super::layout::Shape;
 use crate::digest::Digest;
 use crate::digest::bins;
 use crate::domain::metric::Direction;
+use crate::domain::quantity::Seconds;
 use crate::domain::world::Change;
 use crate::scenario::Scenario;
 
@@ -17,20 +18,27 @@ use crate::scenario::Scenario;
 pub(super) struct EffectCells {
     /// First slot of a rollout in which it holds.
     pub(super) onset: usize,
+    /// Slots over which it grows.
+    ramp: usize,
     /// Whether it holds in a cell's segment values.
     pub(super) applies: Vec<bool>,
     /// What it does.
-    pub(super) change: CellChange,
+    change: CellChange,
 }
 
 /// What an effect does to a cell.
-pub(super) enum CellChange {
+enum CellChange {
     /// Y becomes `scale * Y + shift * X`.
     Affine { shift: f64, scale: f64 },
     /// Adds this to Y, per cell: flipped outcomes, drawn once for the log.
-    Add(Vec<f64>),
-    /// A request is above threshold `t` when its bin is greater than the moved one.
-    MovedThresholds(Vec<f64>),
+    Add { flips: Vec<f64>, seeds: Vec<u64> },
+    /// A request is above threshold `t` when its bin is greater than the moved one: in each slot while the effect grows, then for good.
+    MovedThresholds(Vec<Vec<f64>>),
+}
+
+/// How far an effect has grown so many slots after its onset, at the middle of the slot.
+fn grown(since: usize, ramp: usize) -> f64 {
+    if since >= ramp { 1.0 } else { (since as f64 + 0.5) / ramp as f64 }
 }
 
 impl EffectCells {
@@ -49,29 +57,61 @@ impl EffectCells {
                 (*column, digest.segments[*column].values.iter().map(|v| values.contains(v)).collect())
             })
             .collect();
+        let slots = |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
+        let ramp = slots(written.ramp);
         let holds = |cell: usize| wanted.iter().all(|(column, held)| held[cells.segment[*column][cell] as usize]);
         let change = match (written.change, &cells.metrics[written.metric]) {
             (Change::Flip(share), FlatMetric::Sums(at)) => {
                 let better = scenario.metrics[written.metric].better;
-                CellChange::Add(flips(share, better, *at, cells, digest, scenario.simulation.seed ^ effect as u64))
+                let seed = scenario.simulation.seed ^ effect as u64;
+                // Each flip sets in at a moment of its own.
+                let seed_of = |cell: usize| cell_seed(cells, digest, cell, !seed);
+                let seeds = if ramp > 0 { (0..cells.len()).map(seed_of).collect() } else { Vec::new() };
+                CellChange::Add { flips: flips(share, better, *at, cells, digest, seed), seeds }
             }
             (Change::Shift(shift), FlatMetric::Sums(_)) => CellChange::Affine { shift, scale: 1.0 },
             (Change::Scale(scale), FlatMetric::Sums(_)) => CellChange::Affine { shift: 0.0, scale },
             (change, FlatMetric::Bins(_)) => {
-                CellChange::MovedThresholds(moved_thresholds(change, &shapes[written.metric]))
+                let moved = |since: usize| moved_thresholds(change, grown(since, ramp), &shapes[written.metric]);
+                CellChange::MovedThresholds((0..=ramp).map(moved).collect())
             }
         };
-        let onset = usize::try_from(written.onset.0 / digest.slot.0).expect("onsets are not negative");
-        Self { onset, applies: (0..cells.len()).map(holds).collect(), change }
+        Self { onset: slots(written.onset), ramp, applies: (0..cells.len()).map(holds).collect(), change }
+    }
+
+    /// What a cell's Y becomes, so many slots after the onset; `x` is its X.
+    pub(super) fn sum(&self, cell: usize, since: usize, y: f64, x: f64) -> f64 {
+        let grown = grown(since, self.ramp);
+        match &self.change {
+            CellChange::Affine { shift, scale } => (1.0 + grown * (scale - 1.0)) * y + grown * shift * x,
+            CellChange::Add { flips, .. } if grown >= 1.0 => y + flips[cell],
+            CellChange::Add { flips, seeds } => {
+                let all = flips[cell].abs() as u64;
+                let set_in = |flip: &u64| {
+                    let place = xxh3_64_with_seed(&flip.to_le_bytes(), seeds[cell]) as f64 / u64::MAX as f64;
+                    place < grown
+                };
+                y + ((0..all).filter(set_in).count() as f64).copysign(flips[cell])
+            }
+            CellChange::MovedThresholds(_) => y,
+        }
+    }
+
+    /// Thresholds (as bins) at which stable's requests are asked in place of the changed ones, so many slots after the onset.
+    pub(super) fn thresholds(&self, since: usize) -> Option<&[f64]> {
+        match &self.change {
+            CellChange::MovedThresholds(moved) => Some(&moved[since.min(self.ramp)]),
+            CellChange::Affine { .. } | CellChange::Add { .. } => None,
+        }
     }
 }
 
 /// Thresholds (as bins) at which stable's requests are asked instead of the changed ones.
-fn moved_thresholds(change: Change, shape: &Shape) -> Vec<f64> {
+fn moved_thresholds(change: Change, grown: f64, shape: &Shape) -> Vec<f64> {
     let Shape::Grid(grid) = shape else { unreachable!("bins belong to a quantile metric") };
     let moved = |value: f64| match change {
-        Change::Shift(amount) => value - amount,
-        Change::Scale(factor) => value / factor,
+        Change::Shift(amount) => value - grown * amount,
+        Change::Scale(factor) => value / (1.0 + grown * (factor - 1.0)),
         Change::Flip(_) => value,
     };
     let as_bin =
@@ -110,4 +150,42 @@ fn cell_seed(cells: &FlatCells, digest: &Digest, cell: usize, seed: u64) -> u64 
         key.extend(values.values[column[cell] as usize].as_bytes());
     }
     xxh3_64_with_seed(&key, seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(ramp: usize, change: CellChange) -> EffectCells {
+        EffectCells { onset: 0, ramp, applies: vec![true], change }
+    }
+
+    #[test]
+    fn an_effect_grows_evenly_to_its_size() {
+        let growing = effect(4, CellChange::Affine { shift: 2.0, scale: 1.5 });
+        let sums: Vec<f64> = (0..6).map(|since| growing.sum(0, since, 8.0, 1.0)).collect();
+        // 8 and 1 become 12 + 2 in the end: 6 more, of which 1/8, 3/8, 5/8 and 7/8 on the way.
+        assert_eq!(sums, [8.75, 10.25, 11.75, 13.25, 14.0, 14.0]);
+        let at_once = effect(0, CellChange::Affine { shift: 2.0, scale: 1.5 });
+        assert!((at_once.sum(0, 0, 8.0, 1.0) - 14.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn flips_set_in_one_by_one_and_stay() {
+        let flips = |sign: f64| effect(100, CellChange::Add { flips: vec![sign * 400.0], seeds: vec![9] });
+        for sign in [1.0, -1.0] {
+            let growing = flips(sign);
+            let flipped: Vec<f64> =
+                (0..=100).map(|since| sign * (growing.sum(0, since, 500.0, 900.0) - 500.0)).collect();
+            assert!(flipped.windows(2).all(|pair| pair[0] <= pair[1] && pair[1].fract() == 0.0));
+            assert!((flipped[50] - 202.0).abs() < 45.0, "{} of 400 half-way", flipped[50]);
+            assert!((flipped[100] - 400.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn thresholds_move_on_while_it_grows() {
+        let moved = effect(2, CellChange::MovedThresholds(vec![vec![3.0], vec![2.0], vec![1.0]]));
+        assert_eq!([0, 1, 2, 9].map(|since| moved.thresholds(since).unwrap()[0]), [3.0, 2.0, 1.0, 1.0]);
+    }
 }

@@ -177,5 +177,5 @@ fn shape(metric: usize, digest: &Digest, scenario: &Scenario) -> Shape {
 
 /// An effect on every request from the start on is applied to finished sums; the others need sums of their own.
 fn needs_stream(effect: &Effect) -> bool {
-    effect.onset.0 > 0 || !effect.only.is_empty() || matches!(effect.change, Change::Flip(_))
+    effect.onset.0 > 0 || effect.ramp.0 > 0 || !effect.only.is_empty() || matches!(effect.change, Change::Flip(_))
 }

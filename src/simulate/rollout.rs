@@ -5,7 +5,7 @@
 //! them, times its copies, to all traffic and to the candidate's arm. Stable's arm is the difference.
 
 use super::cells::FlatMetric;
-use super::effects::{CellChange, EffectCells};
+use super::effects::EffectCells;
 use super::lanes::Lane;
 use super::layout::{COUNTS, MOMENTS, Shape, SlicePlan};
 use super::trajectory::Trajectory;
@@ -241,7 +241,8 @@ impl RunningTotals {
         }
         for &(stream, at) in &plan.streams {
             let effect = &sim.effects[stream];
-            let effect = (slot >= effect.onset && effect.applies[cell]).then_some(effect);
+            let since = slot.checked_sub(effect.onset).filter(|_| effect.applies[cell]);
+            let effect = since.map(|since| (effect, since));
             let metric = sim.layout.stream_metrics[stream];
             MetricCell { sim, cell, metric, version: Version::Stable, effect }.add(at, &mut unit, addition);
         }
@@ -254,7 +255,8 @@ struct MetricCell<'a> {
     cell: usize,
     metric: usize,
     version: Version,
-    effect: Option<&'a EffectCells>,
+    /// With the slots since its onset.
+    effect: Option<(&'a EffectCells, usize)>,
 }
 
 impl MetricCell<'_> {
@@ -272,10 +274,8 @@ impl MetricCell<'_> {
         let place = if self.version == Version::Stable { place } else { place + 2 };
         let inputs = self.sim.cells.inputs(self.cell);
         let (mut dy, dx) = (inputs[place], inputs[place + 1]);
-        match self.effect.map(|effect| &effect.change) {
-            Some(CellChange::Affine { shift, scale }) => dy = scale * dy + shift * dx,
-            Some(CellChange::Add(flips)) => dy += flips[self.cell],
-            Some(CellChange::MovedThresholds(_)) | None => {}
+        if let Some((effect, since)) = self.effect {
+            dy = effect.sum(self.cell, since, dy, dx);
         }
         if dy == 0.0 && dx == 0.0 {
             return;
@@ -305,10 +305,7 @@ impl MetricCell<'_> {
         addition.values[at] = dx;
         addition.values[at + 1] = dx * (2.0 * x + dx);
         own[0] += dx;
-        let moved = match self.effect.map(|effect| &effect.change) {
-            Some(CellChange::MovedThresholds(moved)) => Some(moved),
-            _ => None,
-        };
+        let moved = self.effect.and_then(|(effect, since)| effect.thresholds(since));
         let threshold_at = |index: usize| moved.map_or(f64::from(thresholds[index]), |moved| moved[index]);
         if own[1] == 0.0 && f64::from(highest) <= threshold_at(0) {
             addition.mark(at, at + 2);

@@ -5,6 +5,7 @@
 
 mod budgets;
 mod mistakes;
+mod power;
 mod support;
 mod table;
 

@@ -7,6 +7,7 @@ mod assign;
 mod check;
 mod digest;
 mod judges;
+mod power;
 mod run;
 mod schema;
 mod synth;

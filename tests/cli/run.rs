@@ -140,6 +140,13 @@ fn assert_tables(report: &Report) {
     let keyed = |rows: &str, inner: &str| {
         report.rows(rows).iter().map(|row| row[inner].as_object().map_or(0, serde_json::Map::len)).sum::<usize>()
     };
+    let planning = &report.json["planning"];
+    let inner =
+        |rows: &Value, key: &str| rows.as_array().map_or(0, |rows| rows.iter().map(|row| list(&row[key])).sum());
+    let cells = |map: &Value| list(&map["exposures"]) * list(&map["durations_s"]);
+    let steps = |sizes: &Value| -> usize {
+        sizes.as_array().map_or(0, |sizes| sizes.iter().map(|size| inner(&size["points"], "detection_curve")).sum())
+    };
     let expected = [
         ("worlds", report.rows("worlds").len()),
         ("world_stages", nested("worlds", "stages")),
@@ -152,6 +159,12 @@ fn assert_tables(report: &Report) {
         ("power", nested("power_curves", "points")),
         ("detection", nested("worlds", "detection_curve")),
         ("exposure", nested("worlds", "exposure_fan")),
+        ("needs", list(&planning["needs"])),
+        ("power_time", inner(&planning["times"], "points")),
+        ("power_map", list(&planning["maps"]) * cells(&planning["maps"][0])),
+        ("sizes", inner(&planning["sizes"], "points")),
+        ("detection_by_size", steps(&planning["sizes"])),
+        ("shadow_worth", list(&planning["shadow"])),
     ];
     let names: BTreeSet<String> = expected
         .iter()

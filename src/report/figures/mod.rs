@@ -14,6 +14,16 @@ mod detection;
 
 mod power;
 
+mod panels;
+
+mod power_time;
+
+mod power_map;
+
+mod mde;
+
+mod sizes;
+
 mod exposure;
 
 mod gates;
@@ -38,7 +48,7 @@ pub(super) struct Figure {
 
 type Draw = fn(&Report) -> Picture;
 
-const FIGURES: [(&str, &str, Draw); 5] = [
+const FIGURES: [(&str, &str, Draw); 10] = [
     ("schedule", "Stages of the schedule, and how rollouts end in each world.", schedule::draw),
     (
         "detection",
@@ -46,6 +56,27 @@ const FIGURES: [(&str, &str, Draw); 5] = [
         detection::draw,
     ),
     ("power", "Chance to fail and to pass against the true regression, per gate and stage.", power::draw),
+    ("power_time", "Chance to fail and to pass against the duration of a stage, in closed form.", power_time::draw),
+    (
+        "power_map",
+        "Chance to decide against exposure and duration, with the gate's target and the planned stages.",
+        power_map::draw,
+    ),
+    (
+        "mde",
+        "The smallest regression that each gate sees, per slice and stage, as a multiple of what it accepts.",
+        mde::draw,
+    ),
+    (
+        "detection_by_size",
+        "Share of rollouts rolled back for harm against time, for each size of an effect.",
+        sizes::draw_detection,
+    ),
+    (
+        "exposure_by_size",
+        "Requests served by the candidate before the rollout ends, against the size of an effect.",
+        sizes::draw_exposure,
+    ),
     ("exposure", "Requests served by the candidate against time.", exposure::draw),
     ("gates", "Error rates of each gate on this traffic against alpha.", gates::draw),
 ];

@@ -19,7 +19,7 @@ pub(super) fn draw(report: &Report) -> Picture {
     let mut picture = Picture::new(
         0.0,
         "What each gate can see",
-        "Solid: chance to fail. Dashed: chance to pass. Where both are low the gate is mostly inconclusive.",
+        "Dots: as replayed, with 95 % bars. Solid: chance to fail; dashed: to pass, in closed form. Both low: mostly inconclusive.",
     );
     let top = draw_legend(&mut picture, report);
     picture.height = top + PANEL * shown.div_ceil(2) as f64 + 10.0;
@@ -109,8 +109,16 @@ fn draw_gate(picture: &mut Picture, report: &Report, gate: &str, curves: &[&Powe
                 picture.line(bar, color::between(color::WHITE, color::nth(stage), 0.6), 1.0);
             }
         }
-        picture.dashed(&trace(|point| point.pass), color::nth(stage), 1.5, 5.0);
-        picture.line(trace(|point| point.fail), color::nth(stage), 2.0);
+        let planned = |chance: fn(&PowerPoint) -> Option<f64>| -> Option<Vec<Point>> {
+            curve.points.iter().map(|point| Some(panel.at(point.regression, chance(point)?))).collect()
+        };
+        let (fail, pass) = (trace(|point| point.fail), trace(|point| point.pass));
+        for (points, radius) in [(&fail, 2.6), (&pass, 1.8)] {
+            points.iter().for_each(|&point| picture.dot(point, radius, color::nth(stage)));
+        }
+        // Without a closed form the line joins what was replayed.
+        picture.dashed(&planned(|point| point.pass_closed_form).unwrap_or(pass), color::nth(stage), 1.5, 5.0);
+        picture.line(planned(|point| point.fail_closed_form).unwrap_or(fail), color::nth(stage), 2.0);
     }
 }
 

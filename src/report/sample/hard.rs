@@ -26,7 +26,12 @@ pub(crate) fn hostile() -> Report {
                 .self_check
                 .iter_mut()
                 .map(|row| &mut row.gate)
-                .chain(report.power_curves.iter_mut().map(|row| &mut row.gate)),
+                .chain(report.power_curves.iter_mut().map(|row| &mut row.gate))
+                .chain(report.planning.needs.iter_mut().map(|row| &mut row.gate))
+                .chain(report.planning.times.iter_mut().map(|row| &mut row.gate))
+                .chain(report.planning.maps.iter_mut().map(|row| &mut row.gate))
+                .chain(report.planning.sizes.iter_mut().map(|row| &mut row.of))
+                .chain(report.planning.shadow.iter_mut().map(|row| &mut row.gate)),
         ) {
             if name == gate.name {
                 *name = text(index);
@@ -37,6 +42,8 @@ pub(crate) fn hostile() -> Report {
         let names = (report.gates.iter_mut().map(|row| &mut row.stage))
             .chain(report.self_check.iter_mut().map(|row| &mut row.stage))
             .chain(report.power_curves.iter_mut().map(|row| &mut row.stage))
+            .chain(report.planning.needs.iter_mut().map(|row| &mut row.stage))
+            .chain(report.planning.times.iter_mut().map(|row| &mut row.stage))
             .chain(report.stages.iter_mut().map(|row| &mut row.name))
             .chain(report.worlds.iter_mut().flat_map(|world| world.stages.iter_mut().map(|row| &mut row.stage)));
         for name in names.filter(|name| *name == stage) {
@@ -58,9 +65,22 @@ pub(crate) fn hostile() -> Report {
     }
     let segments = (report.gates.iter_mut().filter_map(|row| row.segment.as_mut()))
         .chain(report.shadow.iter_mut().filter_map(|row| row.segment.as_mut()))
+        .chain(report.planning.needs.iter_mut().filter_map(|row| row.segment.as_mut()))
         .chain(report.log.coverage.iter_mut().filter_map(|row| row.segment.as_mut()));
     for (index, segment) in segments.enumerate() {
         *segment = Segment { column: text(index), value: text(index + 1) };
+    }
+    for (index, row) in report.planning.needs.iter_mut().enumerate() {
+        (row.says, row.regression) = (text(index), Some(text(index + 1)));
+    }
+    for (index, of) in report.planning.times.iter_mut().enumerate() {
+        of.regression = Some(text(index));
+    }
+    for (index, map) in report.planning.maps.iter_mut().enumerate() {
+        map.side = text(index);
+    }
+    for (index, worth) in report.planning.shadow.iter_mut().enumerate() {
+        (worth.left, worth.shown) = (text(index), text(index + 1));
     }
     report.command = text(0);
     report.log.path = text(0);
@@ -97,6 +117,17 @@ pub(crate) fn crowded() -> Report {
             curve.gate = format!("{} {copy}", curve.gate);
             report.power_curves.push(curve);
         }
+        let planning = sample().planning;
+        for mut row in planning.needs {
+            row.gate = format!("{} {copy}", row.gate);
+            report.planning.needs.push(row);
+        }
+        for mut of in planning.times {
+            of.gate = format!("{} {copy}", of.gate);
+            report.planning.times.push(of);
+        }
+        report.planning.maps.extend(planning.maps);
+        report.planning.sizes.extend(planning.sizes);
         for mut row in sample().self_check {
             row.gate = format!("{} {copy}", row.gate);
             report.self_check.push(row);
@@ -114,6 +145,7 @@ pub(crate) fn empty() -> Report {
     report.gates.clear();
     report.self_check.clear();
     report.power_curves.clear();
+    report.planning = crate::report::planning::Planning::default();
     report.shadow.clear();
     report.health.clear();
     report.worlds.truncate(2);

@@ -1,6 +1,7 @@
 //! What stands in each table.
 
 use super::{Finished, Table};
+use crate::report::planning::{NeedRow, PowerMap, PowerTimes, Side, SizeCurve, SizePoint, TimePoint};
 use crate::report::{
     CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Spread, WorldRow, WorldStage,
 };
@@ -18,6 +19,12 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
         health(report),
         self_check(report),
         power(report),
+        needs(report),
+        power_time(report),
+        power_map(report),
+        sizes(report),
+        detection_by_size(report),
+        shadow_worth(report),
         detection(report),
         exposure(report),
     ]
@@ -193,7 +200,122 @@ fn power(report: &Report) -> Finished {
         .number("regression", |(_, point)| point.regression)
         .share("fail", |(_, point)| point.fail)
         .share("pass", |(_, point)| point.pass)
+        .number_or("fail_closed_form", |(_, point)| point.fail_closed_form)
+        .number_or("pass_closed_form", |(_, point)| point.pass_closed_form)
         .named("power")
+}
+
+fn needs(report: &Report) -> Finished {
+    let mut table = Table::of(&report.planning.needs)
+        .text("stage", |row| &row.stage)
+        .text("gate", |row| &row.gate)
+        .text("metric", |row| &row.metric)
+        .segment(|row| row.segment.as_ref())
+        .number("exposure", |row| row.exposure)
+        .whole("duration_s", |row| Some(row.duration_s))
+        .number("units_candidate", |row| row.units.candidate)
+        .number("units_stable", |row| row.units.stable)
+        .number("requests_candidate", |row| row.requests.candidate)
+        .number("requests_stable", |row| row.requests.stable)
+        .number_or("mde", |row| row.mde)
+        .number_or("mde_relative", |row| row.mde_relative)
+        .number_or("mde_of_allow", |row| row.mde_of_allow)
+        .text_or("regression", |row| row.regression.as_deref())
+        .number_or("regression_size", |row| row.regression_size)
+        .number_or("regression_relative", |row| row.regression_relative);
+    let sides: [(&str, fn(&NeedRow) -> Option<&Side>); 2] =
+        [("pass", |row| row.pass.as_ref()), ("fail", |row| row.fail.as_ref())];
+    for (name, side) in sides {
+        table = table
+            .number_or(format!("{name}_closed_form"), |row| side(row).map(|side| side.closed_form))
+            .number_or(format!("{name}_simulated"), |row| side(row).map(|side| side.simulated.share))
+            .number_or(format!("{name}_simulated_low"), |row| side(row).map(|side| side.simulated.low))
+            .number_or(format!("{name}_simulated_high"), |row| side(row).map(|side| side.simulated.high))
+            .number_or(format!("{name}_units_candidate"), |row| side(row)?.units.map(|arms| arms.candidate))
+            .number_or(format!("{name}_units_stable"), |row| side(row)?.units.map(|arms| arms.stable))
+            .number_or(format!("{name}_requests_candidate"), |row| side(row)?.requests.map(|arms| arms.candidate))
+            .number_or(format!("{name}_requests_stable"), |row| side(row)?.requests.map(|arms| arms.stable))
+            .number_or(format!("{name}_duration_s"), |row| side(row)?.duration_s.map(|seconds| seconds as f64))
+            .number_or(format!("{name}_projected_s"), |row| side(row)?.projected_s)
+            .number_or(format!("{name}_exposure"), |row| side(row)?.exposure);
+    }
+    for (of, side) in [("looks", "fail"), ("segments", "fail"), ("all gates", "pass")] {
+        let price = |row: &NeedRow| row.prices.iter().find(|price| price.of == of && price.side == side)?.extra_s;
+        table = table.number_or(format!("price_of_{}_s", of.replace(' ', "_")), price);
+    }
+    table.text("says", |row| &row.says).named("needs")
+}
+
+fn power_time(report: &Report) -> Finished {
+    let rows: Vec<(&PowerTimes, &TimePoint)> = nested(&report.planning.times, |times| &times.points);
+    Table::of(&rows)
+        .text("gate", |(times, _)| &times.gate)
+        .text("stage", |(times, _)| &times.stage)
+        .text_or("regression", |(times, _)| times.regression.as_deref())
+        .whole("duration_s", |(_, point)| Some(point.duration_s))
+        .number("pass", |(_, point)| point.pass)
+        .number_or("fail", |(_, point)| point.fail)
+        .named("power_time")
+}
+
+fn power_map(report: &Report) -> Finished {
+    let cells = |map| {
+        let map: &PowerMap = map;
+        let of = move |row: usize| (0..map.durations_s.len()).map(move |column| (map, row, column));
+        (0..map.exposures.len()).flat_map(of)
+    };
+    let rows: Vec<(&PowerMap, usize, usize)> = report.planning.maps.iter().flat_map(cells).collect();
+    Table::of(&rows)
+        .text("gate", |(map, ..)| &map.gate)
+        .text("side", |(map, ..)| &map.side)
+        .number("exposure", |(map, row, _)| map.exposures[*row])
+        .whole("duration_s", |(map, _, column)| Some(map.durations_s[*column]))
+        .number("chance", |(map, row, column)| map.chances[*row][*column])
+        .named("power_map")
+}
+
+fn sizes(report: &Report) -> Finished {
+    let rows: Vec<(&SizeCurve, &SizePoint)> = nested(&report.planning.sizes, |curve| &curve.points);
+    Table::of(&rows)
+        .text("of", |(curve, _)| &curve.of)
+        .text("kind", |(curve, _)| &curve.kind)
+        .text("metric", |(curve, _)| &curve.metric)
+        .text("scale", |(curve, _)| &curve.scale)
+        .number("size", |(_, point)| point.size)
+        .share("rolled_back", |(_, point)| point.rolled_back)
+        .share("detected", |(_, point)| point.detected)
+        .spread("time_to_detect_s", |(_, point)| point.time_to_detect_s)
+        .spread("exposed_requests", |(_, point)| Some(point.exposed_requests))
+        .named("sizes")
+}
+
+fn detection_by_size(report: &Report) -> Finished {
+    let rows: Vec<(&SizeCurve, &SizePoint, &CurvePoint)> = nested(&report.planning.sizes, |curve| &curve.points)
+        .into_iter()
+        .flat_map(|(curve, point)| point.detection_curve.iter().map(move |step| (curve, point, step)))
+        .collect();
+    Table::of(&rows)
+        .text("of", |(curve, ..)| &curve.of)
+        .number("size", |(_, point, _)| point.size)
+        .number("time_s", |(.., step)| step.time_s)
+        .number("share", |(.., step)| step.share)
+        .named("detection_by_size")
+}
+
+fn shadow_worth(report: &Report) -> Finished {
+    Table::of(&report.planning.shadow)
+        .text("gate", |row| &row.gate)
+        .text("metric", |row| &row.metric)
+        .segment(|row| row.segment.as_ref())
+        .number("beyond", |row| row.beyond)
+        .number("low", |row| row.low)
+        .number("high", |row| row.high)
+        .text("shown", |row| &row.shown)
+        .number("requests", |row| row.requests)
+        .number_or("requests_needed", |row| row.requests_needed)
+        .number_or("requests_needed_recorded", |row| row.requests_needed_recorded)
+        .text("left", |row| &row.left)
+        .named("shadow_worth")
 }
 
 fn detection(report: &Report) -> Finished {

@@ -13,13 +13,13 @@ use crate::domain::world::{Change, Effect};
 pub(super) fn read(written: Vec<wire::Effect>, context: &Context<'_>, problems: &mut Problems) -> Option<Vec<Effect>> {
     let list = At::root().key("effects");
     let mut names = Names::of("effect");
-    let effects: Vec<Option<Effect>> = written
+    let effects: Vec<Option<Vec<Effect>>> = written
         .into_iter()
         .enumerate()
         .map(|(index, effect)| read_one(&list.index(index), effect, &mut names, context, problems))
         .collect();
     (!problems.is_broken(&list)).then_some(())?;
-    effects.into_iter().collect()
+    effects.into_iter().collect::<Option<Vec<_>>>().map(|effects| effects.into_iter().flatten().collect())
 }
 
 fn read_one(
@@ -28,14 +28,32 @@ fn read_one(
     names: &mut Names<'_>,
     context: &Context<'_>,
     problems: &mut Problems,
-) -> Option<Effect> {
+) -> Option<Vec<Effect>> {
     let name = name(&at.key("name"), written.name.clone(), names, problems);
     let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
-    let change = change(at, &written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
+    let changes = changes(at, &written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
     let only = values::only(&at.key("only"), written.only, context, problems);
     let onset = onset(&at.key("onset"), written.onset.as_ref(), context, problems);
-    values::only_zero(&at.key("ramp"), written.ramp.as_ref(), "effects that grow", problems);
-    Some(Effect { name: name?, metric: metric?, change: change?, only: only?, onset: onset? })
+    let ramp = problems.or_default(&at.key("ramp"), written.ramp.as_ref(), Seconds(0), |problems, text| {
+        let ramp = values::duration(&at.key("ramp"), text, problems)?;
+        values::on_slots(&at.key("ramp"), ramp, context.slot, problems)
+    });
+    let (family, metric, changes, only, onset, ramp) = (name?, metric?, changes?, only?, onset?, ramp?);
+    let mut named = |sized: Sized| {
+        let name = match sized.shown {
+            // Names of single effects are known to be new.
+            None => family.clone(),
+            Some(shown) => names.fresh(&at.key("name"), Some(format!("{family}: {shown}")), problems)?,
+        };
+        Some(Effect { name, family: family.clone(), metric, change: sized.change, only: only.clone(), onset, ramp })
+    };
+    changes.into_iter().map(&mut named).collect()
+}
+
+/// One size of an effect, and what tells it from the others.
+struct Sized {
+    shown: Option<String>,
+    change: Change,
 }
 
 fn name(at: &At, written: Option<String>, names: &mut Names<'_>, problems: &mut Problems) -> Option<String> {
@@ -44,7 +62,7 @@ fn name(at: &At, written: Option<String>, names: &mut Names<'_>, problems: &mut 
     if taken { problems.wrong(at, "the name of a world that every run has", "choose another name") } else { Some(name) }
 }
 
-fn change(at: &At, effect: &wire::Effect, metric: Option<&Metric>, problems: &mut Problems) -> Option<Change> {
+fn changes(at: &At, effect: &wire::Effect, metric: Option<&Metric>, problems: &mut Problems) -> Option<Vec<Sized>> {
     let given = [("shift", &effect.shift), ("scale", &effect.scale), ("flip", &effect.flip)];
     let written: Vec<_> = given.iter().filter_map(|(key, size)| Some((*key, size.as_ref()?))).collect();
     let (key, size) = match written.as_slice() {
@@ -60,15 +78,64 @@ fn change(at: &At, effect: &wire::Effect, metric: Option<&Metric>, problems: &mu
         }
     };
     let at = at.key(key);
-    let size = match size {
-        Size::One(size) => size,
-        Size::Several(sizes) if sizes.is_array() => return problems.later(&at, "a list of effect sizes"),
-        Size::Several(_) => return problems.later(&at, "a range of effect sizes"),
+    let mut read = |at: &At, size: &Quantity, problems: &mut Problems| match key {
+        "shift" => shift(at, size, metric, problems).map(Change::Shift),
+        "scale" => scale(at, size, problems).map(Change::Scale),
+        _ => flip(at, size, metric, problems).map(Change::Flip),
     };
-    match key {
-        "shift" => shift(&at, size, metric, problems).map(Change::Shift),
-        "scale" => scale(&at, size, problems).map(Change::Scale),
-        _ => flip(&at, size, metric, problems).map(Change::Flip),
+    match size {
+        Size::One(size) => Some(vec![Sized { shown: None, change: read(&at, size, problems)? }]),
+        Size::List(sizes) => list(&at, sizes, &mut read, problems),
+        Size::Range(range) => self::range(&at, range, &mut read, problems),
+    }
+}
+
+/// How a size is read where it stands.
+type Read<'r> = dyn FnMut(&At, &Quantity, &mut Problems) -> Option<Change> + 'r;
+
+fn list(at: &At, sizes: &[Quantity], read: &mut Read<'_>, problems: &mut Problems) -> Option<Vec<Sized>> {
+    let mut found: Vec<Sized> = Vec::new();
+    let mut whole = true;
+    for (index, size) in sizes.iter().enumerate() {
+        let at = at.index(index);
+        let Some(change) = read(&at, size, problems) else {
+            whole = false;
+            continue;
+        };
+        if found.iter().any(|earlier| earlier.change == change) {
+            whole = false;
+            problems.wrong::<()>(&at, "a second time in the list", "each size once");
+        }
+        found.push(Sized { shown: Some(problems.shown(&at).replace(['"', '\''], "")), change });
+    }
+    whole.then_some(found)
+}
+
+fn range(at: &At, range: &wire::Range, read: &mut Read<'_>, problems: &mut Problems) -> Option<Vec<Sized>> {
+    let ends = range.from.as_ref().zip(range.to.as_ref()).zip(range.steps);
+    let ((from, to), steps) = ends.filter(|_| !problems.is_broken(at))?;
+    let (first, last) = (read(&at.key("from"), from, problems)?, read(&at.key("to"), to, problems)?);
+    let (of_from, of_to) = (size_of(first), size_of(last));
+    if of_from.total_cmp(&of_to).is_eq() {
+        return problems.wrong(&at.key("to"), "where the range begins", "a range needs two different ends");
+    }
+    let step = |index: u32| {
+        let exact = of_from + (of_to - of_from) * f64::from(index) / f64::from(steps - 1);
+        // Hides the binary rounding of steps like 0.05.
+        let size = (exact * 1e9).round() / 1e9;
+        let change = match first {
+            Change::Shift(_) => Change::Shift(size),
+            Change::Scale(_) => Change::Scale(size),
+            Change::Flip(_) => Change::Flip(size),
+        };
+        Sized { shown: Some(size.to_string()), change }
+    };
+    Some((0..steps).map(step).collect())
+}
+
+fn size_of(change: Change) -> f64 {
+    match change {
+        Change::Shift(size) | Change::Scale(size) | Change::Flip(size) => size,
     }
 }
 

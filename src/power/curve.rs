@@ -1,0 +1,261 @@
+//! What the log expects of one question against time, at any exposure.
+
+use crate::gate::lens::Lens;
+use crate::gate::question::{Arms, Asker, Evidence, ExpectedArms, Question};
+use crate::simulate::layout::{Answers, Shape};
+use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+use crate::stats::student_t;
+
+/// Everybody's sums, read as what arms expect of them.
+#[derive(Clone, Copy)]
+pub(super) struct Census<'a> {
+    pub(super) asker: Asker<'a>,
+    pub(super) question: Question,
+    pub(super) reader: Reader<'a>,
+}
+
+/// One side of a contrast at one look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contrast {
+    /// The regression beyond the margin; larger is worse.
+    pub(super) beyond: f64,
+    pub(super) variance: f64,
+    pub(super) df: f64,
+    /// What the requests of the arm with fewer are worth in units of equal weight.
+    pub(super) effective_units: f64,
+}
+
+impl Contrast {
+    /// The regression in standard errors, as a normal deviate.
+    pub(super) fn distance(&self) -> f64 {
+        student_t::normal_equivalent(self.beyond / self.variance.sqrt(), self.df)
+    }
+}
+
+/// Which margin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deciding {
+    Pass,
+    Fail,
+}
+
+impl<'a> Census<'a> {
+    pub(super) fn new(asker: Asker<'a>, question: Question, trajectory: &'a Trajectory) -> Self {
+        Self { asker, question, reader: Reader { layout: asker.layout, trajectory } }
+    }
+
+    fn arms(&self, look: usize, exposure: f64) -> ExpectedArms<'a> {
+        ExpectedArms { reader: self.reader, span: Span { look, since: None }, exposure }
+    }
+
+    /// Both contrasts of a look, as expected at an exposure.
+    pub(super) fn contrast(&self, side: Deciding, lens: Lens, look: usize, exposure: f64) -> Option<Contrast> {
+        let evidence: Evidence = self.asker.evidence(self.question, lens, &self.arms(look, exposure))?;
+        let contrast = if side == Deciding::Pass { evidence.pass } else { evidence.fail };
+        Some(Contrast {
+            beyond: contrast.difference,
+            variance: contrast.variance.filter(|&variance| variance > 0.0)?,
+            df: contrast.df,
+            effective_units: contrast.effective_units,
+        })
+    }
+
+    /// Units with data, covered requests and all requests of everybody at a look.
+    pub(super) fn everybody(&self, look: usize) -> (f64, f64, f64) {
+        let counts = self.reader.counts(Span { look, since: None }, Arm::Candidate, self.question.slice);
+        (counts.units, counts.covered, counts.requests)
+    }
+
+    /// Stable's value.
+    pub(super) fn level(&self, look: usize) -> Option<f64> {
+        let arms = self.arms(look, 0.5);
+        match &self.asker.layout.shapes[self.asker.gate.metric] {
+            Shape::Moments => {
+                arms.sums(Arm::Candidate, Answers::Stable, self.question.slice, self.asker.gate.metric, None).ratio()
+            }
+            Shape::Grid(grid) => self.asker.quantile_threshold(self.question.slice, &arms).map(|at| grid.value(at)),
+        }
+    }
+
+    /// Chance that both arms have the data without which the gate does not speak.
+    pub(super) fn enough(&self, look: usize, exposure: f64, against_stable: bool) -> f64 {
+        let (units, covered, _) = self.everybody(look);
+        let share = if against_stable { exposure.min(1.0 - exposure) } else { exposure };
+        let gate = self.asker.gate;
+        let (units, covered) = (units * share, covered * share);
+        if units <= 0.0 {
+            return 0.0;
+        }
+        // Poisson numbers of units; requests vary with them.
+        let chance = |have: f64, least: f64, sd: f64| {
+            if least <= 0.0 { 1.0 } else { crate::stats::normal::cdf((have - least + 0.5) / sd) }
+        };
+        let by_units = chance(units, gate.min_units, units.sqrt());
+        by_units.min(chance(covered, gate.min_requests, covered / units.sqrt()))
+    }
+}
+
+/// The contrast of one side under one lens at evenly spaced looks, at any exposure.
+///
+/// # Formula
+/// The variance at exposure `e` is `A / e + B / (1 - e)`: two exposures give A and B.
+pub(super) struct Curve {
+    looks: Vec<Option<Look>>,
+    /// Units with data and their requests with data, of everybody.
+    everybody: Vec<(f64, f64)>,
+    /// Units and requests per arm before the gate may speak.
+    least: (f64, f64),
+    /// Seconds between looks.
+    pub(super) look_s: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    beyond: f64,
+    candidate: f64,
+    stable: f64,
+}
+
+impl Curve {
+    /// `exposure` is the one at which it shall be exact.
+    pub(super) fn new(
+        census: &Census<'_>,
+        side: Deciding,
+        lens: Lens,
+        exposure: f64,
+        looks: usize,
+        look_s: i64,
+    ) -> Self {
+        let here = exposure.clamp(1e-6, 0.99);
+        let there = if here < 0.3 { 0.5 } else { 0.1 };
+        let at = |look: usize| {
+            let first = census.contrast(side, lens, look, here)?;
+            let second = census.contrast(side, lens, look, there)?;
+            // Two equations in A and B.
+            let determinant = 1.0 / (here * (1.0 - there)) - 1.0 / (there * (1.0 - here));
+            let candidate = (first.variance / (1.0 - there) - second.variance / (1.0 - here)) / determinant;
+            let stable = (second.variance / here - first.variance / there) / determinant;
+            Some(Look { beyond: first.beyond, candidate: candidate.max(0.0), stable: stable.max(0.0) })
+        };
+        let everybody = |look: usize| {
+            let (units, covered, _) = census.everybody(look);
+            (units, covered)
+        };
+        Self {
+            looks: (0..looks).map(at).collect(),
+            everybody: (0..looks).map(everybody).collect(),
+            least: (census.asker.gate.min_units, census.asker.gate.min_requests),
+            look_s,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.looks.len()
+    }
+
+    /// The regression beyond the margin in standard errors; `None` before the gate may speak.
+    pub(super) fn distance(&self, look: usize, exposure: f64) -> Option<f64> {
+        let (units, covered) = self.everybody[look];
+        let enough = units * exposure >= self.least.0 && covered * exposure >= self.least.1;
+        self.bare_distance(look, exposure).filter(|_| enough)
+    }
+
+    fn bare_distance(&self, look: usize, exposure: f64) -> Option<f64> {
+        let at = self.looks[look]?;
+        let variance = at.candidate / exposure + at.stable / (1.0 - exposure);
+        (variance > 0.0).then(|| at.beyond / variance.sqrt())
+    }
+
+    /// Seconds until the truth lies so many standard errors on the right side of the margin: `sign` is -1 to pass, 1 to fail.
+    pub(super) fn time_until(&self, distance: f64, sign: f64, exposure: f64) -> Option<i64> {
+        let enough = |&look: &usize| self.distance(look, exposure).is_some_and(|found| sign * found >= distance);
+        (0..self.len()).find(enough).map(|look| (look as i64 + 1) * self.look_s)
+    }
+
+    /// The same beyond the log, if the variance goes on to fall towards its limit as it did: `v(t) = a + b / t` through the middle and the
+    /// end of the log. `None` where the limit is too large: users return, and only they.
+    pub(super) fn projected(&self, distance: f64, sign: f64, exposure: f64) -> Option<f64> {
+        let last = self.len().checked_sub(1)?;
+        let middle = (last + 1) / 2;
+        let early = self.bare_distance(middle.checked_sub(1)?, exposure)?;
+        // By the end of the log the gate must have been able to speak.
+        let late = self.distance(last, exposure)?;
+        let beyond = self.looks[last]?.beyond;
+        if sign * beyond <= 0.0 {
+            return None;
+        }
+        let (early_s, late_s) = ((middle as f64) * self.look_s as f64, (last as f64 + 1.0) * self.look_s as f64);
+        let variance = |distance: f64| (beyond / distance).powi(2);
+        let slope = (variance(early) - variance(late)) / (1.0 / early_s - 1.0 / late_s);
+        let limit = variance(late) - slope / late_s;
+        let room = variance(distance) - limit.max(0.0);
+        (slope > 0.0 && room > 0.0).then(|| slope / room)
+    }
+
+    /// Time within the log, or beyond it.
+    pub(super) fn time(&self, distance: f64, sign: f64, exposure: f64) -> Option<f64> {
+        let within = self.time_until(distance, sign, exposure).map(|seconds| seconds as f64);
+        within.or_else(|| self.projected(distance, sign, exposure))
+    }
+
+    /// Smallest exposure at which a look has the distance.
+    pub(super) fn exposure_until(&self, distance: f64, sign: f64, look: usize) -> Option<f64> {
+        let at = self.looks[look]?;
+        if sign * at.beyond <= 0.0 {
+            return None;
+        }
+        // needed = A / e + B / (1 - e)
+        let needed = (at.beyond / distance).powi(2);
+        let middle = needed + at.candidate - at.stable;
+        let discriminant = middle * middle - 4.0 * needed * at.candidate;
+        let exposure = (middle - discriminant.max(0.0).sqrt()) / (2.0 * needed);
+        let (units, covered) = self.everybody[look];
+        let least = (self.least.0 / units.max(1.0)).max(self.least.1 / covered.max(1.0));
+        (discriminant >= 0.0).then(|| exposure.max(least)).filter(|&exposure| exposure > 0.0 && exposure < 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A regression of 1 whose variance in each arm is `share * (limit + slope / hours)`.
+    fn curve(hours: usize, limit: f64, slope: f64) -> Curve {
+        let at = |hour: usize| {
+            let variance = limit + slope / (hour as f64 + 1.0);
+            Some(Look { beyond: 1.0, candidate: variance, stable: variance })
+        };
+        Curve {
+            looks: (0..hours).map(at).collect(),
+            everybody: (0..hours).map(|hour| (hour as f64 * 100.0 + 100.0, 1000.0)).collect(),
+            least: (0.0, 0.0),
+            look_s: 3600,
+        }
+    }
+
+    #[test]
+    fn time_is_found_in_the_log_and_beyond() {
+        // At half exposure the variance is four times that of an arm: 4 (0.01 + 1 / hours) = 1 / 2.5².
+        let hours: f64 = 1.0 / (1.0 / 6.25 / 4.0 - 0.01);
+        let within = curve(100, 0.01, 1.0).time_until(2.5, 1.0, 0.5).unwrap();
+        assert_eq!(within, hours.ceil() as i64 * 3600);
+        assert_eq!(curve(10, 0.01, 1.0).time_until(2.5, 1.0, 0.5), None);
+        let beyond = curve(10, 0.01, 1.0).projected(2.5, 1.0, 0.5).unwrap() / 3600.0;
+        assert!((beyond / hours - 1.0).abs() < 1e-9, "{beyond} {hours}");
+    }
+
+    #[test]
+    fn returning_users_alone_never_do() {
+        // The limit is reached only by new units: 4 * 0.05 > 1 / 2.5².
+        assert_eq!(curve(10, 0.05, 1.0).projected(2.5, 1.0, 0.5), None);
+        assert_eq!(curve(10, 0.01, 1.0).projected(2.5, -1.0, 0.5), None, "the other side of the margin");
+    }
+
+    #[test]
+    fn exposure_solves_for_the_variance() {
+        let curve = curve(100, 0.01, 1.0);
+        let exposure = curve.exposure_until(2.0, 1.0, 49).unwrap();
+        assert!((curve.distance(49, exposure).unwrap() - 2.0).abs() < 1e-9 && exposure < 0.5);
+        assert_eq!(curve.exposure_until(20.0, 1.0, 49), None, "not even at half");
+    }
+}
