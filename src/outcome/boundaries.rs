@@ -438,7 +438,7 @@ mod tests {
             let bounds = Looks::of(&planned).bounds(0.0125, spending);
             let mut errors = Vec::new();
             for _ in 0..30 {
-                // Eight users on average, each with a burst of requests: the total has a coefficient of variation of a half.
+                // Eight users on average, each with a burst of requests: the total has a coefficient of variation of 0.35.
                 let size = rand_distr::Gamma::<f64>::new(8.0 / 48.0, 1.0).expect("a positive shape");
                 let mut sum = 0.0;
                 let actual: Vec<f64> = planned

@@ -44,7 +44,7 @@ pub(super) fn rungs(largest: f64) -> Vec<f64> {
 /// The largest factor that is allowed: no gate gets more than the whole budget in one stage.
 pub(super) fn largest_factor(player: &Player<'_>, budget: f64) -> f64 {
     let largest = player.rolling_back().map(|gate| player.levels.alpha_fail[gate]).fold(0.0, f64::max);
-    (budget / largest).max(1.0)
+    if largest > 0.0 { (budget / largest).max(1.0) } else { 1.0 }
 }
 
 /// The factor at which the budget is used up.
