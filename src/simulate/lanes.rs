@@ -77,6 +77,66 @@ impl Lane {
     }
 }
 
+/// Lanes whose weights are packed together.
+pub(super) const QUAD: usize = 4;
+
+/// Up to four lanes: the weights of a unit in all of them are one word of memory.
+pub(super) struct Quad {
+    /// Copies whose answers are their own.
+    pub(super) weights: Weights,
+    /// Copies whose answers are exchanged, if any.
+    pub(super) swapped: Option<Weights>,
+}
+
+/// Copies of each unit, and how many of them are on the candidate in each stage.
+pub(super) struct Weights {
+    pub(super) copies: Vec<[u8; QUAD]>,
+    pub(super) exposed: Vec<Vec<[u8; QUAD]>>,
+}
+
+impl Quad {
+    pub(super) fn new(lanes: &[&Lane]) -> Self {
+        let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
+        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)));
+        let swapped = swapped.iter().any(Option::is_some).then(|| Weights::of(swapped.into_iter()));
+        if let Some(swapped) = &swapped {
+            weights.take(swapped);
+        }
+        Self { weights, swapped }
+    }
+}
+
+impl Weights {
+    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>) -> Self {
+        let mut weights = Self { copies: Vec::new(), exposed: Vec::new() };
+        let pack = |packed: &mut Vec<[u8; QUAD]>, place: usize, counts: &[u8]| {
+            packed.resize(counts.len(), [0; QUAD]);
+            packed.iter_mut().zip(counts).for_each(|(packed, &count)| packed[place] = count);
+        };
+        for (place, lane) in lanes.enumerate() {
+            let Some(lane) = lane else { continue };
+            weights.exposed.resize(lane.exposed.len(), Vec::new());
+            pack(&mut weights.copies, place, &lane.copies);
+            for (packed, counts) in weights.exposed.iter_mut().zip(&lane.exposed) {
+                pack(packed, place, counts);
+            }
+        }
+        weights
+    }
+
+    fn take(&mut self, others: &Self) {
+        let take = |own: &mut Vec<[u8; QUAD]>, others: &[[u8; QUAD]]| {
+            for (own, other) in own.iter_mut().flatten().zip(others.iter().flatten()) {
+                *own -= other;
+            }
+        };
+        take(&mut self.copies, &others.copies);
+        for (own, others) in self.exposed.iter_mut().zip(&others.exposed) {
+            take(own, others);
+        }
+    }
+}
+
 /// The Poisson(1) variate of a uniform number, by inversion.
 fn poisson_one(uniform: f64) -> u8 {
     let mut probability = (-1.0_f64).exp();

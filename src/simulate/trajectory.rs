@@ -15,6 +15,22 @@ pub struct Trajectory {
     pub exposed_units: Vec<f64>,
 }
 
+impl Trajectory {
+    pub(super) fn empty(layout: &Layout, looks: usize) -> Self {
+        Self {
+            all: vec![0.0; layout.all_width * looks],
+            arm: vec![0.0; layout.arm_width * looks],
+            exposed_units: vec![0.0; looks],
+        }
+    }
+
+    /// Sums over both arms and over the candidate's, at a look.
+    pub(super) fn at(&mut self, layout: &Layout, look: usize) -> (&mut [f64], &mut [f64]) {
+        let of = |width: usize| look * width..(look + 1) * width;
+        (&mut self.all[of(layout.all_width)], &mut self.arm[of(layout.arm_width)])
+    }
+}
+
 /// An arm of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {

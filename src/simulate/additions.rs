@@ -1,0 +1,348 @@
+//! What cells add to sums, computed once for all replicates of which a stage begins at the same slot.
+//!
+//! A cell adds to second-order sums by its unit's running totals since the stage began, and those are the same in every replicate:
+//! only the weights differ. How much of it is added to whom is [`super::kernel`]'s.
+
+use std::ops::Range;
+
+use super::Simulator;
+use super::cells::FlatMetric;
+use super::effects::{CellChange, EffectCells};
+use super::kernel::{Entry, Row, Values};
+use super::layout::{MOMENTS, Shape};
+use crate::digest::bins::BinLists;
+use crate::domain::version::Version;
+
+/// No running totals yet.
+const ABSENT: u32 = u32::MAX;
+
+/// Whose answers a slice's tiles and intervals are about, in this order; counts come before, in a tile of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Block {
+    Stable,
+    Candidate,
+    Effects,
+}
+
+impl Block {
+    pub(super) const ALL: [Self; 3] = [Self::Stable, Self::Candidate, Self::Effects];
+}
+
+/// One metric under one version's answers or an effect's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) metric: usize,
+    pub(super) block: Block,
+    /// The stream, and the slot of the window from which on it holds.
+    pub(super) effect: Option<(usize, usize)>,
+    /// Where its intervals begin within the block.
+    pub(super) first_interval: usize,
+    /// Number of its intervals.
+    pub(super) intervals: usize,
+}
+
+/// Additions to every slice since they were last cleared.
+pub(super) struct Additions<'s> {
+    sim: &'s Simulator,
+    /// Unit of each row of weights.
+    pub(super) units: Vec<u32>,
+    /// Per slice of the layout.
+    pub(super) slices: Vec<SliceAdditions>,
+    /// Requests of a row in each interval.
+    fresh: Vec<f64>,
+}
+
+/// Additions to one slice.
+#[derive(Default)]
+pub(super) struct SliceAdditions {
+    /// Stable's, the candidate's, effects'; tile `1 + i` belongs to answer `i`.
+    pub(super) answers: Vec<Answer>,
+    pub(super) rows: Vec<Row>,
+    tiles: Vec<[f64; MOMENTS]>,
+    /// Per block.
+    pub(super) entries: [Vec<Entry>; 3],
+    totals: Totals,
+}
+
+impl<'s> Additions<'s> {
+    pub(super) fn new(sim: &'s Simulator) -> Self {
+        let slice = |_: &_| SliceAdditions {
+            totals: Totals { index: vec![ABSENT; sim.units()], ..Totals::default() },
+            ..SliceAdditions::default()
+        };
+        Self { sim, units: Vec::new(), slices: sim.layout.plans.iter().map(slice).collect(), fresh: Vec::new() }
+    }
+
+    /// Begins a window; `onsets` are the different slots at which each stream sets in.
+    pub(super) fn begin(&mut self, onsets: &[Vec<usize>]) {
+        self.clear();
+        for (slice, plan) in self.slices.iter_mut().zip(&self.sim.layout.plans) {
+            slice.answers.clear();
+            let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
+            for block in [Block::Stable, Block::Candidate] {
+                slice.answers.extend(metrics.clone().map(|metric| answer(self.sim, metric, block, None)));
+            }
+            for &(stream, _) in &plan.streams {
+                let metric = self.sim.layout.stream_metrics[stream];
+                let with = |&onset: &usize| answer(self.sim, metric, Block::Effects, Some((stream, onset)));
+                slice.answers.extend(onsets[stream].iter().map(with));
+            }
+            let mut first = [0; 3];
+            for answer in &mut slice.answers {
+                answer.first_interval = first[answer.block as usize];
+                first[answer.block as usize] += answer.intervals;
+            }
+            slice.totals.restart(slice.answers.len(), first.iter().sum());
+        }
+    }
+
+    /// Forgets what was added, not the running totals.
+    pub(super) fn clear(&mut self) {
+        self.units.clear();
+        for slice in &mut self.slices {
+            slice.rows.clear();
+            slice.tiles.clear();
+            slice.entries.iter_mut().for_each(Vec::clear);
+        }
+    }
+
+    /// Adds the cells of one slot of the window. A unit's cells in a slot are one row of all requests.
+    pub(super) fn add_slot(&mut self, cells: Range<usize>, slot: usize) {
+        let sim = self.sim;
+        let units = &sim.cells.unit[..cells.end];
+        let mut first = cells.start;
+        while first < cells.end {
+            let unit = units[first];
+            let end = first + units[first..].iter().take_while(|&&other| other == unit).count();
+            let weight = self.units.len() as u32;
+            self.units.push(unit);
+            let mut add = |slice: usize, cells: Range<usize>| {
+                let row = NewRow { sim, cells, unit, weight, slot };
+                self.slices[slice].add(&row, &mut self.fresh);
+            };
+            add(0, first..end);
+            for (slices, values) in sim.layout.slice_of.iter().zip(&sim.cells.segment) {
+                if let Some(slices) = slices {
+                    for cell in first..end {
+                        add(slices[values[cell] as usize], cell..cell + 1);
+                    }
+                }
+            }
+            first = end;
+        }
+    }
+}
+
+fn answer(sim: &Simulator, metric: usize, block: Block, effect: Option<(usize, usize)>) -> Answer {
+    let intervals = match &sim.layout.shapes[metric] {
+        Shape::Moments => 0,
+        Shape::Grid(grid) => grid.len(),
+    };
+    Answer { metric, block, effect, first_interval: 0, intervals }
+}
+
+/// Cells of one unit in one slot.
+struct NewRow<'a> {
+    sim: &'a Simulator,
+    cells: Range<usize>,
+    unit: u32,
+    weight: u32,
+    slot: usize,
+}
+
+impl SliceAdditions {
+    pub(super) fn values(&self) -> Values<'_> {
+        Values { tiles: &self.tiles, per_row: 1 + self.answers.len() }
+    }
+
+    /// Tiles of a block.
+    pub(super) fn tiles_of(&self, block: Block) -> Range<usize> {
+        let before = |block: Block| self.answers.partition_point(|answer| (answer.block as usize) < block as usize);
+        let end = self.answers.partition_point(|answer| answer.block as usize <= block as usize);
+        1 + before(block)..1 + end
+    }
+
+    /// Intervals of the blocks before a block.
+    pub(super) fn first_interval(&self, block: Block) -> usize {
+        let before = self.answers.iter().filter(|answer| (answer.block as usize) < block as usize);
+        before.map(|answer| answer.intervals).sum()
+    }
+
+    /// Intervals of all blocks.
+    pub(super) fn all_intervals(&self) -> usize {
+        self.answers.iter().map(|answer| answer.intervals).sum()
+    }
+
+    fn add(&mut self, row: &NewRow<'_>, fresh: &mut Vec<f64>) {
+        let values = self.rows.len() as u32;
+        self.rows.push(Row { values, weight: row.weight });
+        let (totals, mut counts) = self.totals.unit(row.unit);
+        let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
+        let (mut rows, mut covered) = (0.0, 0.0);
+        for cell in row.cells.clone() {
+            let inputs = row.sim.cells.inputs(cell);
+            rows += inputs[0];
+            covered += inputs[1];
+        }
+        let newly_seen = covered > 0.0 && *seen == 0.0;
+        if newly_seen {
+            *seen = 1.0;
+        }
+        self.tiles.push([f64::from(u8::from(newly_seen)), covered, rows, 0.0, 0.0]);
+        for (answer, own) in self.answers.iter().zip(pairs.chunks_exact_mut(2)) {
+            let tile = match &row.sim.cells.metrics[answer.metric] {
+                FlatMetric::Sums(place) => row.moments(answer, *place, own),
+                FlatMetric::Bins(lists) => {
+                    let (above, rest) = counts.split_at_mut(answer.intervals);
+                    counts = rest;
+                    let lists = lists.get(answer.version());
+                    row.intervals(answer, lists, own, above, fresh, &mut self.entries[answer.block as usize])
+                }
+            };
+            self.tiles.push(tile);
+        }
+    }
+}
+
+impl Answer {
+    fn version(&self) -> Version {
+        if self.block == Block::Candidate { Version::Candidate } else { Version::Stable }
+    }
+}
+
+impl NewRow<'_> {
+    /// What an effect does to a cell, if it has set in.
+    fn change(&self, answer: &Answer, cell: usize) -> Option<&CellChange> {
+        let (stream, onset) = answer.effect?;
+        let effect: &EffectCells = &self.sim.effects[stream];
+        (self.slot >= onset && effect.applies[cell]).then_some(&effect.change)
+    }
+
+    /// Y, X, YY, YX and XX; `own` are the unit's Y and X.
+    fn moments(&self, answer: &Answer, place: usize, own: &mut [f64]) -> [f64; MOMENTS] {
+        let place = if answer.block == Block::Candidate { place + 2 } else { place };
+        let (mut dy, mut dx) = (0.0, 0.0);
+        for cell in self.cells.clone() {
+            let inputs = self.sim.cells.inputs(cell);
+            let (y, x) = (inputs[place], inputs[place + 1]);
+            dx += x;
+            dy += match self.change(answer, cell) {
+                Some(CellChange::Affine { shift, scale }) => scale * y + shift * x,
+                Some(CellChange::Add(flips)) => y + flips[cell],
+                Some(CellChange::MovedThresholds(_)) | None => y,
+            };
+        }
+        let (y, x) = (own[0], own[1]);
+        own[0] += dy;
+        own[1] += dx;
+        [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
+    }
+
+    /// X and XX; entries for the intervals between thresholds. `own` are the unit's X and the number of intervals it has reached.
+    ///
+    /// With H requests in an interval, and Y above its lower and above its upper threshold, an interval's sums are those of H, H X and
+    /// H (Y + Y) = Y² - Y². Few intervals hold requests of a unit; summed from above they give Y, YX and YY of every threshold.
+    fn intervals(
+        &self,
+        answer: &Answer,
+        lists: &BinLists,
+        own: &mut [f64],
+        counts: &mut [f64],
+        fresh: &mut Vec<f64>,
+        entries: &mut Vec<Entry>,
+    ) -> [f64; MOMENTS] {
+        let Shape::Grid(grid) = &self.sim.layout.shapes[answer.metric] else {
+            unreachable!("bins belong to a quantile metric")
+        };
+        fresh.clear();
+        fresh.resize(counts.len(), 0.0);
+        let mut reached = own[1] as usize;
+        let mut dx = 0.0;
+        for cell in self.cells.clone() {
+            let bins = lists.of(cell);
+            dx += bins.len() as f64;
+            let moved = match self.change(answer, cell) {
+                Some(CellChange::MovedThresholds(moved)) => Some(moved),
+                _ => None,
+            };
+            // Bins are sorted within a cell.
+            for &bin in bins.iter().rev() {
+                let below = match moved {
+                    Some(moved) => moved.partition_point(|&threshold| threshold < f64::from(bin)),
+                    None => grid.bins.partition_point(|&threshold| threshold < bin),
+                };
+                if below == 0 {
+                    break;
+                }
+                fresh[below - 1] += 1.0;
+                reached = reached.max(below);
+            }
+        }
+        let (x_before, x) = (own[0], own[0] + dx);
+        own[0] = x;
+        own[1] = reached as f64;
+        let (mut above_before, mut above) = (0.0, 0.0);
+        for (interval, (count, fresh)) in counts[..reached].iter_mut().zip(&*fresh).enumerate().rev() {
+            if *count == 0.0 && *fresh == 0.0 {
+                continue;
+            }
+            let (before, now) = (*count, *count + fresh);
+            let pairs_before = before * (2.0 * above_before + before);
+            let pairs = now * (2.0 * above + now);
+            entries.push(Entry {
+                weight: self.weight,
+                interval: (answer.first_interval + interval) as u32,
+                values: [*fresh, pairs - pairs_before, now * x - before * x_before],
+            });
+            above_before += before;
+            above += now;
+            *count = now;
+        }
+        [dx, dx * (x_before + x), 0.0, 0.0, 0.0]
+    }
+}
+
+/// Each unit's totals since the window began.
+///
+/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and the counts in intervals,
+/// which few units have, lie apart.
+#[derive(Default)]
+struct Totals {
+    /// Per unit: where its totals are.
+    index: Vec<u32>,
+    /// Units seen so far, in the order of their totals.
+    seen: Vec<u32>,
+    /// Whether a covered request was seen, then Y and X, or X and the intervals reached, of each answer.
+    sums: Vec<f64>,
+    width: usize,
+    /// Requests in each interval of each answer.
+    counts: Vec<f64>,
+    counts_width: usize,
+}
+
+impl Totals {
+    fn restart(&mut self, answers: usize, intervals: usize) {
+        for unit in self.seen.drain(..) {
+            self.index[unit as usize] = ABSENT;
+        }
+        self.sums.clear();
+        self.counts.clear();
+        self.width = 1 + 2 * answers;
+        self.counts_width = intervals;
+    }
+
+    fn unit(&mut self, unit: u32) -> (&mut [f64], &mut [f64]) {
+        let index = &mut self.index[unit as usize];
+        if *index == ABSENT {
+            *index = self.seen.len() as u32;
+            self.seen.push(unit);
+            self.sums.resize(self.sums.len() + self.width, 0.0);
+            self.counts.resize(self.counts.len() + self.counts_width, 0.0);
+        }
+        let index = *index as usize;
+        (
+            &mut self.sums[index * self.width..(index + 1) * self.width],
+            &mut self.counts[index * self.counts_width..(index + 1) * self.counts_width],
+        )
+    }
+}
