@@ -16,6 +16,9 @@ use crate::domain::version::Version;
 /// No running totals yet.
 const ABSENT: u32 = u32::MAX;
 
+/// Bytes that memory moves at once.
+const CACHE_LINE: usize = 64;
+
 /// Whose answers a slice's tiles and intervals are about, in this order; counts come before, in a tile of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Block {
@@ -44,12 +47,12 @@ pub(super) struct Answer {
 /// Additions to every slice since they were last cleared.
 pub(super) struct Additions<'s> {
     sim: &'s Simulator,
-    /// Unit of each row of weights.
+    /// Unit of each row of weights, by rank.
     pub(super) units: Vec<u32>,
     /// Per slice of the layout.
     pub(super) slices: Vec<SliceAdditions>,
-    /// Requests of a row in each interval.
-    fresh: Vec<f64>,
+    /// Requests of a row in each interval; zeros between rows.
+    fresh: Vec<u32>,
 }
 
 /// Additions to one slice.
@@ -92,7 +95,9 @@ impl<'s> Additions<'s> {
                 answer.first_interval = first[answer.block as usize];
                 first[answer.block as usize] += answer.intervals;
             }
-            slice.totals.restart(slice.answers.len(), first.iter().sum());
+            slice.totals.restart(slice.answers.len());
+            let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
+            self.fresh.resize(self.fresh.len().max(most), 0);
         }
     }
 
@@ -109,7 +114,8 @@ impl<'s> Additions<'s> {
     /// Adds the cells of one slot of the window. A unit's cells in a slot are one row of all requests.
     pub(super) fn add_slot(&mut self, cells: Range<usize>, slot: usize) {
         let sim = self.sim;
-        let units = &sim.cells.unit[..cells.end];
+        let units = &sim.cells.rank[..cells.end];
+        self.slices[0].totals.approach(&units[cells.clone()]);
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
@@ -173,10 +179,10 @@ impl SliceAdditions {
         self.answers.iter().map(|answer| answer.intervals).sum()
     }
 
-    fn add(&mut self, row: &NewRow<'_>, fresh: &mut Vec<f64>) {
+    fn add(&mut self, row: &NewRow<'_>, fresh: &mut [u32]) {
         let values = self.rows.len() as u32;
         self.rows.push(Row { values, weight: row.weight });
-        let (totals, mut counts) = self.totals.unit(row.unit);
+        let (totals, ladders) = self.totals.unit(row.unit);
         let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
         let (mut rows, mut covered) = (0.0, 0.0);
         for cell in row.cells.clone() {
@@ -193,10 +199,8 @@ impl SliceAdditions {
             let tile = match &row.sim.cells.metrics[answer.metric] {
                 FlatMetric::Sums(place) => row.moments(answer, *place, own),
                 FlatMetric::Bins(lists) => {
-                    let (above, rest) = counts.split_at_mut(answer.intervals);
-                    counts = rest;
                     let lists = lists.get(answer.version());
-                    row.intervals(answer, lists, own, above, fresh, &mut self.entries[answer.block as usize])
+                    row.intervals(answer, lists, own, ladders, fresh, &mut self.entries[answer.block as usize])
                 }
             };
             self.tiles.push(tile);
@@ -238,25 +242,23 @@ impl NewRow<'_> {
         [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
     }
 
-    /// X and XX; entries for the intervals between thresholds. `own` are the unit's X and the number of intervals it has reached.
+    /// X and XX; entries for the intervals between thresholds. `own` are the unit's X and where its ladder is.
     ///
-    /// With H requests in an interval, and Y above its lower and above its upper threshold, an interval's sums are those of H, H X and
-    /// H (Y + Y) = Y² - Y². Few intervals hold requests of a unit; summed from above they give Y, YX and YY of every threshold.
+    /// With H requests in an interval, and Y above its lower and above its upper threshold, an interval's sums are those of H, of
+    /// H (Y + Y) = Y² - Y² and of H X. Few intervals hold requests of a unit; summed from above they give Y, YY and YX of every
+    /// threshold, exactly, since all are whole numbers.
     fn intervals(
         &self,
         answer: &Answer,
         lists: &BinLists,
         own: &mut [f64],
-        counts: &mut [f64],
-        fresh: &mut Vec<f64>,
+        ladders: &mut Ladders,
+        fresh: &mut [u32],
         entries: &mut Vec<Entry>,
     ) -> [f64; MOMENTS] {
         let Shape::Grid(grid) = &self.sim.layout.shapes[answer.metric] else {
             unreachable!("bins belong to a quantile metric")
         };
-        fresh.clear();
-        fresh.resize(counts.len(), 0.0);
-        let mut reached = own[1] as usize;
         let mut dx = 0.0;
         for cell in self.cells.clone() {
             let bins = lists.of(cell);
@@ -269,34 +271,34 @@ impl NewRow<'_> {
             for &bin in bins.iter().rev() {
                 let below = match moved {
                     Some(moved) => moved.partition_point(|&threshold| threshold < f64::from(bin)),
+                    None if bin <= grid.bins[0] => 0,
                     None => grid.bins.partition_point(|&threshold| threshold < bin),
                 };
                 if below == 0 {
                     break;
                 }
-                fresh[below - 1] += 1.0;
-                reached = reached.max(below);
+                ladders.reach(&mut own[1], below - 1, answer.intervals);
+                fresh[below - 1] += 1;
             }
         }
         let (x_before, x) = (own[0], own[0] + dx);
         own[0] = x;
-        own[1] = reached as f64;
-        let (mut above_before, mut above) = (0.0, 0.0);
-        for (interval, (count, fresh)) in counts[..reached].iter_mut().zip(&*fresh).enumerate().rev() {
-            if *count == 0.0 && *fresh == 0.0 {
-                continue;
-            }
-            let (before, now) = (*count, *count + fresh);
-            let pairs_before = before * (2.0 * above_before + before);
-            let pairs = now * (2.0 * above + now);
-            entries.push(Entry {
-                weight: self.weight,
-                interval: (answer.first_interval + interval) as u32,
-                values: [*fresh, pairs - pairs_before, now * x - before * x_before],
+        if dx > 0.0 {
+            let (mut above_before, mut above) = (0.0, 0.0);
+            ladders.descend(own[1], answer.intervals, |interval, count| {
+                let more = std::mem::take(&mut fresh[interval]);
+                let before = f64::from(*count);
+                *count += more;
+                let (more, now) = (f64::from(more), f64::from(*count));
+                let (pairs_before, pairs) = (before * (2.0 * above_before + before), now * (2.0 * above + now));
+                entries.push(Entry {
+                    weight: self.weight,
+                    interval: (answer.first_interval + interval) as u32,
+                    values: [more, pairs - pairs_before, now * x - before * x_before],
+                });
+                above_before += before;
+                above += now;
             });
-            above_before += before;
-            above += now;
-            *count = now;
         }
         [dx, dx * (x_before + x), 0.0, 0.0, 0.0]
     }
@@ -304,45 +306,87 @@ impl NewRow<'_> {
 
 /// Each unit's totals since the window began.
 ///
-/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and the counts in intervals,
-/// which few units have, lie apart.
+/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and ladders, which few units
+/// have, lie apart.
 #[derive(Default)]
 struct Totals {
     /// Per unit: where its totals are.
     index: Vec<u32>,
     /// Units seen so far, in the order of their totals.
     seen: Vec<u32>,
-    /// Whether a covered request was seen, then Y and X, or X and the intervals reached, of each answer.
+    /// Whether a covered request was seen, then Y and X, or X and where the ladder is, of each answer.
     sums: Vec<f64>,
     width: usize,
-    /// Requests in each interval of each answer.
-    counts: Vec<f64>,
-    counts_width: usize,
+    ladders: Ladders,
 }
 
 impl Totals {
-    fn restart(&mut self, answers: usize, intervals: usize) {
+    fn restart(&mut self, answers: usize) {
         for unit in self.seen.drain(..) {
             self.index[unit as usize] = ABSENT;
         }
         self.sums.clear();
-        self.counts.clear();
+        self.ladders.words.clear();
         self.width = 1 + 2 * answers;
-        self.counts_width = intervals;
     }
 
-    fn unit(&mut self, unit: u32) -> (&mut [f64], &mut [f64]) {
+    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
+    fn approach(&self, units: &[u32]) {
+        let mut read = 0.0;
+        for &unit in units {
+            let index = self.index[unit as usize];
+            if index != ABSENT {
+                let first = index as usize * self.width;
+                read += self.sums[first..first + self.width].iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
+            }
+        }
+        std::hint::black_box(read);
+    }
+
+    fn unit(&mut self, unit: u32) -> (&mut [f64], &mut Ladders) {
         let index = &mut self.index[unit as usize];
         if *index == ABSENT {
             *index = self.seen.len() as u32;
             self.seen.push(unit);
             self.sums.resize(self.sums.len() + self.width, 0.0);
-            self.counts.resize(self.counts.len() + self.counts_width, 0.0);
         }
-        let index = *index as usize;
-        (
-            &mut self.sums[index * self.width..(index + 1) * self.width],
-            &mut self.counts[index * self.counts_width..(index + 1) * self.counts_width],
-        )
+        let first = *index as usize * self.width;
+        (&mut self.sums[first..first + self.width], &mut self.ladders)
+    }
+}
+
+/// Units' requests in the intervals of a grid: which intervals hold any, as bits, then how many in each.
+#[derive(Default)]
+struct Ladders {
+    words: Vec<u32>,
+}
+
+impl Ladders {
+    /// Marks an interval as holding requests. `place` is one more than where the ladder begins, zero before it does.
+    fn reach(&mut self, place: &mut f64, interval: usize, intervals: usize) {
+        let bits = u32::BITS as usize;
+        if *place == 0.0 {
+            *place = (self.words.len() + 1) as f64;
+            self.words.resize(self.words.len() + intervals.div_ceil(bits) + intervals, 0);
+        }
+        self.words[*place as usize - 1 + interval / bits] |= 1 << (interval % bits);
+    }
+
+    /// Visits the intervals that hold requests, highest first.
+    fn descend(&mut self, place: f64, intervals: usize, mut visit: impl FnMut(usize, &mut u32)) {
+        if place == 0.0 {
+            return;
+        }
+        let bits = u32::BITS as usize;
+        let (marks, counts) = self.words[place as usize - 1..].split_at_mut(intervals.div_ceil(bits));
+        for (word, &marked) in marks.iter().enumerate().rev() {
+            let mut left = marked;
+            while left != 0 {
+                let bit = left.ilog2();
+                left ^= 1 << bit;
+                let interval = word * bits + bit as usize;
+                visit(interval, &mut counts[interval]);
+            }
+        }
     }
 }

@@ -95,10 +95,11 @@ pub(super) struct Weights {
 }
 
 impl Quad {
-    pub(super) fn new(lanes: &[&Lane]) -> Self {
+    /// Packs lanes, units in this order.
+    pub(super) fn new(lanes: &[&Lane], by_rank: &[u32]) -> Self {
         let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
-        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)));
-        let swapped = swapped.iter().any(Option::is_some).then(|| Weights::of(swapped.into_iter()));
+        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), by_rank);
+        let swapped = swapped.iter().any(Option::is_some).then(|| Weights::of(swapped.into_iter(), by_rank));
         if let Some(swapped) = &swapped {
             weights.take(swapped);
         }
@@ -107,11 +108,11 @@ impl Quad {
 }
 
 impl Weights {
-    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>) -> Self {
+    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, by_rank: &[u32]) -> Self {
         let mut weights = Self { copies: Vec::new(), exposed: Vec::new() };
         let pack = |packed: &mut Vec<[u8; QUAD]>, place: usize, counts: &[u8]| {
             packed.resize(counts.len(), [0; QUAD]);
-            packed.iter_mut().zip(counts).for_each(|(packed, &count)| packed[place] = count);
+            packed.iter_mut().zip(by_rank).for_each(|(packed, &unit)| packed[place] = counts[unit as usize]);
         };
         for (place, lane) in lanes.enumerate() {
             let Some(lane) = lane else { continue };
@@ -137,18 +138,23 @@ impl Weights {
     }
 }
 
+/// Chances of at most so many copies. Beyond 18 the probabilities are below the resolution of a uniform number.
+const AT_MOST: [f64; 18] = {
+    // 1 / e, rounded to the nearest double.
+    let mut probability = 0.367_879_441_171_442_33;
+    let mut cumulative = [probability; 18];
+    let mut count = 1;
+    while count < 18 {
+        probability /= count as f64;
+        cumulative[count] = cumulative[count - 1] + probability;
+        count += 1;
+    }
+    cumulative
+};
+
 /// The Poisson(1) variate of a uniform number, by inversion.
 fn poisson_one(uniform: f64) -> u8 {
-    let mut probability = (-1.0_f64).exp();
-    let mut cumulative = probability;
-    let mut count = 0_u8;
-    // Beyond 18 the probabilities are below the resolution of the uniform number.
-    while uniform >= cumulative && count < 18 {
-        count += 1;
-        probability /= f64::from(count);
-        cumulative += probability;
-    }
-    count
+    AT_MOST.iter().take_while(|&&at_most| uniform >= at_most).count() as u8
 }
 
 #[cfg(test)]

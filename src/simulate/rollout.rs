@@ -55,7 +55,7 @@ impl Rider {
         let lane_refs: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
         Self {
             start: lanes[0].0,
-            quad: Quad::new(&lane_refs),
+            quad: Quad::new(&lane_refs, &sim.cells.by_rank),
             served: vec![[0; QUAD]; sim.units()],
             served_units: [0.0; QUAD],
             trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
