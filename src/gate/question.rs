@@ -56,6 +56,21 @@ impl Contrast {
         let variance = self.variance.filter(|&variance| variance > 0.0)?;
         Some(student_t::normal_equivalent(self.difference / variance.sqrt(), self.df))
     }
+
+    /// Whether that deviate lies above a bound; `None` without a positive variance.
+    #[must_use]
+    pub fn exceeds(&self, bound: f64) -> Option<bool> {
+        let variance = self.variance.filter(|&variance| variance > 0.0)?;
+        let t = self.difference / variance.sqrt();
+        // The deviate is nearer to zero, so most need not be known.
+        Some((t > bound || bound < 0.0) && student_t::normal_equivalent(t, self.df) > bound)
+    }
+
+    /// The other way round: by how much less than the margin.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { difference: -self.difference, ..self }
+    }
 }
 
 /// What a window shows about a question.

@@ -154,6 +154,14 @@ impl StageGate<'_> {
             let p_fail = if evidence.fail.difference > 0.0 { 0.0 } else { 1.0 };
             return Some(Seen { p_fail, passes: difference <= 0.0, ..undecided });
         }
+        if let Test::GroupSequential(_) = gate.test {
+            // The boundary already holds this question's share of alpha.
+            let boundary = self.boundaries[index].get(look).copied().unwrap_or(f64::INFINITY);
+            let crossed = evidence.fail.exceeds(boundary);
+            let passes = evidence.pass.reversed().exceeds(self.asker.z_alpha);
+            let Some((crossed, passes)) = crossed.zip(passes).filter(|_| known) else { return Some(undecided) };
+            return Some(Seen { p_fail: if crossed { 0.0 } else { 1.0 }, passes, ..undecided });
+        }
         let Some((z_pass, z_fail)) = evidence.pass.z().zip(evidence.fail.z()).filter(|_| known) else {
             return Some(undecided);
         };
@@ -173,13 +181,7 @@ impl StageGate<'_> {
                     ..undecided
                 }
             }
-            Test::GroupSequential(_) => {
-                // The boundary already holds this question's share of alpha.
-                let crossed = self.boundaries[index].get(look).is_some_and(|&boundary| z_fail > boundary);
-                let p_fail = if crossed { 0.0 } else { 1.0 };
-                Seen { p_fail, passes: z_pass > self.asker.z_alpha, ..undecided }
-            }
-            Test::Point => undecided,
+            Test::GroupSequential(_) | Test::Point => undecided,
         })
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Additions<'s> {
     pub(super) units: Vec<u32>,
     /// Per slice of the layout.
     pub(super) slices: Vec<SliceAdditions>,
+    /// Per unit and slice: where its totals are.
+    index: Vec<u32>,
     /// Requests of a row in each interval; zeros between rows.
     fresh: Vec<u32>,
 }
@@ -69,17 +71,16 @@ pub(super) struct SliceAdditions {
 
 impl<'s> Additions<'s> {
     pub(super) fn new(sim: &'s Simulator) -> Self {
-        let slice = |_: &_| SliceAdditions {
-            totals: Totals { index: vec![ABSENT; sim.units()], ..Totals::default() },
-            ..SliceAdditions::default()
-        };
-        Self { sim, units: Vec::new(), slices: sim.layout.plans.iter().map(slice).collect(), fresh: Vec::new() }
+        let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
+        let index = vec![ABSENT; sim.units() * slices.len()];
+        Self { sim, units: Vec::new(), slices, index, fresh: Vec::new() }
     }
 
     /// Begins a window; `onsets` are the different slots at which each stream sets in.
     pub(super) fn begin(&mut self, onsets: &[Vec<usize>]) {
         self.clear();
-        for (slice, plan) in self.slices.iter_mut().zip(&self.sim.layout.plans) {
+        let count = self.slices.len();
+        for (at, (slice, plan)) in self.slices.iter_mut().zip(&self.sim.layout.plans).enumerate() {
             slice.answers.clear();
             let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
             for block in [Block::Stable, Block::Candidate] {
@@ -95,7 +96,9 @@ impl<'s> Additions<'s> {
                 answer.first_interval = first[answer.block as usize];
                 first[answer.block as usize] += answer.intervals;
             }
-            slice.totals.restart(slice.answers.len());
+            for unit in slice.totals.restart(slice.answers.len()) {
+                self.index[unit as usize * count + at] = ABSENT;
+            }
             let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
             self.fresh.resize(self.fresh.len().max(most), 0);
         }
@@ -115,7 +118,9 @@ impl<'s> Additions<'s> {
     pub(super) fn add_slot(&mut self, cells: Range<usize>, slot: usize) {
         let sim = self.sim;
         let units = &sim.cells.rank[..cells.end];
-        self.slices[0].totals.approach(&units[cells.clone()]);
+        let count = self.slices.len();
+        let known = units[cells.clone()].iter().map(|&unit| self.index[unit as usize * count]);
+        self.slices[0].totals.approach(known.filter(|&index| index != ABSENT));
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
@@ -124,7 +129,7 @@ impl<'s> Additions<'s> {
             self.units.push(unit);
             let mut add = |slice: usize, cells: Range<usize>| {
                 let row = NewRow { sim, cells, unit, weight, slot };
-                self.slices[slice].add(&row, &mut self.fresh);
+                self.slices[slice].add(&row, &mut self.index[unit as usize * count + slice], &mut self.fresh);
             };
             add(0, first..end);
             for (slices, values) in sim.layout.slice_of.iter().zip(&sim.cells.segment) {
@@ -179,10 +184,10 @@ impl SliceAdditions {
         self.answers.iter().map(|answer| answer.intervals).sum()
     }
 
-    fn add(&mut self, row: &NewRow<'_>, fresh: &mut [u32]) {
+    fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
         let values = self.rows.len() as u32;
         self.rows.push(Row { values, weight: row.weight });
-        let (totals, ladders) = self.totals.unit(row.unit);
+        let (totals, ladders) = self.totals.unit(row.unit, index);
         let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
         let (mut rows, mut covered) = (0.0, 0.0);
         for cell in row.cells.clone() {
@@ -310,8 +315,6 @@ impl NewRow<'_> {
 /// have, lie apart.
 #[derive(Default)]
 struct Totals {
-    /// Per unit: where its totals are.
-    index: Vec<u32>,
     /// Units seen so far, in the order of their totals.
     seen: Vec<u32>,
     /// Whether a covered request was seen, then Y and X, or X and where the ladder is, of each answer.
@@ -321,30 +324,22 @@ struct Totals {
 }
 
 impl Totals {
-    fn restart(&mut self, answers: usize) {
-        for unit in self.seen.drain(..) {
-            self.index[unit as usize] = ABSENT;
-        }
+    /// Forgets everything; gives the units that it was about.
+    fn restart(&mut self, answers: usize) -> Vec<u32> {
         self.sums.clear();
         self.ladders.words.clear();
         self.width = 1 + 2 * answers;
+        std::mem::take(&mut self.seen)
     }
 
     /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
-    fn approach(&self, units: &[u32]) {
-        let mut read = 0.0;
-        for &unit in units {
-            let index = self.index[unit as usize];
-            if index != ABSENT {
-                let first = index as usize * self.width;
-                read += self.sums[first..first + self.width].iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
-            }
-        }
-        std::hint::black_box(read);
+    fn approach(&self, known: impl Iterator<Item = u32>) {
+        let of_unit = |index: u32| &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
+        let read = |index: u32| of_unit(index).iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
+        std::hint::black_box(known.map(read).sum::<f64>());
     }
 
-    fn unit(&mut self, unit: u32) -> (&mut [f64], &mut Ladders) {
-        let index = &mut self.index[unit as usize];
+    fn unit(&mut self, unit: u32, index: &mut u32) -> (&mut [f64], &mut Ladders) {
         if *index == ABSENT {
             *index = self.seen.len() as u32;
             self.seen.push(unit);

@@ -26,15 +26,23 @@ impl Lane {
     pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
+        let mut exposed = vec![0_u8; plan.len()];
         for (unit, &key) in unit_keys.iter().enumerate() {
             if simulation.resample == Resample::Poisson {
                 lane.copies[unit] = poisson_one(hash.uniform(key, COPIES_STREAM));
             }
+            if lane.copies[unit] == 0 {
+                continue;
+            }
+            exposed.fill(0);
             for copy in 0..lane.copies[unit] {
                 let place = hash.uniform(key, u32::from(copy));
-                for (stage, exposed) in plan.iter().zip(&mut lane.exposed) {
-                    exposed[unit] += u8::from(place < stage.exposure);
+                for (exposed, stage) in exposed.iter_mut().zip(plan) {
+                    *exposed += u8::from(place < stage.exposure);
                 }
+            }
+            for (of_stage, &exposed) in lane.exposed.iter_mut().zip(&exposed) {
+                of_stage[unit] = exposed;
             }
         }
         lane
