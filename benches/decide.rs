@@ -25,8 +25,9 @@ fn bench(criterion: &mut Criterion) {
         let simulator = Simulator::new(&digest, &case.scenario);
         let player = Player::new(&case.scenario, &simulator, starts);
         let start = simulator.slot_at(player.starts[0]);
-        let lanes: Vec<Lane> = (0..LANES).map(|replicate| simulator.replicate(&case.scenario, replicate)).collect();
-        let trajectories = simulator.trajectories(start, &lanes);
+        let lane = |replicate| (start, simulator.replicate(&case.scenario, replicate));
+        let lanes: Vec<(usize, Lane)> = (0..LANES).map(lane).collect();
+        let trajectories = simulator.trajectories(&lanes);
         let planned = player.planned(&simulator.census_of_schedule(start));
         group.throughput(Throughput::Elements((LANES * questions(&player)) as u64));
         let name = format!("{}, {LANES} replicates, {} worlds", case.name, player.worlds.len());

@@ -19,7 +19,7 @@ pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucke
     let chosen = if scenario.rollout.start == Starts::AnyHour { monday() } else { None };
     let start = chosen.unwrap_or(player.starts[0]);
     let lane = Lane::production(&digest.units, &player.simulator.plan, bucketing);
-    let played = player.play_lanes(player.simulator.slot_at(start), vec![lane]);
+    let played = player.play_lanes(vec![(player.simulator.slot_at(start), lane)]);
     let outcome = &played[0].worlds[0];
     let (name, ending) = ending(player, digest, outcome);
     let start = facts::for_people(start, zone);

@@ -40,6 +40,13 @@ pub struct PassPlan {
 }
 
 impl Boundary {
+    /// What must be exceeded at a look, where that is all there is: one level, no other stage, no look at which to pass.
+    #[must_use]
+    pub fn alone(&self, look: usize) -> Option<f64> {
+        let alone = self.weights.is_empty() && self.rungs.is_empty() && self.pass.is_empty();
+        alone.then(|| self.fail.get(look).copied().unwrap_or(f64::INFINITY))
+    }
+
     /// The statistic that is held against the boundary: of the present stage, or combined with the ends of earlier ones.
     ///
     /// An earlier stage without data weighs nothing, which only lowers the statistic's variance.

@@ -56,6 +56,21 @@ impl Contrast {
         let variance = self.variance.filter(|&variance| variance > 0.0)?;
         Some(student_t::normal_equivalent(self.difference / variance.sqrt(), self.df))
     }
+
+    /// Whether that deviate lies above a bound; `None` without a positive variance.
+    #[must_use]
+    pub fn exceeds(&self, bound: f64) -> Option<bool> {
+        let variance = self.variance.filter(|&variance| variance > 0.0)?;
+        let t = self.difference / variance.sqrt();
+        // The deviate is nearer to zero, so most need not be known.
+        Some((t > bound || bound < 0.0) && student_t::normal_equivalent(t, self.df) > bound)
+    }
+
+    /// The other way round: by how much less than the margin.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { difference: -self.difference, ..self }
+    }
 }
 
 /// What a window shows about a question.
@@ -96,6 +111,11 @@ pub struct Asker<'a> {
 pub trait Arms {
     /// Sums of an arm at a place of a quantile's grid.
     fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums;
+
+    /// Share of the requests of stable's arm that lie above a threshold of a quantile's grid.
+    fn stable_share_above(&self, slice: usize, metric: usize, index: usize) -> Option<f64> {
+        self.sums(Arm::Stable, Answers::Stable, slice, metric, Some(GridPlace { index, part: 0.0 })).ratio()
+    }
 }
 
 /// Arms of a replicate at a look.
@@ -109,6 +129,10 @@ pub struct LookArms<'a> {
 impl Arms for LookArms<'_> {
     fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums {
         self.reader.sums(self.span, arm, answers, slice, metric, place)
+    }
+
+    fn stable_share_above(&self, slice: usize, metric: usize, index: usize) -> Option<f64> {
+        self.reader.stable_share_above(self.span, slice, metric, index)
     }
 }
 
@@ -236,10 +260,7 @@ impl<'a> Asker<'a> {
     #[must_use]
     pub fn quantile_threshold(&self, slice: usize, arms: &impl Arms) -> Option<usize> {
         let Shape::Grid(grid) = &self.layout.shapes[self.gate.metric] else { return None };
-        let share = |index: usize| {
-            let place = GridPlace { index, part: 0.0 };
-            arms.sums(Arm::Stable, Answers::Stable, slice, self.gate.metric, Some(place)).ratio()
-        };
+        let share = |index: usize| arms.stable_share_above(slice, self.gate.metric, index);
         let (mut low, mut high) = grid.quantile_range;
         // The share falls with the threshold: bisect for the last one at or above the tail.
         if share(low)? < grid.tail {

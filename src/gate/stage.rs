@@ -173,6 +173,12 @@ impl StageGate<'_> {
             let p_fail = if evidence.fail.difference > 0.0 { 0.0 } else { 1.0 };
             return Some(Seen { p_fail, passes: difference <= 0.0, ..undecided });
         }
+        if let (Test::GroupSequential(_), Some(bound)) = (gate.test, self.boundaries[index].alone(look)) {
+            let crossed = evidence.fail.exceeds(bound);
+            let passes = evidence.pass.reversed().exceeds(self.asker.z_alpha);
+            let Some((crossed, passes)) = crossed.zip(passes).filter(|_| known) else { return Some(undecided) };
+            return Some(Seen { p_fail: if crossed { 0.0 } else { 1.0 }, passes, ..undecided });
+        }
         let Some((z_pass, z_fail)) = evidence.pass.z().zip(evidence.fail.z()).filter(|_| known) else {
             return Some(undecided);
         };

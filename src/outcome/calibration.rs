@@ -63,11 +63,12 @@ pub(super) fn calibrate(player: &Player<'_>, ladder: &Boundaries, budget: f64) -
     let lens = |gate: usize| (gate, player.gates[gate].lenses[player.gates[gate].failing_lens]);
     let lenses: Vec<(usize, Lens)> = player.rolling_back().map(lens).collect();
     let factors: Vec<Vec<f64>> = player
-        .groups(replicates)
+        .blocks(replicates)
         .par_iter()
-        .map(|(start, group)| {
-            let numbers: Vec<usize> = group.iter().map(|replicate| FIRST_REPLICATE + replicate).collect();
-            smallest_factors(player, ladder, &lenses, *start, &numbers)
+        .map(|block| {
+            let block: Vec<(usize, usize)> =
+                block.iter().map(|&(start, number)| (start, FIRST_REPLICATE + number)).collect();
+            smallest_factors(player, ladder, &lenses, &block)
         })
         .collect();
     let mut factors: Vec<f64> = factors.into_iter().flatten().collect();
@@ -84,10 +85,9 @@ fn smallest_factors(
     player: &Player<'_>,
     ladder: &Boundaries,
     lenses: &[(usize, Lens)],
-    start_slot: usize,
-    replicates: &[usize],
+    block: &[(usize, usize)],
 ) -> Vec<f64> {
-    player.with_twins(start_slot, player.lanes(replicates), |twins, planned| {
+    player.with_twins(player.lanes(block), |twins, planned| {
         let of_gate = |&(gate, lens): &(usize, Lens)| {
             let stages = player.verdicts(gate, &lens, twins, planned, ladder);
             let smallest = stages.iter().flatten().map(|said| said.level).fold(f64::INFINITY, f64::min);

@@ -1,12 +1,14 @@
 //! Plays replicates: every gate under every lens a world needs, then every world's schedule.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use rayon::prelude::*;
 
 use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
-use crate::domain::gate::Gate;
+use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
@@ -24,6 +26,13 @@ use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 
 /// How many start times plans are averaged over.
 const SAMPLED_STARTS: usize = 8;
+
+/// Trajectories of a block of lanes take about so much memory.
+const BLOCK_BYTES: usize = 128 << 20;
+
+/// Lanes that share work take this many at most, and at least so many even if they are large.
+const MOST_LANES: usize = 64;
+const LEAST_LANES: usize = 4;
 
 /// What is asked of one gate.
 pub struct GatePlan {
@@ -184,29 +193,56 @@ impl<'a> Player<'a> {
         self.boundaries = plans.boundaries(self.scenario, &self.levels, &[]);
     }
 
-    /// Plays replicates in chunks, each in parallel, and hands them over in a fixed order. Stops when `stop` is set.
+    /// Plays replicates a block at a time, blocks in parallel, and hands them over in a fixed order. Stops when `stop` is set.
     pub fn play(&self, stop: &AtomicBool, mut receive: impl FnMut(Vec<Played>)) {
-        let groups = self.groups(self.scenario.simulation.replicates);
-        for chunk in groups.chunks(32) {
-            if stop.load(Ordering::Relaxed) {
-                return;
+        let blocks = self.blocks(self.scenario.simulation.replicates);
+        std::thread::scope(|scope| {
+            let (send, played) = mpsc::channel();
+            let play_all = move |send: mpsc::Sender<(usize, Vec<Played>)>| {
+                // Blocks are taken in order, so few of them wait for an earlier one.
+                blocks.iter().enumerate().par_bridge().for_each_with(send, |send, (index, block)| {
+                    if !stop.load(Ordering::Relaxed) {
+                        // Nobody listens any more only when the receiver has panicked.
+                        let _ = send.send((index, self.play_block(block)));
+                    }
+                });
+            };
+            scope.spawn(move || play_all(send));
+            let mut waiting = BTreeMap::new();
+            let mut next = 0;
+            for (index, block) in played {
+                waiting.insert(index, block);
+                while let Some(block) = waiting.remove(&next) {
+                    receive(block);
+                    next += 1;
+                }
             }
-            let played: Vec<Vec<Played>> =
-                chunk.par_iter().map(|(start, group)| self.play_group(*start, group)).collect();
-            played.into_iter().for_each(&mut receive);
-        }
+        });
     }
 
-    /// Replicates that share a start are played together, a few at a time so that memory stays bounded.
-    pub(super) fn groups(&self, replicates: usize) -> Vec<(usize, Vec<usize>)> {
+    /// Replicates, each with its start slot, in blocks that are played together.
+    ///
+    /// Replicates share work where their stages begin at the same slot, so a block takes starts that are a common divisor of the stages'
+    /// lengths apart. The order depends on the scenario and the log alone.
+    pub(super) fn blocks(&self, replicates: usize) -> Vec<Vec<(usize, usize)>> {
         let starts = self.start_order(replicates);
-        (0..starts.len().min(replicates))
-            .flat_map(|turn| {
-                let mine: Vec<usize> = (turn..replicates).step_by(starts.len()).collect();
-                let start = self.simulator.slot_at(self.starts[starts[turn]]);
-                mine.chunks(16).map(|chunk| (start, chunk.to_vec())).collect::<Vec<_>>()
-            })
-            .collect()
+        let apart = self.simulator.plan.iter().map(|stage| stage.slots).fold(0, gcd).max(1);
+        let mut turns: Vec<(usize, usize)> = (0..starts.len().min(replicates))
+            .map(|turn| (turn, self.simulator.slot_at(self.starts[starts[turn]])))
+            .collect();
+        turns.sort_unstable_by_key(|&(_, slot)| (slot % apart, slot));
+        let of_turn = |&(turn, slot): &(usize, usize)| {
+            (turn..replicates).step_by(starts.len()).map(move |replicate| (slot, replicate))
+        };
+        let in_order: Vec<(usize, usize)> = turns.iter().flat_map(of_turn).collect();
+        in_order.chunks(self.lanes_of_block()).map(<[_]>::to_vec).collect()
+    }
+
+    /// As many lanes as their trajectories leave room for, so that memory stays bounded.
+    fn lanes_of_block(&self) -> usize {
+        let twins = if self.scenario.simulation.null == Null::Swap { 2 } else { 1 };
+        let lanes = BLOCK_BYTES / self.simulator.bytes_of_a_lane().max(1) / twins;
+        lanes.clamp(LEAST_LANES, MOST_LANES)
     }
 
     /// Starts are taken in turn; with fewer replicates than starts, evenly spread over them.
@@ -218,42 +254,63 @@ impl<'a> Player<'a> {
         (0..replicates).map(|turn| turn * starts / replicates).collect()
     }
 
-    fn play_group(&self, start_slot: usize, replicates: &[usize]) -> Vec<Played> {
-        self.play_lanes(start_slot, self.lanes(replicates))
+    fn play_block(&self, block: &[(usize, usize)]) -> Vec<Played> {
+        self.play_lanes(self.lanes(block))
     }
 
-    /// Lanes of replicates, and after them their twins with exchanged answers, where the null world needs those.
-    pub(super) fn lanes(&self, replicates: &[usize]) -> Vec<Lane> {
-        let mut lanes: Vec<Lane> = replicates.iter().map(|&r| self.simulator.replicate(self.scenario, r)).collect();
+    /// Lanes of replicates from their start slots, and after them their twins with exchanged answers, where the null world needs those.
+    pub(super) fn lanes(&self, block: &[(usize, usize)]) -> Vec<(usize, Lane)> {
+        let lane = |&(start, replicate): &(usize, usize)| (start, self.simulator.replicate(self.scenario, replicate));
+        let twin = |&(start, r): &(usize, usize)| (start, self.simulator.swapped_replicate(self.scenario, r));
+        let mut lanes: Vec<(usize, Lane)> = block.iter().map(lane).collect();
         if self.scenario.simulation.null == Null::Swap {
-            lanes.extend(replicates.iter().map(|&r| self.simulator.swapped_replicate(self.scenario, r)));
+            lanes.extend(block.iter().map(twin));
         }
         lanes
     }
 
-    /// Replays given lanes from a start, and judges them; lanes with exchanged answers come last, in the order of the others.
+    /// Replays given lanes from their start slots, and judges them; lanes with exchanged answers come last, in the order of the others.
     #[must_use]
-    pub fn play_lanes(&self, start_slot: usize, lanes: Vec<Lane>) -> Vec<Played> {
-        self.with_twins(start_slot, lanes, |twins, planned| self.judge(twins, planned))
+    pub fn play_lanes(&self, lanes: Vec<(usize, Lane)>) -> Vec<Played> {
+        self.with_twins(lanes, |twins, planned| self.judge(twins, planned))
     }
 
-    /// Replays given lanes from a start, and looks at each together with its twin.
-    ///
-    /// # Panics
-    /// Never: a census rides along with the lanes.
+    /// Replays given lanes from their start slots, and looks at each together with its twin.
     pub(super) fn with_twins<T>(
         &self,
-        start_slot: usize,
-        lanes: Vec<Lane>,
+        mut lanes: Vec<(usize, Lane)>,
         look: impl Fn(Twins<'_>, &Planned) -> T,
     ) -> Vec<T> {
-        let own = lanes.iter().filter(|lane| lane.swapped.is_none()).count();
-        let mut trajectories = self.simulator.trajectories_and_census(start_slot, lanes);
-        let census = trajectories.pop().expect("the census comes last");
-        let planned = self.planned(&census);
+        let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
+        let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
+        let censused = self.censused(&starts);
+        let played = lanes.len();
+        lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
+        let mut trajectories = self.simulator.trajectories(&lanes);
+        let censuses = trajectories.split_off(played);
+        let planned: BTreeMap<usize, Planned> =
+            censused.into_iter().zip(censuses.iter().map(|census| self.planned(census))).collect();
+        let unplanned = self.unplanned();
         let twins = trajectories.split_off(own);
-        let look = |(index, own): (usize, &Trajectory)| look(Twins { own, swapped: twins.get(index) }, &planned);
+        let look = |(index, own): (usize, &Trajectory)| {
+            let planned = planned.get(&starts[index]).unwrap_or(&unplanned);
+            look(Twins { own, swapped: twins.get(index) }, planned)
+        };
         trajectories.iter().enumerate().map(look).collect()
+    }
+
+    /// Starts whose census some gate needs: those of all lanes, or none.
+    fn censused(&self, starts: &[usize]) -> Vec<usize> {
+        let tuned = self.scenario.gates.iter().any(|gate| gate.test == Test::ConfidenceSequence);
+        let mut starts = if tuned { starts.to_vec() } else { Vec::new() };
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    fn unplanned(&self) -> Planned {
+        let nothing = self.gates.iter().map(|plan| vec![None; plan.questions.len()]);
+        vec![nothing.collect(); self.simulator.plan.len()]
     }
 
     /// Per stage, gate and question: the variance of the passing contrast that the census expects at the stage's end, in the null world.
@@ -469,6 +526,10 @@ fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
         left -= here;
     }
     seconds
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn is_harmful(asker: &Asker<'_>, question: Question, lens: Lens, whole_log: &WholeArms<'_>, scale: f64) -> bool {

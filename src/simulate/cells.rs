@@ -8,6 +8,10 @@ use crate::domain::version::{PerVersion, Version};
 /// Cells with items merged; `inputs` holds rows, covered, then Y and X of stable and of the candidate for each metric of sums.
 pub(super) struct FlatCells {
     pub(super) unit: Vec<u32>,
+    /// The unit of each cell by its place in `by_rank`.
+    pub(super) rank: Vec<u32>,
+    /// Units, those with most cells first: their totals and weights then stay in the nearest caches.
+    pub(super) by_rank: Vec<u32>,
     pub(super) slot: Vec<u32>,
     pub(super) segment: Vec<Vec<u16>>,
     /// Cells of slot `s` are `offsets[s]..offsets[s + 1]`.
@@ -57,8 +61,12 @@ impl FlatCells {
         }
         let slot: Vec<u32> = starts.iter().map(|&cell| cells.slot[cell]).collect();
         let offsets = (0..=digest.slots).map(|s| slot.partition_point(|&other| other < s) as u32).collect();
+        let unit: Vec<u32> = starts.iter().map(|&cell| cells.unit[cell]).collect();
+        let (by_rank, rank_of) = ranks(&unit, digest.units.len());
         Self {
-            unit: starts.iter().map(|&cell| cells.unit[cell]).collect(),
+            rank: unit.iter().map(|&unit| rank_of[unit as usize]).collect(),
+            by_rank,
+            unit,
             segment: cells.segment.iter().map(|column| starts.iter().map(|&cell| column[cell]).collect()).collect(),
             slot,
             offsets,
@@ -79,6 +87,17 @@ impl FlatCells {
     pub(super) fn inputs(&self, cell: usize) -> &[f64] {
         &self.inputs[cell * self.stride..(cell + 1) * self.stride]
     }
+}
+
+/// Units by their number of cells, most first, and the place of each among them.
+fn ranks(unit_of_cell: &[u32], units: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut cells = vec![0_u32; units];
+    unit_of_cell.iter().for_each(|&unit| cells[unit as usize] += 1);
+    let mut by_rank: Vec<u32> = (0..units as u32).collect();
+    by_rank.sort_by_key(|&unit| std::cmp::Reverse(cells[unit as usize]));
+    let mut rank_of = vec![0; units];
+    by_rank.iter().enumerate().for_each(|(rank, &unit)| rank_of[unit as usize] = rank as u32);
+    (by_rank, rank_of)
 }
 
 fn same_key(cells: &Cells, a: usize, b: usize) -> bool {

@@ -19,7 +19,7 @@ pub(super) struct EffectCells {
     /// First slot of a rollout in which it holds.
     pub(super) onset: usize,
     /// Slots over which it grows.
-    ramp: usize,
+    pub(super) ramp: usize,
     /// Whether it holds in a cell's segment values.
     pub(super) applies: Vec<bool>,
     /// What it does.

@@ -26,15 +26,23 @@ impl Lane {
     pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
+        let mut exposed = vec![0_u8; plan.len()];
         for (unit, &key) in unit_keys.iter().enumerate() {
             if simulation.resample == Resample::Poisson {
                 lane.copies[unit] = poisson_one(hash.uniform(key, COPIES_STREAM));
             }
+            if lane.copies[unit] == 0 {
+                continue;
+            }
+            exposed.fill(0);
             for copy in 0..lane.copies[unit] {
                 let place = hash.uniform(key, u32::from(copy));
-                for (stage, exposed) in plan.iter().zip(&mut lane.exposed) {
-                    exposed[unit] += u8::from(place < stage.exposure);
+                for (exposed, stage) in exposed.iter_mut().zip(plan) {
+                    *exposed += u8::from(place < stage.exposure);
                 }
+            }
+            for (of_stage, &exposed) in lane.exposed.iter_mut().zip(&exposed) {
+                of_stage[unit] = exposed;
             }
         }
         lane
@@ -77,18 +85,84 @@ impl Lane {
     }
 }
 
+/// Lanes whose weights are packed together.
+pub(super) const QUAD: usize = 4;
+
+/// Up to four lanes: the weights of a unit in all of them are one word of memory.
+pub(super) struct Quad {
+    /// Copies whose answers are their own.
+    pub(super) weights: Weights,
+    /// Copies whose answers are exchanged, if any.
+    pub(super) swapped: Option<Weights>,
+}
+
+/// Copies of each unit, and how many of them are on the candidate in each stage.
+pub(super) struct Weights {
+    pub(super) copies: Vec<[u8; QUAD]>,
+    pub(super) exposed: Vec<Vec<[u8; QUAD]>>,
+}
+
+impl Quad {
+    /// Packs lanes, units in this order.
+    pub(super) fn new(lanes: &[&Lane], by_rank: &[u32]) -> Self {
+        let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
+        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), by_rank);
+        let swapped = swapped.iter().any(Option::is_some).then(|| Weights::of(swapped.into_iter(), by_rank));
+        if let Some(swapped) = &swapped {
+            weights.take(swapped);
+        }
+        Self { weights, swapped }
+    }
+}
+
+impl Weights {
+    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, by_rank: &[u32]) -> Self {
+        let mut weights = Self { copies: Vec::new(), exposed: Vec::new() };
+        let pack = |packed: &mut Vec<[u8; QUAD]>, place: usize, counts: &[u8]| {
+            packed.resize(counts.len(), [0; QUAD]);
+            packed.iter_mut().zip(by_rank).for_each(|(packed, &unit)| packed[place] = counts[unit as usize]);
+        };
+        for (place, lane) in lanes.enumerate() {
+            let Some(lane) = lane else { continue };
+            weights.exposed.resize(lane.exposed.len(), Vec::new());
+            pack(&mut weights.copies, place, &lane.copies);
+            for (packed, counts) in weights.exposed.iter_mut().zip(&lane.exposed) {
+                pack(packed, place, counts);
+            }
+        }
+        weights
+    }
+
+    fn take(&mut self, others: &Self) {
+        let take = |own: &mut Vec<[u8; QUAD]>, others: &[[u8; QUAD]]| {
+            for (own, other) in own.iter_mut().flatten().zip(others.iter().flatten()) {
+                *own -= other;
+            }
+        };
+        take(&mut self.copies, &others.copies);
+        for (own, others) in self.exposed.iter_mut().zip(&others.exposed) {
+            take(own, others);
+        }
+    }
+}
+
+/// Chances of at most so many copies. Beyond 18 the probabilities are below the resolution of a uniform number.
+const AT_MOST: [f64; 18] = {
+    // 1 / e, rounded to the nearest double.
+    let mut probability = 0.367_879_441_171_442_33;
+    let mut cumulative = [probability; 18];
+    let mut count = 1;
+    while count < 18 {
+        probability /= count as f64;
+        cumulative[count] = cumulative[count - 1] + probability;
+        count += 1;
+    }
+    cumulative
+};
+
 /// The Poisson(1) variate of a uniform number, by inversion.
 fn poisson_one(uniform: f64) -> u8 {
-    let mut probability = (-1.0_f64).exp();
-    let mut cumulative = probability;
-    let mut count = 0_u8;
-    // Beyond 18 the probabilities are below the resolution of the uniform number.
-    while uniform >= cumulative && count < 18 {
-        count += 1;
-        probability /= f64::from(count);
-        cumulative += probability;
-    }
-    count
+    AT_MOST.iter().take_while(|&&at_most| uniform >= at_most).count() as u8
 }
 
 #[cfg(test)]

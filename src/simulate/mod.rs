@@ -3,8 +3,10 @@
 pub mod grid;
 pub mod layout;
 
+mod additions;
 mod cells;
 mod effects;
+mod kernel;
 
 pub mod lanes;
 pub mod returning;
@@ -109,17 +111,24 @@ impl Simulator {
         Lane::swapped(&self.unit_keys, &self.plan, &scenario.simulation, replicate)
     }
 
-    /// Replays the schedule from a slot for several lanes at once: what the cells add is computed once for all of them.
+    /// Size of a lane's trajectory.
     #[must_use]
-    pub fn trajectories(&self, start_slot: usize, lanes: &[Lane]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, start_slot, 0, lanes)
+    pub fn bytes_of_a_lane(&self) -> usize {
+        let looks: usize = self.plan.iter().map(StagePlan::looks).sum();
+        looks * (self.layout.all_width + self.layout.arm_width + 1) * size_of::<f64>()
     }
 
-    /// The same, and last the census of the schedule from there: everybody's sums, at hardly more than a lane's cost.
+    /// Everybody in a lane of the schedule, for its census.
     #[must_use]
-    pub fn trajectories_and_census(&self, start_slot: usize, mut lanes: Vec<Lane>) -> Vec<Trajectory> {
-        lanes.push(Lane::everybody(self.units(), &self.plan));
-        self.trajectories(start_slot, &lanes)
+    pub fn everybody(&self) -> Lane {
+        Lane::everybody(self.units(), &self.plan)
+    }
+
+    /// Replays the schedule for several lanes at once, each from its own slot: where stages begin at the same slot, what the cells add
+    /// is computed once for all of them. Lanes with the same start should be neighbours.
+    #[must_use]
+    pub fn trajectories(&self, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
+        rollout::play(self, &self.plan, 0, lanes)
     }
 
     /// Everybody's sums under every answer, from a slot on, at looks this many slots apart: what an arm expects is a share of them.
@@ -128,9 +137,9 @@ impl Simulator {
     #[must_use]
     pub fn census(&self, start_slot: usize, slots: usize, slots_per_look: usize) -> Trajectory {
         let plan = [StagePlan { exposure: 1.0, slots, slots_per_look }];
-        let lanes = [Lane::everybody(self.units(), &plan)];
+        let lanes = [(start_slot, Lane::everybody(self.units(), &plan))];
         let long_after_onset = usize::MAX / 2;
-        rollout::play(self, &plan, start_slot, long_after_onset, &lanes).pop().expect("one lane gives one trajectory")
+        rollout::play(self, &plan, long_after_onset, &lanes).pop().expect("one lane gives one trajectory")
     }
 
     /// The same over the schedule from a slot on, stage by stage.
@@ -139,7 +148,7 @@ impl Simulator {
     /// Never: one lane gives one trajectory.
     #[must_use]
     pub fn census_of_schedule(&self, start_slot: usize) -> Trajectory {
-        self.trajectories_and_census(start_slot, Vec::new()).pop().expect("one lane gives one trajectory")
+        self.trajectories(&[(start_slot, self.everybody())]).pop().expect("one lane gives one trajectory")
     }
 
     /// Number of slots of the log that are replayed: a log that repeats ends with its last whole week.

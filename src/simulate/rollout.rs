@@ -1,52 +1,187 @@
-//! Streams cells through a schedule and keeps each lane's sums at every look.
+//! Takes lanes through the schedule and keeps their sums at every look.
 //!
-//! What a cell adds to the sums of an arm depends on its unit's running totals since the stage began, and those are the same in every
-//! replicate with the same start: only the weight differs. So the additions are computed once per cell and start, and every lane adds
-//! them, times its copies, to all traffic and to the candidate's arm. Stable's arm is the difference.
+//! Sums restart at each stage, so a rollout is a chain of windows, one a stage, and what cells add in a window depends on where it
+//! begins, not on whose stage it is. Lanes whose stages begin at the same slot ride through one window together: its cells are read
+//! once, what they add is computed once, and every lane adds it, times its copies, to all traffic and to the candidate's arm.
+//! Stable's arm is the difference.
 
-use super::cells::FlatMetric;
-use super::effects::EffectCells;
-use super::lanes::Lane;
-use super::layout::{COUNTS, MOMENTS, Shape, SlicePlan};
+use std::collections::BTreeMap;
+
+use fearless_simd::Level;
+
+use super::additions::{Additions, Block, SliceAdditions};
+use super::kernel::{self, Entry, Interval, LANES, Octet, Row, Tile};
+use super::lanes::{Lane, QUAD, Quad, Weights};
+use super::layout::{COUNTS, Layout, MOMENTS};
 use super::trajectory::Trajectory;
 use super::{Simulator, StagePlan};
-use crate::digest::bins::BinLists;
-use crate::domain::version::{PerVersion, Version};
 
-/// No running totals yet.
-const ABSENT: u32 = u32::MAX;
+/// Rows that wait at most before they are added: they and their weights stay in the nearest caches.
+const WAITING_ROWS: usize = 512;
 
-/// Replays `plan` from `start_slot`; `elapsed` slots of the rollout lie before it.
-pub(super) fn play(
-    sim: &Simulator,
-    plan: &[StagePlan],
-    start_slot: usize,
-    elapsed: usize,
-    lanes: &[Lane],
-) -> Vec<Trajectory> {
+/// The onset of an effect that does not set in during a stage.
+const NEVER: i64 = i64::MAX;
+
+/// Replays `plan` for lanes from their start slots; `elapsed` slots of the rollouts lie before them.
+pub(super) fn play(sim: &Simulator, plan: &[StagePlan], elapsed: usize, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
     let looks: usize = plan.iter().map(StagePlan::looks).sum();
-    let mut sums: Vec<LaneSums> = lanes.iter().map(|lane| LaneSums::new(sim, lane, looks)).collect();
-    let mut totals = RunningTotals::new(sim);
-    let mut additions: Vec<Addition> = Vec::new();
-    let mut slot = 0;
-    for (stage, stage_plan) in plan.iter().enumerate() {
-        totals.restart();
-        sums.iter_mut().for_each(LaneSums::restart);
-        for _ in 0..stage_plan.looks() {
-            for _ in 0..stage_plan.slots_per_look {
-                for cell in sim.cells_of(start_slot + slot) {
-                    let count = totals.add_cell(sim, cell, elapsed.saturating_add(slot), &mut additions);
-                    let unit = sim.cells.unit[cell] as usize;
-                    for (sums, lane) in sums.iter_mut().zip(lanes) {
-                        sums.add(sim, lane, stage, unit, &additions[..count]);
-                    }
-                }
-                slot += 1;
-            }
-            sums.iter_mut().for_each(LaneSums::look);
+    let mut riders: Vec<Rider> = groups(lanes).into_iter().map(|group| Rider::new(sim, group, looks)).collect();
+    let mut additions = Additions::new(sim);
+    for (begin, rides) in windows(plan, &riders) {
+        let mut window = Window::new(sim, plan, elapsed, rides);
+        window.play(sim, begin, &mut additions, &mut riders);
+    }
+    riders.into_iter().flat_map(|rider| rider.trajectories).collect()
+}
+
+/// Neighbours with the same start, a quad at a time.
+fn groups(lanes: &[(usize, Lane)]) -> Vec<&[(usize, Lane)]> {
+    lanes.chunk_by(|(one, _), (other, _)| one == other).flat_map(|same| same.chunks(QUAD)).collect()
+}
+
+/// A quad of lanes with the same start on its way through the schedule.
+struct Rider {
+    start: usize,
+    quad: Quad,
+    /// Copies of each unit that the candidate has served.
+    served: Vec<[u8; QUAD]>,
+    served_units: [f64; QUAD],
+    /// One a lane.
+    trajectories: Vec<Trajectory>,
+}
+
+impl Rider {
+    fn new(sim: &Simulator, lanes: &[(usize, Lane)], looks: usize) -> Self {
+        let lane_refs: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
+        Self {
+            start: lanes[0].0,
+            quad: Quad::new(&lane_refs, &sim.cells.by_rank),
+            served: vec![[0; QUAD]; sim.units()],
+            served_units: [0.0; QUAD],
+            trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
         }
     }
-    sums.into_iter().map(|sums| sums.trajectory).collect()
+
+    /// Counts copies that the candidate serves for the first time. Exposure only ever adds units.
+    fn serve(&mut self, stage: usize, units: &[u32]) {
+        let own = &self.quad.weights.exposed[stage];
+        let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.exposed[stage]);
+        for &unit in units {
+            let unit = unit as usize;
+            let swapped = swapped.map_or([0; QUAD], |swapped| swapped[unit]);
+            let exposed = std::array::from_fn(|lane| own[unit][lane] + swapped[lane]);
+            let served = &mut self.served[unit];
+            if *served != exposed {
+                for ((units, served), exposed) in self.served_units.iter_mut().zip(*served).zip(exposed) {
+                    *units += f64::from(exposed.saturating_sub(served));
+                }
+                *served = exposed;
+            }
+        }
+    }
+}
+
+/// One stage of one rider.
+#[derive(Clone, Copy)]
+struct Ride {
+    rider: usize,
+    stage: usize,
+}
+
+/// By the slot at which they begin: which riders go through a window, in which stage.
+fn windows(plan: &[StagePlan], riders: &[Rider]) -> BTreeMap<usize, Vec<Ride>> {
+    let mut windows: BTreeMap<usize, Vec<Ride>> = BTreeMap::new();
+    for (rider, facts) in riders.iter().enumerate() {
+        let mut begin = facts.start;
+        for (stage, stage_plan) in plan.iter().enumerate() {
+            if stage_plan.looks() > 0 {
+                windows.entry(begin).or_default().push(Ride { rider, stage });
+            }
+            begin += stage_plan.slots;
+        }
+    }
+    // Those that end together share an octet, which then ends early.
+    windows.values_mut().for_each(|rides| rides.sort_by_key(|ride| (plan[ride.stage].slots, ride.stage)));
+    windows
+}
+
+/// What riders go through together.
+struct Window<'a> {
+    plan: &'a [StagePlan],
+    /// Per stage: its first look.
+    first_looks: Vec<usize>,
+    /// Per stage and stream: the slot of the window at which it sets in; negative where it is still growing from before.
+    onsets: Vec<Vec<i64>>,
+    /// Up to two rides each.
+    groups: Vec<(Vec<Ride>, LaneSums)>,
+    level: Level,
+}
+
+impl<'a> Window<'a> {
+    fn new(sim: &Simulator, plan: &'a [StagePlan], elapsed: usize, rides: Vec<Ride>) -> Self {
+        let (mut looks, mut slots) = (0, elapsed);
+        let (mut first_looks, mut onsets) = (Vec::new(), Vec::new());
+        for stage in plan {
+            first_looks.push(looks);
+            let of_stream = |effect: &super::EffectCells| {
+                // What has grown to its full size may have set in at any time.
+                let onset = (effect.onset as i64).saturating_sub(slots as i64).max(-(effect.ramp as i64));
+                if onset < stage.slots as i64 { onset } else { NEVER }
+            };
+            onsets.push(sim.effects.iter().map(of_stream).collect());
+            looks += stage.looks();
+            slots = slots.saturating_add(stage.slots);
+        }
+        let groups = rides.chunks(LANES / QUAD).map(|rides| (rides.to_vec(), LaneSums::default())).collect();
+        Self { plan, first_looks, onsets, groups, level: Level::new() }
+    }
+
+    /// Every stream with each slot at which it sets in for some ride.
+    fn streams(&self, sim: &Simulator) -> Vec<Vec<i64>> {
+        let rides = || self.groups.iter().flat_map(|(rides, _)| rides);
+        let of_stream = |stream: usize| {
+            let mut onsets: Vec<i64> = rides().map(|ride| self.onsets[ride.stage][stream]).collect();
+            onsets.retain(|&onset| onset != NEVER);
+            onsets.sort_unstable();
+            onsets.dedup();
+            onsets
+        };
+        (0..sim.effects.len()).map(of_stream).collect()
+    }
+
+    fn play(&mut self, sim: &Simulator, begin: usize, additions: &mut Additions<'_>, riders: &mut [Rider]) {
+        additions.begin(&self.streams(sim));
+        let rides: Vec<Ride> = self.groups.iter().flat_map(|(rides, _)| rides).copied().collect();
+        for (_, sums) in &mut self.groups {
+            *sums = LaneSums::new(&additions.slices);
+        }
+        let places: Vec<Places> = self.onsets.iter().map(|onsets| Places::new(sim, additions, onsets)).collect();
+        let slots = rides.iter().map(|ride| self.plan[ride.stage].slots).max().unwrap_or(0);
+        for slot in 0..slots {
+            let known = additions.units.len();
+            additions.add_slot(sim.cells_of(begin + slot), slot);
+            let under_way = |ride: &Ride| slot < self.plan[ride.stage].slots;
+            for ride in rides.iter().filter(|ride| under_way(ride)) {
+                riders[ride.rider].serve(ride.stage, &additions.units[known..]);
+            }
+            let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
+            let look = rides.iter().any(looks_now);
+            if look || additions.units.len() >= WAITING_ROWS {
+                for (rides, sums) in &mut self.groups {
+                    if rides.iter().any(under_way) {
+                        sums.add(self.level, additions, rides, riders);
+                    }
+                }
+                additions.clear();
+            }
+            for (rides, sums) in &self.groups {
+                for (half, ride) in rides.iter().enumerate().filter(|(_, ride)| looks_now(ride)) {
+                    let look = self.first_looks[ride.stage] + slot / self.plan[ride.stage].slots_per_look;
+                    sums.look(&sim.layout, &places[ride.stage], half * QUAD, look, &mut riders[ride.rider]);
+                }
+            }
+        }
+    }
 }
 
 impl Simulator {
@@ -59,383 +194,238 @@ impl Simulator {
     }
 }
 
-/// What one cell adds to one slice's sums, per copy of its unit.
-#[derive(Default)]
-struct Addition {
-    slice: usize,
-    /// Laid out as the slice in the candidate's arm.
-    values: Vec<f64>,
-    /// Where `values` is not zero, ascending.
-    spans: Vec<(usize, usize)>,
-    /// How many of the spans lie within counts and stable's answers.
-    stable_spans: usize,
-    /// How many of the spans no longer grow.
-    closed: usize,
+/// Where the sums of a stage's trajectories come from.
+struct Places {
+    /// Per slice.
+    slices: Vec<Vec<Place>>,
 }
 
-impl Addition {
-    fn clear(&mut self, slice: usize, plan: &SlicePlan) {
-        self.slice = slice;
-        self.values.clear();
-        self.values.resize(plan.arm_width, 0.0);
-        self.spans.clear();
-        self.stable_spans = 0;
-        self.closed = 0;
-    }
-
-    /// Marks a stretch as not zero; stretches come in ascending order.
-    fn mark(&mut self, start: usize, end: usize) {
-        match self.spans[self.closed..].last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
-            _ => self.spans.push((start, end)),
-        }
-    }
-
-    /// What comes now stays apart: counts are the same whoever answers, and stable's and the candidate's answers may be exchanged.
-    fn close(&mut self) {
-        self.closed = self.spans.len();
-    }
+/// One answer: where its sums are among those of the lanes, and where they belong in the slice.
+struct Place {
+    tile: usize,
+    intervals: std::ops::Range<usize>,
+    at: usize,
+    /// Whether it is stable's: those are kept over all traffic too.
+    stable: bool,
 }
 
-/// Each unit's totals since the stage began, per slice.
-///
-/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and the counts above thresholds,
-/// which few units have, lie apart.
-struct RunningTotals {
-    slices: Vec<SliceTotals>,
-}
-
-/// The totals of one slice.
-struct SliceTotals {
-    /// Per unit: where its totals are.
-    index: Vec<u32>,
-    /// Units seen so far, in the order of their totals.
-    seen: Vec<u32>,
-    /// Whether a covered request was seen, then Y and X, or X and whether any request was above a threshold.
-    totals: Vec<f64>,
-    width: usize,
-    /// Requests above each threshold.
-    above: Vec<f64>,
-    above_width: usize,
-}
-
-/// The totals of one unit, taken metric by metric.
-struct UnitTotals<'t> {
-    totals: &'t mut [f64],
-    above: &'t mut [f64],
-}
-
-impl<'t> UnitTotals<'t> {
-    fn pair(&mut self) -> &'t mut [f64] {
-        let (pair, rest) = std::mem::take(&mut self.totals).split_at_mut(2);
-        self.totals = rest;
-        pair
-    }
-
-    fn above(&mut self, thresholds: usize) -> &'t mut [f64] {
-        let (above, rest) = std::mem::take(&mut self.above).split_at_mut(thresholds);
-        self.above = rest;
-        above
-    }
-}
-
-impl SliceTotals {
-    fn new(sim: &Simulator, plan: &SlicePlan) -> Self {
-        let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
-        let streams = plan.streams.iter().map(|&(stream, _)| sim.layout.stream_metrics[stream]);
-        // Stable's answers, the candidate's, and effects'.
-        let kept: Vec<usize> = metrics.clone().chain(metrics).chain(streams).collect();
-        let thresholds = |metric: &usize| match &sim.layout.shapes[*metric] {
-            Shape::Moments => 0,
-            Shape::Grid(grid) => grid.len(),
-        };
-        Self {
-            index: vec![ABSENT; sim.units()],
-            seen: Vec::new(),
-            totals: Vec::new(),
-            width: 1 + 2 * kept.len(),
-            above: Vec::new(),
-            above_width: kept.iter().map(thresholds).sum(),
-        }
-    }
-
-    fn restart(&mut self) {
-        for unit in self.seen.drain(..) {
-            self.index[unit as usize] = ABSENT;
-        }
-        self.totals.clear();
-        self.above.clear();
-    }
-
-    fn unit(&mut self, unit: u32) -> UnitTotals<'_> {
-        let index = &mut self.index[unit as usize];
-        if *index == ABSENT {
-            *index = self.seen.len() as u32;
-            self.seen.push(unit);
-            self.totals.resize(self.totals.len() + self.width, 0.0);
-            self.above.resize(self.above.len() + self.above_width, 0.0);
-        }
-        let index = *index as usize;
-        UnitTotals {
-            totals: &mut self.totals[index * self.width..(index + 1) * self.width],
-            above: &mut self.above[index * self.above_width..(index + 1) * self.above_width],
-        }
-    }
-}
-
-impl RunningTotals {
-    fn new(sim: &Simulator) -> Self {
-        Self { slices: sim.layout.plans.iter().map(|plan| SliceTotals::new(sim, plan)).collect() }
-    }
-
-    fn restart(&mut self) {
-        self.slices.iter_mut().for_each(SliceTotals::restart);
-    }
-
-    /// Fills one addition per slice the cell belongs to; returns how many.
-    fn add_cell(
-        &mut self,
-        sim: &Simulator,
-        cell: usize,
-        slot_of_rollout: usize,
-        additions: &mut Vec<Addition>,
-    ) -> usize {
-        let segments = sim.layout.slice_of.iter().zip(&sim.cells.segment);
-        let slices =
-            segments.filter_map(|(slices, values)| slices.as_ref().map(|slices| slices[values[cell] as usize]));
-        let mut count = 0;
-        for slice in std::iter::once(0).chain(slices) {
-            if additions.len() == count {
-                additions.push(Addition::default());
-            }
-            self.add_to_slice(sim, cell, slice, slot_of_rollout, &mut additions[count]);
-            count += 1;
-        }
-        count
-    }
-
-    fn add_to_slice(&mut self, sim: &Simulator, cell: usize, slice: usize, slot: usize, addition: &mut Addition) {
-        let plan = &sim.layout.plans[slice];
-        addition.clear(slice, plan);
-        let inputs = sim.cells.inputs(cell);
-        let mut unit = self.slices[slice].unit(sim.cells.unit[cell]);
-        let (seen, rest) = std::mem::take(&mut unit.totals).split_first_mut().expect("totals are not empty");
-        unit.totals = rest;
-        let (rows, covered) = (inputs[0], inputs[1]);
-        let newly_seen = covered > 0.0 && *seen == 0.0;
-        if newly_seen {
-            *seen = 1.0;
-        }
-        addition.values[..COUNTS].copy_from_slice(&[f64::from(u8::from(newly_seen)), covered, rows]);
-        addition.mark(0, COUNTS);
-        addition.close();
-        for version in Version::BOTH {
-            let offset = if version == Version::Stable { 0 } else { plan.answers_width };
-            for &(metric, at) in &plan.metrics {
-                MetricCell { sim, cell, metric, version, effect: None }.add(at + offset, &mut unit, addition);
-            }
-            if version == Version::Stable {
-                addition.stable_spans = addition.spans.len();
-            }
-            addition.close();
-        }
-        for &(stream, at) in &plan.streams {
-            let effect = &sim.effects[stream];
-            let since = slot.checked_sub(effect.onset).filter(|_| effect.applies[cell]);
-            let effect = since.map(|since| (effect, since));
-            let metric = sim.layout.stream_metrics[stream];
-            MetricCell { sim, cell, metric, version: Version::Stable, effect }.add(at, &mut unit, addition);
-        }
-    }
-}
-
-/// One metric of one cell under one version's answers, possibly changed by an effect.
-struct MetricCell<'a> {
-    sim: &'a Simulator,
-    cell: usize,
-    metric: usize,
-    version: Version,
-    /// With the slots since its onset.
-    effect: Option<(&'a EffectCells, usize)>,
-}
-
-impl MetricCell<'_> {
-    /// Writes what the cell adds at `at`, and takes the metric's totals.
-    fn add(&self, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition) {
-        match (&self.sim.cells.metrics[self.metric], &self.sim.layout.shapes[self.metric]) {
-            (FlatMetric::Sums(place), _) => self.add_moments(*place, at, unit, addition),
-            (FlatMetric::Bins(lists), Shape::Grid(grid)) => self.add_grid(lists, &grid.bins, at, unit, addition),
-            (FlatMetric::Bins(_), Shape::Moments) => unreachable!("bins belong to a quantile metric"),
-        }
-    }
-
-    fn add_moments(&self, place: usize, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition) {
-        let own = unit.pair();
-        let place = if self.version == Version::Stable { place } else { place + 2 };
-        let inputs = self.sim.cells.inputs(self.cell);
-        let (mut dy, dx) = (inputs[place], inputs[place + 1]);
-        if let Some((effect, since)) = self.effect {
-            dy = effect.sum(self.cell, since, dy, dx);
-        }
-        if dy == 0.0 && dx == 0.0 {
-            return;
-        }
-        let (y, x) = (own[0], own[1]);
-        let values = [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)];
-        addition.values[at..at + MOMENTS].copy_from_slice(&values);
-        addition.mark(at, at + MOMENTS);
-        own[0] += dy;
-        own[1] += dx;
-    }
-
-    fn add_grid(
-        &self,
-        lists: &PerVersion<BinLists>,
-        thresholds: &[i16],
-        at: usize,
-        unit: &mut UnitTotals<'_>,
-        addition: &mut Addition,
-    ) {
-        let own = unit.pair();
-        let above = unit.above(thresholds.len());
-        let bins = lists.get(self.version).of(self.cell);
-        let Some(&highest) = bins.last() else { return };
-        let dx = bins.len() as f64;
-        let x = own[0];
-        addition.values[at] = dx;
-        addition.values[at + 1] = dx * (2.0 * x + dx);
-        own[0] += dx;
-        let moved = self.effect.and_then(|(effect, since)| effect.thresholds(since));
-        let threshold_at = |index: usize| moved.map_or(f64::from(thresholds[index]), |moved| moved[index]);
-        if own[1] == 0.0 && f64::from(highest) <= threshold_at(0) {
-            addition.mark(at, at + 2);
-            return;
-        }
-        own[1] = 1.0;
-        for (index, y) in above.iter_mut().enumerate() {
-            let threshold = threshold_at(index);
-            // Bins are sorted within a cell.
-            let dy = (bins.len() - bins.partition_point(|&bin| f64::from(bin) <= threshold)) as f64;
-            if dy == 0.0 && *y == 0.0 {
-                // Nor is anything above the higher thresholds.
-                break;
-            }
-            let place = at + 2 + 3 * index;
-            let values = [dy, dy * (2.0 * *y + dy), *y * dx + x * dy + dy * dx];
-            addition.values[place..place + 3].copy_from_slice(&values);
-            *y += dy;
-        }
-        addition.mark(at, at + 2 + 3 * thresholds.len());
-    }
-}
-
-/// One lane's sums so far.
-struct LaneSums {
-    all: Vec<f64>,
-    arm: Vec<f64>,
-    /// Copies of each unit that the candidate has served.
-    served: Vec<u8>,
-    served_units: f64,
-    trajectory: Trajectory,
-}
-
-impl LaneSums {
-    fn new(sim: &Simulator, lane: &Lane, looks: usize) -> Self {
-        let (all, arm) = (sim.layout.all_width, sim.layout.arm_width);
-        Self {
-            all: vec![0.0; all],
-            arm: vec![0.0; arm],
-            served: vec![0; lane.copies.len()],
-            served_units: 0.0,
-            trajectory: Trajectory {
-                all: Vec::with_capacity(all * looks),
-                arm: Vec::with_capacity(arm * looks),
-                exposed_units: Vec::with_capacity(looks),
-            },
-        }
-    }
-
-    fn restart(&mut self) {
-        self.all.fill(0.0);
-        self.arm.fill(0.0);
-    }
-
-    fn look(&mut self) {
-        self.trajectory.all.extend_from_slice(&self.all);
-        self.trajectory.arm.extend_from_slice(&self.arm);
-        self.trajectory.exposed_units.push(self.served_units);
-    }
-
-    fn add(&mut self, sim: &Simulator, lane: &Lane, stage: usize, unit: usize, additions: &[Addition]) {
-        let copies = lane.copies[unit];
-        if copies == 0 {
-            return;
-        }
-        let exposed = lane.exposed[stage][unit];
-        if exposed > self.served[unit] {
-            self.served_units += f64::from(exposed - self.served[unit]);
-            self.served[unit] = exposed;
-        }
-        let (copies, exposed) = match &lane.swapped {
-            None => (copies, exposed),
-            Some(swapped) => {
-                let (copies_swapped, exposed_swapped) = (swapped.copies[unit], swapped.exposed[stage][unit]);
-                self.add_swapped(sim, copies_swapped, exposed_swapped, additions);
-                (copies - copies_swapped, exposed - exposed_swapped)
-            }
-        };
-        for addition in additions {
-            let plan = &sim.layout.plans[addition.slice];
-            for &(start, end) in &addition.spans[..addition.stable_spans] {
-                add_scaled(
-                    &mut self.all[plan.all_at + start..plan.all_at + end],
-                    &addition.values[start..end],
-                    f64::from(copies),
-                );
-            }
-            if exposed > 0 {
-                for &(start, end) in &addition.spans {
-                    add_scaled(
-                        &mut self.arm[plan.arm_at + start..plan.arm_at + end],
-                        &addition.values[start..end],
-                        f64::from(exposed),
-                    );
-                }
-            }
-        }
-    }
-}
-
-impl LaneSums {
-    /// Adds copies whose two answers are exchanged: stable's sums get the candidate's, and the other way round.
-    fn add_swapped(&mut self, sim: &Simulator, copies: u8, exposed: u8, additions: &[Addition]) {
-        for addition in additions {
-            let plan = &sim.layout.plans[addition.slice];
-            let width = plan.answers_width;
-            for &(start, end) in &addition.spans {
-                let to = if start < COUNTS {
-                    start
-                } else if start < COUNTS + width {
-                    start + width
-                } else if start < COUNTS + 2 * width {
-                    start - width
-                } else {
-                    continue;
+impl Places {
+    fn new(sim: &Simulator, additions: &Additions<'_>, onsets: &[i64]) -> Self {
+        let of_slice = |(slice, plan): (&SliceAdditions, &super::layout::SlicePlan)| {
+            let bases = Block::ALL.map(|block| slice.first_interval(block));
+            let place = |index: usize, at: usize, stable: bool| {
+                let answer = &slice.answers[index];
+                let first = bases[answer.block as usize] + answer.first_interval;
+                Place { tile: 1 + index, intervals: first..first + answer.intervals, at, stable }
+            };
+            let metrics = plan.metrics.len();
+            let answers = (0..2 * metrics).map(|index| {
+                let at = plan.metrics[index % metrics].1 + if index < metrics { 0 } else { plan.answers_width };
+                place(index, at, index < metrics)
+            });
+            let streams = plan.streams.iter().filter_map(|&(stream, at)| {
+                let metric = sim.layout.stream_metrics[stream];
+                let index = match onsets[stream] {
+                    // What never sets in leaves stable's answers.
+                    NEVER => plan.metrics.iter().position(|&(kept, _)| kept == metric),
+                    onset => slice.answers.iter().position(|answer| answer.effect == Some((stream, onset))),
                 };
-                let (values, length) = (&addition.values[start..end], end - start);
-                if to < COUNTS + width {
-                    let at = plan.all_at + to;
-                    add_scaled(&mut self.all[at..at + length], values, f64::from(copies));
+                // Only stages through which nobody rides have no answer.
+                index.map(|index| place(index, at, false))
+            });
+            answers.chain(streams).collect()
+        };
+        Self { slices: additions.slices.iter().zip(&sim.layout.plans).map(of_slice).collect() }
+    }
+}
+
+/// Sums of eight lanes since their stages began.
+#[derive(Default)]
+struct LaneSums {
+    /// Per slice.
+    slices: Vec<SliceSums>,
+    own: OctetWeights,
+    swapped: OctetWeights,
+    rows: Vec<Row>,
+}
+
+/// Of one slice: tiles and intervals as in its additions.
+struct SliceSums {
+    /// Counts and stable's answers over both arms together.
+    all: Sums,
+    /// Counts and everybody's answers over the candidate's arm.
+    arm: Sums,
+}
+
+struct Sums {
+    tiles: Vec<Tile>,
+    intervals: Vec<Interval>,
+}
+
+impl Sums {
+    fn new(tiles: usize, intervals: usize) -> Self {
+        Self { tiles: vec![[[0.0; LANES]; MOMENTS]; tiles], intervals: vec![[[0.0; LANES]; 3]; intervals] }
+    }
+}
+
+/// Weights of the rows that wait, lane by lane.
+#[derive(Default)]
+struct OctetWeights {
+    copies: RowWeights,
+    exposed: RowWeights,
+}
+
+/// One weight per row and lane, and which rows have any.
+#[derive(Default)]
+struct RowWeights {
+    lanes: Vec<Octet>,
+    any: Vec<bool>,
+}
+
+impl RowWeights {
+    fn clear(&mut self) {
+        self.lanes.clear();
+        self.any.clear();
+    }
+
+    fn push(&mut self, weights: [u8; LANES]) {
+        self.lanes.push(weights.map(f64::from));
+        self.any.push(u64::from_ne_bytes(weights) != 0);
+    }
+}
+
+impl OctetWeights {
+    fn fill(&mut self, units: &[u32], halves: [Option<(&Weights, usize)>; LANES / QUAD]) {
+        self.copies.clear();
+        self.exposed.clear();
+        for &unit in units {
+            let quads = |of: &dyn Fn(&Weights, usize) -> [u8; QUAD]| {
+                let [first, second] = halves.map(|half| half.map_or([0; QUAD], |(weights, stage)| of(weights, stage)));
+                let mut octet = [0; LANES];
+                octet[..QUAD].copy_from_slice(&first);
+                octet[QUAD..].copy_from_slice(&second);
+                octet
+            };
+            self.copies.push(quads(&|weights, _| weights.copies[unit as usize]));
+            self.exposed.push(quads(&|weights, stage| weights.exposed[stage][unit as usize]));
+        }
+    }
+}
+
+impl LaneSums {
+    fn new(slices: &[SliceAdditions]) -> Self {
+        let sums = |slice: &SliceAdditions| SliceSums {
+            all: Sums::new(slice.tiles_of(Block::Stable).end, slice.first_interval(Block::Candidate)),
+            arm: Sums::new(slice.tiles_of(Block::Effects).end, slice.all_intervals()),
+        };
+        Self { slices: slices.iter().map(sums).collect(), ..Self::default() }
+    }
+
+    /// Adds the rows that wait.
+    fn add(&mut self, level: Level, additions: &Additions<'_>, rides: &[Ride], riders: &[Rider]) {
+        let half = |half: usize| rides.get(half).map(|ride| (&riders[ride.rider].quad, ride.stage));
+        let halves: [Option<(&Quad, usize)>; LANES / QUAD] = std::array::from_fn(half);
+        self.own.fill(&additions.units, halves.map(|half| half.map(|(quad, stage)| (&quad.weights, stage))));
+        let swapped = halves.map(|half| half.and_then(|(quad, stage)| Some((quad.swapped.as_ref()?, stage))));
+        let any_swapped = swapped.iter().any(Option::is_some);
+        if any_swapped {
+            self.swapped.fill(&additions.units, swapped);
+        }
+        for (sums, slice) in self.slices.iter_mut().zip(&additions.slices) {
+            let own = [Block::Stable, Block::Candidate, Block::Effects];
+            let mut adder = Adder { level, slice, rows: &mut self.rows };
+            adder.add(&mut sums.all, &self.own.copies, &own[..1]);
+            adder.add(&mut sums.arm, &self.own.exposed, &own);
+            if any_swapped {
+                // Stable's sums get the candidate's answers, and the other way round.
+                let exchanged = [Block::Candidate, Block::Stable];
+                adder.add(&mut sums.all, &self.swapped.copies, &exchanged[..1]);
+                adder.add(&mut sums.arm, &self.swapped.exposed, &exchanged);
+            }
+        }
+    }
+
+    /// Writes the sums of a ride's lanes, from `first_lane` on, as they are at a look.
+    fn look(&self, layout: &Layout, places: &Places, first_lane: usize, look: usize, rider: &mut Rider) {
+        for (slice, plan) in layout.plans.iter().enumerate() {
+            let sums = &self.slices[slice];
+            for (index, trajectory) in rider.trajectories.iter_mut().enumerate() {
+                let lane = first_lane + index;
+                let (all, arm) = trajectory.at(layout, look);
+                let (all, arm) = (&mut all[plan.all_at..], &mut arm[plan.arm_at..]);
+                let counts = |sums: &Sums, to: &mut [f64]| {
+                    to.iter_mut().zip(&sums.tiles[0]).take(COUNTS).for_each(|(to, sums)| *to = sums[lane]);
+                };
+                counts(&sums.all, all);
+                counts(&sums.arm, arm);
+                for place in &places.slices[slice] {
+                    place.write(&sums.arm, lane, arm);
+                    if place.stable {
+                        place.write(&sums.all, lane, all);
+                    }
                 }
-                let at = plan.arm_at + to;
-                add_scaled(&mut self.arm[at..at + length], values, f64::from(exposed));
+            }
+        }
+        for (trajectory, &units) in rider.trajectories.iter_mut().zip(&rider.served_units) {
+            trajectory.exposed_units[look] = units;
+        }
+    }
+}
+
+impl Place {
+    fn write(&self, sums: &Sums, lane: usize, to: &mut [f64]) {
+        let tile = &sums.tiles[self.tile];
+        if self.intervals.is_empty() {
+            to[self.at..self.at + MOMENTS].iter_mut().zip(tile).for_each(|(to, sums)| *to = sums[lane]);
+            return;
+        }
+        // X and XX; then Y, YY and YX of each threshold, which are those of all intervals from there on.
+        to[self.at] = tile[0][lane];
+        to[self.at + 1] = tile[1][lane];
+        let thresholds = to[self.at + 2..].chunks_exact_mut(3).take(self.intervals.len());
+        let mut above = [0.0; 3];
+        for (to, sums) in thresholds.zip(&sums.intervals[self.intervals.clone()]).rev() {
+            for ((above, to), sums) in above.iter_mut().zip(to).zip(sums) {
+                *above += sums[lane];
+                *to = *above;
             }
         }
     }
 }
 
-fn add_scaled(sums: &mut [f64], values: &[f64], weight: f64) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += weight * value;
+/// Adds the rows of one slice.
+struct Adder<'a> {
+    level: Level,
+    slice: &'a SliceAdditions,
+    rows: &'a mut Vec<Row>,
+}
+
+impl Adder<'_> {
+    /// Adds counts, and the answers of these blocks to the blocks of sums in their order.
+    fn add(&mut self, sums: &mut Sums, weights: &RowWeights, blocks: &[Block]) {
+        self.rows.clear();
+        self.rows.extend(self.slice.rows.iter().filter(|row| weights.any[row.weight as usize]));
+        if self.rows.is_empty() {
+            return;
+        }
+        let mut add = |tiles: std::ops::Range<usize>, first: usize| {
+            kernel::add_tiles(
+                self.level,
+                &mut sums.tiles[tiles],
+                self.slice.values(),
+                first,
+                self.rows,
+                &weights.lanes,
+            );
+        };
+        add(0..1, 0);
+        for (&from, to) in blocks.iter().zip(Block::ALL) {
+            add(self.slice.tiles_of(to), self.slice.tiles_of(from).start);
+        }
+        for (&from, to) in blocks.iter().zip(Block::ALL) {
+            let intervals = &mut sums.intervals[self.slice.first_interval(to)..];
+            let entries: &[Entry] = &self.slice.entries[from as usize];
+            kernel::add_entries(self.level, intervals, entries, &weights.lanes);
+        }
     }
 }

@@ -15,6 +15,22 @@ pub struct Trajectory {
     pub exposed_units: Vec<f64>,
 }
 
+impl Trajectory {
+    pub(super) fn empty(layout: &Layout, looks: usize) -> Self {
+        Self {
+            all: vec![0.0; layout.all_width * looks],
+            arm: vec![0.0; layout.arm_width * looks],
+            exposed_units: vec![0.0; looks],
+        }
+    }
+
+    /// Sums over both arms and over the candidate's, at a look.
+    pub(super) fn at(&mut self, layout: &Layout, look: usize) -> (&mut [f64], &mut [f64]) {
+        let of = |width: usize| look * width..(look + 1) * width;
+        (&mut self.all[of(layout.all_width)], &mut self.arm[of(layout.arm_width)])
+    }
+}
+
 /// An arm of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
@@ -57,9 +73,22 @@ impl Reader<'_> {
     /// Units and requests of an arm in a slice.
     #[must_use]
     pub fn counts(&self, span: Span, arm: Arm, slice: usize) -> Counts {
-        let at = |place: usize, since: bool| self.value(span, arm, slice, place, since);
+        let now = self.row(span.look, arm, slice);
+        let before = span.since.map(|since| self.row(since, arm, slice));
+        let since = |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place));
         // Units of a trailing window are not a difference of cumulative counts: they stay those of the stage.
-        Counts { units: at(0, false), covered: at(1, true), requests: at(2, true) }
+        Counts { units: now.at(0), covered: since(1), requests: since(2) }
+    }
+
+    /// Share of the requests of stable's arm above a threshold of a quantile metric's grid; `None` without requests.
+    #[must_use]
+    pub fn stable_share_above(&self, span: Span, slice: usize, metric: usize, index: usize) -> Option<f64> {
+        let base = self.base(slice, Answers::Stable, metric);
+        let now = self.row(span.look, Arm::Stable, slice);
+        let before = span.since.map(|since| self.row(since, Arm::Stable, slice));
+        let since = |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place));
+        let (y, x) = (since(base + 2 + 3 * index), since(base));
+        (x > 0.0).then(|| y / x)
     }
 
     /// Sums of a metric in an arm, had its units got these answers. Stable's arm always gets stable's.
@@ -110,35 +139,39 @@ impl Reader<'_> {
     }
 
     fn moments(&self, span: Span, arm: Arm, slice: usize, places: [usize; 5]) -> UnitSums {
-        let [y, x, yy, yx, xx] = places.map(|place| self.value(span, arm, slice, place, true));
+        let now = self.row(span.look, arm, slice);
+        let mut values = places.map(|place| now.at(place));
+        if let Some(since) = span.since {
+            let before = self.row(since, arm, slice);
+            values.iter_mut().zip(places).for_each(|(value, place)| *value -= before.at(place));
+        }
+        let [y, x, yy, yx, xx] = values;
         // Stable's arm is what is left of all traffic.
-        let all = |place: usize| if arm == Arm::Stable { self.all(span.look, slice, place) } else { 0.0 };
-        let taken_from = (all(places[2]), all(places[4]));
-        UnitSums { units: self.value(span, arm, slice, 0, false), y, x, yy, yx, xx, taken_from }
+        let taken_from = now.all.map_or((0.0, 0.0), |all| (all[places[2]], all[places[4]]));
+        UnitSums { units: now.at(0), y, x, yy, yx, xx, taken_from }
     }
 
-    fn value(&self, span: Span, arm: Arm, slice: usize, place: usize, windowed: bool) -> f64 {
-        let now = self.at(span.look, arm, slice, place);
-        match span.since {
-            Some(since) if windowed => now - self.at(since, arm, slice, place),
-            _ => now,
+    fn row(&self, look: usize, arm: Arm, slice: usize) -> Row<'_> {
+        let (layout, plan) = (self.layout, &self.layout.plans[slice]);
+        let candidate = look * layout.arm_width + plan.arm_at;
+        let all = look * layout.all_width + plan.all_at;
+        let of_all = || &self.trajectory.all[all..all + COUNTS + plan.answers_width];
+        Row {
+            candidate: &self.trajectory.arm[candidate..candidate + plan.arm_width],
+            all: (arm == Arm::Stable).then(of_all),
         }
     }
+}
 
-    fn at(&self, look: usize, arm: Arm, slice: usize, place: usize) -> f64 {
-        let plan = &self.layout.plans[slice];
-        let candidate = self.trajectory.arm[look * self.layout.arm_width + plan.arm_at + place];
-        match arm {
-            Arm::Candidate => candidate,
-            Arm::Stable => {
-                debug_assert!(place < COUNTS + plan.answers_width, "stable's arm gets stable's answers");
-                self.all(look, slice, place) - candidate
-            }
-        }
-    }
+/// An arm's sums of one slice at one look.
+struct Row<'a> {
+    candidate: &'a [f64],
+    /// Of stable's arm, which gets stable's answers: the sums over both arms.
+    all: Option<&'a [f64]>,
+}
 
-    /// Over both arms together.
-    fn all(&self, look: usize, slice: usize, place: usize) -> f64 {
-        self.trajectory.all[look * self.layout.all_width + self.layout.plans[slice].all_at + place]
+impl Row<'_> {
+    fn at(&self, place: usize) -> f64 {
+        self.all.map_or(self.candidate[place], |all| all[place] - self.candidate[place])
     }
 }

@@ -71,8 +71,8 @@ fn requests_are_no_units() {
     let (mut by_unit, mut by_request) = (0, 0);
     let replicates: Vec<usize> = (0..REPLICATES).collect();
     for some in replicates.chunks(100) {
-        let lanes: Vec<_> = some.iter().map(|&index| simulator.replicate(&loaded.scenario, index)).collect();
-        for trajectory in simulator.trajectories(0, &lanes) {
+        let lanes: Vec<_> = some.iter().map(|&index| (0, simulator.replicate(&loaded.scenario, index))).collect();
+        for trajectory in simulator.trajectories(&lanes) {
             let reader = Reader { layout: &simulator.layout, trajectory: &trajectory };
             let [candidate, stable] = [Arm::Candidate, Arm::Stable]
                 .map(|arm| reader.sums(Span { look: 0, since: None }, arm, Answers::Stable, 0, 0, None));

@@ -59,8 +59,8 @@ fn flipped(sim: &Simulator, trajectory: &Trajectory, look: usize, slice: usize, 
 fn flips_turn_whole_outcomes_bad_where_and_when_they_should() {
     let case = case();
     let simulator = Simulator::new(&case.digest, &case.scenario);
-    let lanes: Vec<_> = (0..20).map(|replicate| simulator.replicate(&case.scenario, replicate)).collect();
-    for trajectory in simulator.trajectories(0, &lanes) {
+    let lanes: Vec<_> = (0..20).map(|replicate| (0, simulator.replicate(&case.scenario, replicate))).collect();
+    for trajectory in simulator.trajectories(&lanes) {
         for (stream, metric) in PROPORTIONS.into_iter().enumerate() {
             for look in 0..6 {
                 let (mut overall, mut of_free) = (0.0, 0.0);

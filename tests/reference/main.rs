@@ -394,13 +394,13 @@ fn check(case: &Case) -> Result<usize, TestCaseError> {
         let copies = crowd::copies(&case.log, &case.plan, replicate as u64);
         let judge = Judge::new(&case.log, &case.plan, case.start, copies, thresholds(&simulator));
         check_lane(case, &lane, &judge)?;
-        let trajectories = simulator.trajectories(case.start, std::slice::from_ref(&lane));
+        let trajectories = simulator.trajectories(&[(case.start, lane.clone())]);
         let reader = Reader { layout: &simulator.layout, trajectory: &trajectories[0] };
         if replicate == 0 {
             SumsCheck { case, judge: &judge, reader }.all()?;
         }
         let twin = case.plan.swap.then(|| simulator.swapped_replicate(&case.scenario, replicate));
-        let played = player.play_lanes(case.start, std::iter::once(lane).chain(twin).collect());
+        let played = player.play_lanes(std::iter::once(lane).chain(twin).map(|lane| (case.start, lane)).collect());
         compared += check_play(case, &judge, &player, &played[0])?;
     }
     Ok(compared)
@@ -429,7 +429,7 @@ fn random_rollouts_end_in_every_way() {
         worlds += 3 * case.plan.worlds().len();
         let simulator = Simulator::new(&case.digest, &case.scenario);
         let player = Player::new(&case.scenario, &simulator, vec![case.moment()]);
-        let played = player.play_lanes(case.start, vec![simulator.replicate(&case.scenario, 0)]);
+        let played = player.play_lanes(vec![(case.start, simulator.replicate(&case.scenario, 0))]);
         endings.extend(played[0].worlds.iter().map(|world| match world.outcome.end {
             schedule::End::Promoted => "promoted",
             schedule::End::Stalled { .. } => "stalled",

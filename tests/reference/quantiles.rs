@@ -43,7 +43,7 @@ fn verdicts_agree_with_exact_quantiles() {
 
     let (mut clear, mut failed, mut all) = (0, 0, 0);
     for replicate in 0..30_usize {
-        let played = player.play_lanes(0, vec![simulator.replicate(&case.scenario, replicate)]);
+        let played = player.play_lanes(vec![(0, simulator.replicate(&case.scenario, replicate))]);
         let copies = crowd::copies(&case.log, &case.plan, replicate as u64);
         let arrivals = Traffic::new(&case.log, &case.plan, 0).arrivals(0..4);
         let crowd = Crowd { arrivals, members: members(&copies, 0.5) };

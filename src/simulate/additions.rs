@@ -1,0 +1,381 @@
+//! What cells add to sums, computed once for all replicates of which a stage begins at the same slot.
+//!
+//! A cell adds to second-order sums by its unit's running totals since the stage began, and those are the same in every replicate:
+//! only the weights differ. How much of it is added to whom is [`super::kernel`]'s.
+
+use std::ops::Range;
+
+use super::Simulator;
+use super::cells::FlatMetric;
+use super::effects::EffectCells;
+use super::kernel::{Entry, Row, Values};
+use super::layout::{MOMENTS, Shape};
+use crate::digest::bins::BinLists;
+use crate::domain::version::Version;
+
+/// No running totals yet.
+const ABSENT: u32 = u32::MAX;
+
+/// Bytes that memory moves at once.
+const CACHE_LINE: usize = 64;
+
+/// Whose answers a slice's tiles and intervals are about, in this order; counts come before, in a tile of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Block {
+    Stable,
+    Candidate,
+    Effects,
+}
+
+impl Block {
+    pub(super) const ALL: [Self; 3] = [Self::Stable, Self::Candidate, Self::Effects];
+}
+
+/// One metric under one version's answers or an effect's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) metric: usize,
+    pub(super) block: Block,
+    /// The stream, and the slot of the window from which on it holds; negative where it set in before.
+    pub(super) effect: Option<(usize, i64)>,
+    /// Where its intervals begin within the block.
+    pub(super) first_interval: usize,
+    /// Number of its intervals.
+    pub(super) intervals: usize,
+}
+
+/// Additions to every slice since they were last cleared.
+pub(super) struct Additions<'s> {
+    sim: &'s Simulator,
+    /// Unit of each row of weights, by rank.
+    pub(super) units: Vec<u32>,
+    /// Per slice of the layout.
+    pub(super) slices: Vec<SliceAdditions>,
+    /// Per unit and slice: where its totals are.
+    index: Vec<u32>,
+    /// Requests of a row in each interval; zeros between rows.
+    fresh: Vec<u32>,
+}
+
+/// Additions to one slice.
+#[derive(Default)]
+pub(super) struct SliceAdditions {
+    /// Stable's, the candidate's, effects'; tile `1 + i` belongs to answer `i`.
+    pub(super) answers: Vec<Answer>,
+    pub(super) rows: Vec<Row>,
+    tiles: Vec<[f64; MOMENTS]>,
+    /// Per block.
+    pub(super) entries: [Vec<Entry>; 3],
+    totals: Totals,
+}
+
+impl<'s> Additions<'s> {
+    pub(super) fn new(sim: &'s Simulator) -> Self {
+        let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
+        let index = vec![ABSENT; sim.units() * slices.len()];
+        Self { sim, units: Vec::new(), slices, index, fresh: Vec::new() }
+    }
+
+    /// Begins a window; `onsets` are the different slots at which each stream sets in.
+    pub(super) fn begin(&mut self, onsets: &[Vec<i64>]) {
+        self.clear();
+        let count = self.slices.len();
+        for (at, (slice, plan)) in self.slices.iter_mut().zip(&self.sim.layout.plans).enumerate() {
+            slice.answers.clear();
+            let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
+            for block in [Block::Stable, Block::Candidate] {
+                slice.answers.extend(metrics.clone().map(|metric| answer(self.sim, metric, block, None)));
+            }
+            for &(stream, _) in &plan.streams {
+                let metric = self.sim.layout.stream_metrics[stream];
+                let with = |&onset: &i64| answer(self.sim, metric, Block::Effects, Some((stream, onset)));
+                slice.answers.extend(onsets[stream].iter().map(with));
+            }
+            let mut first = [0; 3];
+            for answer in &mut slice.answers {
+                answer.first_interval = first[answer.block as usize];
+                first[answer.block as usize] += answer.intervals;
+            }
+            for unit in slice.totals.restart(slice.answers.len()) {
+                self.index[unit as usize * count + at] = ABSENT;
+            }
+            let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
+            self.fresh.resize(self.fresh.len().max(most), 0);
+        }
+    }
+
+    /// Forgets what was added, not the running totals.
+    pub(super) fn clear(&mut self) {
+        self.units.clear();
+        for slice in &mut self.slices {
+            slice.rows.clear();
+            slice.tiles.clear();
+            slice.entries.iter_mut().for_each(Vec::clear);
+        }
+    }
+
+    /// Adds the cells of one slot of the window. A unit's cells in a slot are one row of all requests.
+    pub(super) fn add_slot(&mut self, cells: Range<usize>, slot: usize) {
+        let sim = self.sim;
+        let units = &sim.cells.rank[..cells.end];
+        let count = self.slices.len();
+        let known = units[cells.clone()].iter().map(|&unit| self.index[unit as usize * count]);
+        self.slices[0].totals.approach(known.filter(|&index| index != ABSENT));
+        let mut first = cells.start;
+        while first < cells.end {
+            let unit = units[first];
+            let end = first + units[first..].iter().take_while(|&&other| other == unit).count();
+            let weight = self.units.len() as u32;
+            self.units.push(unit);
+            let mut add = |slice: usize, cells: Range<usize>| {
+                let row = NewRow { sim, cells, unit, weight, slot };
+                self.slices[slice].add(&row, &mut self.index[unit as usize * count + slice], &mut self.fresh);
+            };
+            add(0, first..end);
+            for (slices, values) in sim.layout.slice_of.iter().zip(&sim.cells.segment) {
+                if let Some(slices) = slices {
+                    for cell in first..end {
+                        add(slices[values[cell] as usize], cell..cell + 1);
+                    }
+                }
+            }
+            first = end;
+        }
+    }
+}
+
+fn answer(sim: &Simulator, metric: usize, block: Block, effect: Option<(usize, i64)>) -> Answer {
+    let intervals = match &sim.layout.shapes[metric] {
+        Shape::Moments => 0,
+        Shape::Grid(grid) => grid.len(),
+    };
+    Answer { metric, block, effect, first_interval: 0, intervals }
+}
+
+/// Cells of one unit in one slot.
+struct NewRow<'a> {
+    sim: &'a Simulator,
+    cells: Range<usize>,
+    unit: u32,
+    weight: u32,
+    slot: usize,
+}
+
+impl SliceAdditions {
+    pub(super) fn values(&self) -> Values<'_> {
+        Values { tiles: &self.tiles, per_row: 1 + self.answers.len() }
+    }
+
+    /// Tiles of a block.
+    pub(super) fn tiles_of(&self, block: Block) -> Range<usize> {
+        let before = |block: Block| self.answers.partition_point(|answer| (answer.block as usize) < block as usize);
+        let end = self.answers.partition_point(|answer| answer.block as usize <= block as usize);
+        1 + before(block)..1 + end
+    }
+
+    /// Intervals of the blocks before a block.
+    pub(super) fn first_interval(&self, block: Block) -> usize {
+        let before = self.answers.iter().filter(|answer| (answer.block as usize) < block as usize);
+        before.map(|answer| answer.intervals).sum()
+    }
+
+    /// Intervals of all blocks.
+    pub(super) fn all_intervals(&self) -> usize {
+        self.answers.iter().map(|answer| answer.intervals).sum()
+    }
+
+    fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
+        let values = self.rows.len() as u32;
+        self.rows.push(Row { values, weight: row.weight });
+        let (totals, ladders) = self.totals.unit(row.unit, index);
+        let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
+        let (mut rows, mut covered) = (0.0, 0.0);
+        for cell in row.cells.clone() {
+            let inputs = row.sim.cells.inputs(cell);
+            rows += inputs[0];
+            covered += inputs[1];
+        }
+        let newly_seen = covered > 0.0 && *seen == 0.0;
+        if newly_seen {
+            *seen = 1.0;
+        }
+        self.tiles.push([f64::from(u8::from(newly_seen)), covered, rows, 0.0, 0.0]);
+        for (answer, own) in self.answers.iter().zip(pairs.chunks_exact_mut(2)) {
+            let tile = match &row.sim.cells.metrics[answer.metric] {
+                FlatMetric::Sums(place) => row.moments(answer, *place, own),
+                FlatMetric::Bins(lists) => {
+                    let lists = lists.get(answer.version());
+                    row.intervals(answer, lists, own, ladders, fresh, &mut self.entries[answer.block as usize])
+                }
+            };
+            self.tiles.push(tile);
+        }
+    }
+}
+
+impl Answer {
+    fn version(&self) -> Version {
+        if self.block == Block::Candidate { Version::Candidate } else { Version::Stable }
+    }
+}
+
+impl NewRow<'_> {
+    /// The effect on a cell, and for how many slots it has held, if it has set in.
+    fn effect(&self, answer: &Answer, cell: usize) -> Option<(&EffectCells, usize)> {
+        let (stream, onset) = answer.effect?;
+        let effect: &EffectCells = &self.sim.effects[stream];
+        let since = usize::try_from(self.slot as i64 - onset).ok()?;
+        effect.applies[cell].then_some((effect, since))
+    }
+
+    /// Y, X, YY, YX and XX; `own` are the unit's Y and X.
+    fn moments(&self, answer: &Answer, place: usize, own: &mut [f64]) -> [f64; MOMENTS] {
+        let place = if answer.block == Block::Candidate { place + 2 } else { place };
+        let (mut dy, mut dx) = (0.0, 0.0);
+        for cell in self.cells.clone() {
+            let inputs = self.sim.cells.inputs(cell);
+            let (y, x) = (inputs[place], inputs[place + 1]);
+            dx += x;
+            dy += self.effect(answer, cell).map_or(y, |(effect, since)| effect.sum(cell, since, y, x));
+        }
+        let (y, x) = (own[0], own[1]);
+        own[0] += dy;
+        own[1] += dx;
+        [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
+    }
+
+    /// X and XX; entries for the intervals between thresholds. `own` are the unit's X and where its ladder is.
+    ///
+    /// With H requests in an interval, and Y above its lower and above its upper threshold, an interval's sums are those of H, of
+    /// H (Y + Y) = Y² - Y² and of H X. Few intervals hold requests of a unit; summed from above they give Y, YY and YX of every
+    /// threshold, exactly, since all are whole numbers.
+    fn intervals(
+        &self,
+        answer: &Answer,
+        lists: &BinLists,
+        own: &mut [f64],
+        ladders: &mut Ladders,
+        fresh: &mut [u32],
+        entries: &mut Vec<Entry>,
+    ) -> [f64; MOMENTS] {
+        let Shape::Grid(grid) = &self.sim.layout.shapes[answer.metric] else {
+            unreachable!("bins belong to a quantile metric")
+        };
+        let mut dx = 0.0;
+        for cell in self.cells.clone() {
+            let bins = lists.of(cell);
+            dx += bins.len() as f64;
+            let moved = self.effect(answer, cell).and_then(|(effect, since)| effect.thresholds(since));
+            // Bins are sorted within a cell.
+            for &bin in bins.iter().rev() {
+                let below = match moved {
+                    Some(moved) => moved.partition_point(|&threshold| threshold < f64::from(bin)),
+                    None if bin <= grid.bins[0] => 0,
+                    None => grid.bins.partition_point(|&threshold| threshold < bin),
+                };
+                if below == 0 {
+                    break;
+                }
+                ladders.reach(&mut own[1], below - 1, answer.intervals);
+                fresh[below - 1] += 1;
+            }
+        }
+        let (x_before, x) = (own[0], own[0] + dx);
+        own[0] = x;
+        if dx > 0.0 {
+            let (mut above_before, mut above) = (0.0, 0.0);
+            ladders.descend(own[1], answer.intervals, |interval, count| {
+                let more = std::mem::take(&mut fresh[interval]);
+                let before = f64::from(*count);
+                *count += more;
+                let (more, now) = (f64::from(more), f64::from(*count));
+                let (pairs_before, pairs) = (before * (2.0 * above_before + before), now * (2.0 * above + now));
+                entries.push(Entry {
+                    weight: self.weight,
+                    interval: (answer.first_interval + interval) as u32,
+                    values: [more, pairs - pairs_before, now * x - before * x_before],
+                });
+                above_before += before;
+                above += now;
+            });
+        }
+        [dx, dx * (x_before + x), 0.0, 0.0, 0.0]
+    }
+}
+
+/// Each unit's totals since the window began.
+///
+/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and ladders, which few units
+/// have, lie apart.
+#[derive(Default)]
+struct Totals {
+    /// Units seen so far, in the order of their totals.
+    seen: Vec<u32>,
+    /// Whether a covered request was seen, then Y and X, or X and where the ladder is, of each answer.
+    sums: Vec<f64>,
+    width: usize,
+    ladders: Ladders,
+}
+
+impl Totals {
+    /// Forgets everything; gives the units that it was about.
+    fn restart(&mut self, answers: usize) -> Vec<u32> {
+        self.sums.clear();
+        self.ladders.words.clear();
+        self.width = 1 + 2 * answers;
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
+    fn approach(&self, known: impl Iterator<Item = u32>) {
+        let of_unit = |index: u32| &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
+        let read = |index: u32| of_unit(index).iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
+        std::hint::black_box(known.map(read).sum::<f64>());
+    }
+
+    fn unit(&mut self, unit: u32, index: &mut u32) -> (&mut [f64], &mut Ladders) {
+        if *index == ABSENT {
+            *index = self.seen.len() as u32;
+            self.seen.push(unit);
+            self.sums.resize(self.sums.len() + self.width, 0.0);
+        }
+        let first = *index as usize * self.width;
+        (&mut self.sums[first..first + self.width], &mut self.ladders)
+    }
+}
+
+/// Units' requests in the intervals of a grid: which intervals hold any, as bits, then how many in each.
+#[derive(Default)]
+struct Ladders {
+    words: Vec<u32>,
+}
+
+impl Ladders {
+    /// Marks an interval as holding requests. `place` is one more than where the ladder begins, zero before it does.
+    fn reach(&mut self, place: &mut f64, interval: usize, intervals: usize) {
+        let bits = u32::BITS as usize;
+        if *place == 0.0 {
+            *place = (self.words.len() + 1) as f64;
+            self.words.resize(self.words.len() + intervals.div_ceil(bits) + intervals, 0);
+        }
+        self.words[*place as usize - 1 + interval / bits] |= 1 << (interval % bits);
+    }
+
+    /// Visits the intervals that hold requests, highest first.
+    fn descend(&mut self, place: f64, intervals: usize, mut visit: impl FnMut(usize, &mut u32)) {
+        if place == 0.0 {
+            return;
+        }
+        let bits = u32::BITS as usize;
+        let (marks, counts) = self.words[place as usize - 1..].split_at_mut(intervals.div_ceil(bits));
+        for (word, &marked) in marks.iter().enumerate().rev() {
+            let mut left = marked;
+            while left != 0 {
+                let bit = left.ilog2();
+                left ^= 1 << bit;
+                let interval = word * bits + bit as usize;
+                visit(interval, &mut counts[interval]);
+            }
+        }
+    }
+}

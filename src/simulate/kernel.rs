@@ -1,0 +1,155 @@
+//! The inner loops: what rows add to the sums of eight lanes at a time, with the widest instructions the processor has.
+//!
+//! A sum is never fused with its product and rows come in order, so every instruction set gives the same bytes, and so does every
+//! division of the rows into calls.
+
+use fearless_simd::{Level, Simd, SimdBase, dispatch, f64x8};
+
+use super::layout::MOMENTS;
+
+/// Lanes that are added to together: one wide register of doubles.
+pub(super) const LANES: usize = 8;
+
+/// One number of each lane.
+pub(super) type Octet = [f64; LANES];
+
+/// Sums that stay in registers while rows pass: a metric's moments.
+pub(super) type Tile = [Octet; MOMENTS];
+
+/// Sums of one interval between thresholds.
+pub(super) type Interval = [Octet; 3];
+
+/// What a row adds to an interval's sums.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Entry {
+    /// Of which row's unit.
+    pub(super) weight: u32,
+    pub(super) interval: u32,
+    pub(super) values: [f64; 3],
+}
+
+/// A row of values, and the row of weights of its unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Row {
+    pub(super) values: u32,
+    pub(super) weight: u32,
+}
+
+/// Values of rows, as many tiles each.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'a> {
+    pub(super) tiles: &'a [[f64; MOMENTS]],
+    pub(super) per_row: usize,
+}
+
+/// Adds tiles `first..first + sums.len()` of each row, times its weights.
+pub(super) fn add_tiles(
+    level: Level,
+    sums: &mut [Tile],
+    values: Values<'_>,
+    first: usize,
+    rows: &[Row],
+    weights: &[Octet],
+) {
+    dispatch!(level, simd => tiles(simd, sums, values, first, rows, weights));
+}
+
+/// Adds entries, times their units' weights.
+pub(super) fn add_entries(level: Level, sums: &mut [Interval], entries: &[Entry], weights: &[Octet]) {
+    dispatch!(level, simd => intervals(simd, sums, entries, weights));
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
+fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, first: usize, rows: &[Row], weights: &[Octet]) {
+    for (index, sums) in sums.iter_mut().enumerate() {
+        let mut kept = sums.map(|sum| f64x8::from_slice(simd, &sum));
+        for row in rows {
+            let row_values = &values.tiles[row.values as usize * values.per_row + first + index];
+            let weights = f64x8::from_slice(simd, &weights[row.weight as usize]);
+            for (kept, &value) in kept.iter_mut().zip(row_values) {
+                *kept = *kept + f64x8::splat(simd, value) * weights;
+            }
+        }
+        for (sum, kept) in sums.iter_mut().zip(kept) {
+            kept.store_slice(sum);
+        }
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
+fn intervals<S: Simd>(simd: S, sums: &mut [Interval], entries: &[Entry], weights: &[Octet]) {
+    for entry in entries {
+        let weights = f64x8::from_slice(simd, &weights[entry.weight as usize]);
+        for (sum, &value) in sums[entry.interval as usize].iter_mut().zip(&entry.values) {
+            (f64x8::from_slice(simd, sum) + f64x8::splat(simd, value) * weights).store_slice(sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Every instruction set of the machine that runs the test.
+    fn levels() -> Vec<Level> {
+        let level = Level::new();
+        let mut levels = vec![level];
+        #[cfg(target_arch = "x86_64")]
+        levels.extend(
+            [level.as_sse2().map(Level::Sse2), level.as_sse4_2().map(Level::Sse4_2), level.as_avx2().map(Level::Avx2)]
+                .into_iter()
+                .flatten(),
+        );
+        levels
+    }
+
+    /// Plain loops over the same rows.
+    fn plainly(sums: &mut [Tile], values: Values<'_>, first: usize, rows: &[Row], weights: &[Octet]) {
+        for row in rows {
+            for (index, tile) in sums.iter_mut().enumerate() {
+                for (moment, sums) in tile.iter_mut().enumerate() {
+                    for (lane, sum) in sums.iter_mut().enumerate() {
+                        let value = values.tiles[row.values as usize * values.per_row + first + index][moment];
+                        *sum += value * weights[row.weight as usize][lane];
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_bytes_of_plain_loops() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut number = || rng.random::<f64>() * 1e3 - 300.0;
+        let tiles: Vec<[f64; MOMENTS]> = (0..90 * 7).map(|_| std::array::from_fn(|_| number())).collect();
+        let weights: Vec<Octet> = (0..60).map(|_| std::array::from_fn(|_| (number() / 200.0).round().abs())).collect();
+        let rows: Vec<Row> = (0..90).step_by(2).map(|row| Row { values: row, weight: row / 2 }).collect();
+        let values = Values { tiles: &tiles, per_row: 7 };
+        let entries: Vec<Entry> = (0..300)
+            .map(|i| Entry { weight: i % 60, interval: i * 7 % 11, values: std::array::from_fn(|_| number()) })
+            .collect();
+        let mut expected = vec![[[0.5; LANES]; MOMENTS]; 3];
+        plainly(&mut expected, values, 4, &rows, &weights);
+        let mut expected_intervals = vec![[[0.25; LANES]; 3]; 11];
+        for entry in &entries {
+            for (sums, value) in expected_intervals[entry.interval as usize].iter_mut().zip(entry.values) {
+                for (sum, weight) in sums.iter_mut().zip(&weights[entry.weight as usize]) {
+                    *sum += value * weight;
+                }
+            }
+        }
+        for level in levels() {
+            let mut sums = vec![[[0.5; LANES]; MOMENTS]; 3];
+            add_tiles(level, &mut sums, values, 4, &rows[..20], &weights);
+            add_tiles(level, &mut sums, values, 4, &rows[20..], &weights);
+            assert_eq!(sums, expected, "{level:?}");
+            let mut intervals = vec![[[0.25; LANES]; 3]; 11];
+            add_entries(level, &mut intervals, &entries, &weights);
+            assert_eq!(intervals, expected_intervals, "{level:?}");
+        }
+    }
+}
