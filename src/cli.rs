@@ -128,7 +128,7 @@ pub struct RunArgs {
     pub threads: Option<u16>,
     /// A limit that the plan must keep, such as `power>=0.8`; repeatable. Where one is missed, the exit code is 1
     ///
-    /// power>=, promoted>=, false_rollback<=, miss<=, exposed_requests<=, days<=
+    /// One of `power>=`, `promoted>=`, `false_rollback<=`, `miss<=`, `exposed_requests<=`, `days<=`, and a number or a percentage
     #[arg(long, value_name = "LIMIT")]
     pub require: Vec<String>,
 }

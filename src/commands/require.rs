@@ -144,7 +144,7 @@ fn lines(requirement: &Requirement, report: &Report, scenario: &Scenario) -> Vec
 fn power<'r>(report: &'r Report, scenario: &Scenario) -> Vec<(&'r NeedRow, Option<&'r Side>, &'static str)> {
     let whole = || report.planning.needs.iter().filter(|row| row.segment.is_none());
     if scenario.rollout.promote == Promotion::NoFail {
-        let last = |name: &str| whole().filter(|row| row.gate == name && row.regression.is_some()).last();
+        let last = |name: &str| whole().rfind(|row| row.gate == name && row.regression.is_some());
         let rows = scenario.gates.iter().filter_map(|gate| last(&gate.name));
         return rows.map(|row| (row, row.fail.as_ref(), "fail at its named regression")).collect();
     }

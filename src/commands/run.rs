@@ -100,7 +100,10 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     report::write(&report, &args.out)?;
     progress.finish();
     let missed = require::missed(&required, &report, &scenario);
-    let limits: String = missed.iter().map(|line| format!("MISSED: {line}\n")).collect();
+    let mut limits = String::new();
+    for line in &missed {
+        let _ = writeln!(limits, "MISSED: {line}");
+    }
     let done = answer(&(summary(&report) + &report::places(&args.out) + &limits))?;
     Ok(if missed.is_empty() { done } else { EXIT_MISSED })
 }

@@ -176,7 +176,7 @@ impl Curve {
     /// end of the log. `None` where the limit is too large: users return, and only they.
     pub(super) fn projected(&self, distance: f64, sign: f64, exposure: f64) -> Option<f64> {
         let last = self.len().checked_sub(1)?;
-        let middle = (last + 1) / 2;
+        let middle = last.div_ceil(2);
         let early = self.bare_distance(middle.checked_sub(1)?, exposure)?;
         // By the end of the log the gate must have been able to speak.
         let late = self.distance(last, exposure)?;

@@ -7,7 +7,7 @@ use crate::stats::{boundary, mixture, normal};
 /// Fineness of the integral: good to six digits.
 const RESOLUTION: u32 = 6;
 
-/// Looks that the integral is taken over at most: more hardly change it.
+/// Looks that the integral is taken over at most.
 const LOOKS: usize = 24;
 
 /// Distances, in standard errors, at which chances to fail are computed; between them their probits are interpolated.
@@ -70,13 +70,8 @@ impl Design {
 
     fn of(critical_pass: f64, looks: Vec<(f64, f64)>, alpha: f64, alpha_all: f64) -> Self {
         let mut design = Self { critical_pass, looks, alpha, alpha_all, probits: Vec::new() };
-        design.probits = DISTANCES.iter().map(|&distance| probit(design.crossing(distance))).collect();
+        design.probits = DISTANCES.iter().map(|&distance| probit(crossing(&design.looks, distance))).collect();
         design
-    }
-
-    fn crossing(&self, distance: f64) -> f64 {
-        let (fractions, bounds): (Vec<f64>, Vec<f64>) = self.looks.iter().copied().unzip();
-        boundary::crossing_with_resolution(&fractions, &bounds, None, distance, RESOLUTION).total
     }
 
     /// Chance to pass at the stage's end where the truth lies so many standard errors inside the margin.
@@ -138,12 +133,27 @@ fn growing(looks: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     kept
 }
 
-/// At most [`LOOKS`] looks, the last among them.
-///
-/// A path that crosses between two kept looks mostly lies beyond the later one as well.
+/// At most [`LOOKS`] looks, the last among them, with bounds lowered so far that together they err as often as all looks do.
 fn thinned(looks: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let kept = LOOKS.min(looks.len());
-    (1..=kept).map(|look| looks[look * looks.len() / kept - 1]).collect()
+    if looks.len() <= LOOKS {
+        return looks.to_vec();
+    }
+    let kept: Vec<(f64, f64)> = (1..=LOOKS).map(|look| looks[look * looks.len() / LOOKS - 1]).collect();
+    let lowered =
+        |by: f64| -> Vec<(f64, f64)> { kept.iter().map(|&(fraction, bound)| (fraction, bound - by)).collect() };
+    let target = crossing(looks, 0.0);
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..12 {
+        let middle = f64::midpoint(low, high);
+        if crossing(&lowered(middle), 0.0) < target { low = middle } else { high = middle }
+    }
+    lowered(f64::midpoint(low, high))
+}
+
+/// Chance that a path under a drift is ever beyond a bound.
+fn crossing(looks: &[(f64, f64)], drift: f64) -> f64 {
+    let (fractions, bounds): (Vec<f64>, Vec<f64>) = looks.iter().copied().unzip();
+    boundary::crossing_with_resolution(&fractions, &bounds, None, drift, RESOLUTION).total
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A row of planning in one line of words.
 
+use std::fmt::Write as _;
+
 use super::needs::{in_points, way};
 use crate::domain::gate::{Gate, Window};
 use crate::domain::metric::Metric;
@@ -35,12 +37,10 @@ pub(super) fn says(row: &NeedRow, gate: &Gate, metric: &Metric) -> String {
     if let (Some(fail), Some(name)) = (&row.fail, &row.regression) {
         let asked =
             written(row.regression_size, row.regression_relative).map_or_else(String::new, |size| format!("{size}, "));
-        text.push_str(&format!("; you asked for {asked}{name}: {}", needed(fail, row)));
+        let _ = write!(text, "; you asked for {asked}{name}: {}", needed(fail, row));
     }
-    match &row.pass {
-        Some(pass) => text.push_str(&format!("; to pass a good candidate: {}", needed(pass, row))),
-        None => text.push_str("; to pass a good candidate: too little data to say"),
-    }
+    let pass = row.pass.as_ref().map_or_else(|| "too little data to say".to_owned(), |pass| needed(pass, row));
+    let _ = write!(text, "; to pass a good candidate: {pass}");
     text
 }
 

@@ -186,6 +186,6 @@ mod tests {
     #[test]
     fn thresholds_move_on_while_it_grows() {
         let moved = effect(2, CellChange::MovedThresholds(vec![vec![3.0], vec![2.0], vec![1.0]]));
-        assert_eq!([0, 1, 2, 9].map(|since| moved.thresholds(since).unwrap()[0]), [3.0, 2.0, 1.0, 1.0]);
+        assert_eq!([0, 1, 2, 9].map(|since| moved.thresholds(since).unwrap()), [[3.0], [2.0], [1.0], [1.0]]);
     }
 }

@@ -10,7 +10,7 @@ pub(super) const HEIGHT: f64 = 250.0;
 
 /// Where a panel's box begins: two in a row.
 pub(super) fn place(index: usize, top: f64) -> Point {
-    (if index % 2 == 0 { 56.0 } else { 506.0 }, top + HEIGHT * (index / 2) as f64)
+    (if index.is_multiple_of(2) { 56.0 } else { 506.0 }, top + HEIGHT * (index / 2) as f64)
 }
 
 /// Height of so many panels below `top`.

@@ -114,7 +114,9 @@ fn draw_gate(picture: &mut Picture, report: &Report, gate: &str, curves: &[&Powe
         };
         let (fail, pass) = (trace(|point| point.fail), trace(|point| point.pass));
         for (points, radius) in [(&fail, 2.6), (&pass, 1.8)] {
-            points.iter().for_each(|&point| picture.dot(point, radius, color::nth(stage)));
+            for &point in points {
+                picture.dot(point, radius, color::nth(stage));
+            }
         }
         // Without a closed form the line joins what was replayed.
         picture.dashed(&planned(|point| point.pass_closed_form).unwrap_or(pass), color::nth(stage), 1.5, 5.0);

@@ -205,6 +205,9 @@ fn power(report: &Report) -> Finished {
         .named("power")
 }
 
+/// A side of a row.
+type SideOf = fn(&NeedRow) -> Option<&Side>;
+
 fn needs(report: &Report) -> Finished {
     let mut table = Table::of(&report.planning.needs)
         .text("stage", |row| &row.stage)
@@ -223,8 +226,7 @@ fn needs(report: &Report) -> Finished {
         .text_or("regression", |row| row.regression.as_deref())
         .number_or("regression_size", |row| row.regression_size)
         .number_or("regression_relative", |row| row.regression_relative);
-    let sides: [(&str, fn(&NeedRow) -> Option<&Side>); 2] =
-        [("pass", |row| row.pass.as_ref()), ("fail", |row| row.fail.as_ref())];
+    let sides: [(&str, SideOf); 2] = [("pass", |row| row.pass.as_ref()), ("fail", |row| row.fail.as_ref())];
     for (name, side) in sides {
         table = table
             .number_or(format!("{name}_closed_form"), |row| side(row).map(|side| side.closed_form))

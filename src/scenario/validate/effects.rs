@@ -106,7 +106,7 @@ fn list(at: &At, sizes: &[Quantity], read: &mut Read<'_>, problems: &mut Problem
             whole = false;
             problems.wrong::<()>(&at, "a second time in the list", "each size once");
         }
-        found.push(Sized { shown: Some(problems.shown(&at).replace(['"', '\''], "")), change });
+        found.push(Sized { shown: Some(problems.shown(&at).replace(['"', '\'', '`'], "")), change });
     }
     whole.then_some(found)
 }
