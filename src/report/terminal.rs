@@ -11,7 +11,7 @@ use super::{GateRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, la
 use crate::error::printable;
 
 /// Rows shown of each list; the page has all.
-const WORLDS: usize = 14;
+const WORLDS: usize = 13;
 const GATES: usize = 6;
 const STAGES: usize = 6;
 const NOTES: usize = 3;
