@@ -224,7 +224,8 @@ impl<'a> Player<'a> {
     ///
     /// Replicates share work where their stages begin at the same slot, so a block takes starts that are a common divisor of the stages'
     /// lengths apart. The order depends on the scenario and the log alone.
-    pub(super) fn blocks(&self, replicates: usize) -> Vec<Vec<(usize, usize)>> {
+    #[must_use]
+    pub fn blocks(&self, replicates: usize) -> Vec<Vec<(usize, usize)>> {
         let starts = self.start_order(replicates);
         let apart = self.simulator.plan.iter().map(|stage| stage.slots).fold(0, gcd).max(1);
         let mut turns: Vec<(usize, usize)> = (0..starts.len().min(replicates))

@@ -92,11 +92,15 @@ impl FlatCells {
 /// Units by their number of cells, most first, and the place of each among them.
 fn ranks(unit_of_cell: &[u32], units: usize) -> (Vec<u32>, Vec<u32>) {
     let mut cells = vec![0_u32; units];
-    unit_of_cell.iter().for_each(|&unit| cells[unit as usize] += 1);
+    for &unit in unit_of_cell {
+        cells[unit as usize] += 1;
+    }
     let mut by_rank: Vec<u32> = (0..units as u32).collect();
     by_rank.sort_by_key(|&unit| std::cmp::Reverse(cells[unit as usize]));
     let mut rank_of = vec![0; units];
-    by_rank.iter().enumerate().for_each(|(rank, &unit)| rank_of[unit as usize] = rank as u32);
+    for (rank, &unit) in by_rank.iter().enumerate() {
+        rank_of[unit as usize] = rank as u32;
+    }
     (by_rank, rank_of)
 }
 

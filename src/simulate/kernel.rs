@@ -68,7 +68,7 @@ fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, first: usize, 
             let row_values = &values.tiles[row.values as usize * values.per_row + first + index];
             let weights = f64x8::from_slice(simd, &weights[row.weight as usize]);
             for (kept, &value) in kept.iter_mut().zip(row_values) {
-                *kept = *kept + f64x8::splat(simd, value) * weights;
+                *kept += f64x8::splat(simd, value) * weights;
             }
         }
         for (sum, kept) in sums.iter_mut().zip(kept) {

@@ -28,7 +28,7 @@ pub(super) fn play(sim: &Simulator, plan: &[StagePlan], elapsed: usize, lanes: &
     let mut riders: Vec<Rider> = groups(lanes).into_iter().map(|group| Rider::new(sim, group, looks)).collect();
     let mut additions = Additions::new(sim);
     for (begin, rides) in windows(plan, &riders) {
-        let mut window = Window::new(sim, plan, elapsed, rides);
+        let mut window = Window::new(sim, plan, elapsed, &rides);
         window.play(sim, begin, &mut additions, &mut riders);
     }
     riders.into_iter().flat_map(|rider| rider.trajectories).collect()
@@ -101,7 +101,9 @@ fn windows(plan: &[StagePlan], riders: &[Rider]) -> BTreeMap<usize, Vec<Ride>> {
         }
     }
     // Those that end together share an octet, which then ends early.
-    windows.values_mut().for_each(|rides| rides.sort_by_key(|ride| (plan[ride.stage].slots, ride.stage)));
+    for rides in windows.values_mut() {
+        rides.sort_by_key(|ride| (plan[ride.stage].slots, ride.stage));
+    }
     windows
 }
 
@@ -118,7 +120,7 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(sim: &Simulator, plan: &'a [StagePlan], elapsed: usize, rides: Vec<Ride>) -> Self {
+    fn new(sim: &Simulator, plan: &'a [StagePlan], elapsed: usize, rides: &[Ride]) -> Self {
         let (mut looks, mut slots) = (0, elapsed);
         let (mut first_looks, mut onsets) = (Vec::new(), Vec::new());
         for stage in plan {
