@@ -315,7 +315,9 @@ impl Asked<'_> {
             Deciding::Pass => self.design.passes(-contrast.distance()),
             Deciding::Fail => self.design.fails(contrast.distance()),
         };
-        Some(decided * census.enough(self.last_look, self.exposure, self.question_is_against_stable()))
+        // Degrees of freedom of hardly any units give no number.
+        let enough = census.enough(self.last_look, self.exposure, self.question_is_against_stable());
+        Some(decided * enough).filter(|chance| chance.is_finite())
     }
 
     fn distance_needed(&self, side: Deciding, power: f64) -> Option<f64> {

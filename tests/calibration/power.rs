@@ -37,7 +37,7 @@ user_sd = 0.3
 agreement = 0.5
 
 [outcomes.quality]
-mean = 2.0
+mean = 0.6
 sd = 1.0
 user_sd = 0.3
 agreement = 0.5
