@@ -155,6 +155,7 @@ fn assert_tables(report: &Report) {
         ("gates", report.rows("gates").len()),
         ("gate_rates", keyed("gates", "rates")),
         ("shadow", report.rows("shadow").len()),
+        ("health", report.rows("health").len()),
         ("self_check", report.rows("self_check").len()),
         ("power", nested("power_curves", "points")),
         ("detection", nested("worlds", "detection_curve")),
