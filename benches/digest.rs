@@ -15,9 +15,9 @@ fn bench(criterion: &mut Criterion) {
         let Ok(Input::Log(log)) = ingest::open(case.typed(), &case.scenario) else {
             panic!("{} is no log without problems", case.name)
         };
-        let rows = build::build(&log, &case.scenario).expect("the log can be digested").facts.rows;
+        let rows = build::build(&log, &case.scenario, &|_| {}).expect("the log can be digested").facts.rows;
         group.throughput(Throughput::Elements(rows));
-        group.bench_function(case.name, |bench| bench.iter(|| black_box(build::build(&log, &case.scenario))));
+        group.bench_function(case.name, |bench| bench.iter(|| black_box(build::build(&log, &case.scenario, &|_| {}))));
     }
     group.finish();
 }

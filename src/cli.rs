@@ -56,6 +56,8 @@ Units of the log are hashed with `assignment.hash` and `assignment.salt`, bit fo
 const SYNTH_EXAMPLES: &str = "\
 Examples:
   replay synth datasets/support-bot.toml -o support-bot.parquet
+  replay synth datasets/support-bot.toml -o big --shards 100 --requests 100000000
+      A log larger than memory, as a directory of files
 
 The same recipe gives the same bytes, on any number of threads.";
 
@@ -173,9 +175,15 @@ pub struct AssignArgs {
 pub struct SynthArgs {
     /// What to make (TOML)
     pub recipe: PathBuf,
-    /// Parquet file to write
+    /// Parquet file to write; with `--shards` a new directory
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Write so many files, each a stretch of time, with the memory that one of them needs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub shards: Option<u32>,
+    /// Expected number of requests in place of the recipe's, of as many more or fewer users
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000_000))]
+    pub requests: Option<u64>,
 }
 
 /// Arguments of `replay schema`.

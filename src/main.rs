@@ -9,6 +9,10 @@ use replay::cli::Cli;
 use replay::commands;
 use replay::error::{EXIT_DONE, EXIT_INPUT};
 
+/// The engine frees on one thread what another took; this allocator gives such memory back to the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -100,9 +100,75 @@ pub fn unit_key(unit: &str) -> u64 {
     xxh3_64(unit.as_bytes())
 }
 
-/// The production assignment of a scenario.
+/// Buckets in place of units: each bucket of the platform in equal parts, so that production serves all of one alike.
+pub struct Buckets {
+    platform: Box<dyn Bucketing + Send + Sync>,
+    /// Of the platform.
+    coarse: u32,
+    /// Parts of each.
+    parts: u32,
+}
+
+impl Buckets {
+    /// The buckets of a scenario whose cells have them.
+    #[must_use]
+    pub fn of(assignment: &Assignment) -> Option<Self> {
+        let wanted = assignment.buckets?;
+        let platform = platform(assignment);
+        let coarse = platform.buckets().unwrap_or(wanted);
+        Some(Self { platform, coarse, parts: wanted.div_ceil(coarse) })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.coarse * self.parts
+    }
+
+    /// The bucket of a unit, from 0.
+    #[must_use]
+    pub fn bucket(&self, unit: &str) -> u32 {
+        // A place is a bucket's number over the number of buckets, as exact as division is.
+        let coarse = (self.platform.place(unit) * f64::from(self.coarse) + 1e-6).floor() as u32;
+        let part = unit_key(unit) % u64::from(self.parts);
+        coarse.min(self.coarse - 1) * self.parts + part as u32
+    }
+
+    /// A bucket's name, which stands where units have theirs.
+    #[must_use]
+    pub fn name(bucket: u32) -> String {
+        format!("bucket {bucket:07}")
+    }
+}
+
+impl Bucketing for Buckets {
+    /// Of a bucket, by its name.
+    fn place(&self, name: &str) -> f64 {
+        let number = name.strip_prefix("bucket ").and_then(|number| number.parse::<u32>().ok());
+        let bucket = number.unwrap_or_else(|| self.bucket(name));
+        f64::from(bucket / self.parts) / f64::from(self.coarse)
+    }
+
+    fn buckets(&self) -> Option<u32> {
+        self.platform.buckets()
+    }
+
+    fn hashed_text(&self, unit: &str) -> String {
+        self.platform.hashed_text(unit)
+    }
+}
+
+/// The production assignment of what a scenario's cells have: units, or buckets in place of them.
 #[must_use]
-pub fn production(assignment: &Assignment) -> Box<dyn Bucketing + Sync> {
+pub fn production(assignment: &Assignment) -> Box<dyn Bucketing + Send + Sync> {
+    match Buckets::of(assignment) {
+        Some(buckets) => Box::new(buckets),
+        None => platform(assignment),
+    }
+}
+
+/// The production assignment of units.
+fn platform(assignment: &Assignment) -> Box<dyn Bucketing + Send + Sync> {
     match assignment.hash {
         HashName::Md5Mod100 => Box::new(Md5Mod100 { salt: assignment.salt.clone() }),
     }
@@ -128,6 +194,24 @@ mod tests {
     fn a_salt_is_written_before_the_unit() {
         let salted = Md5Mod100 { salt: "user-".into() };
         assert_eq!(salted.bucket("506283"), 50);
+    }
+
+    #[test]
+    fn a_bucket_is_served_as_its_units_are() {
+        let assignment =
+            |buckets| Assignment { unit: "u".into(), hash: HashName::Md5Mod100, salt: "s".into(), buckets };
+        // Rounded up to a multiple of the platform's 100.
+        let buckets = Buckets::of(&assignment(Some(9_950))).unwrap();
+        assert_eq!(buckets.count(), 10_000);
+        let units = production(&assignment(None));
+        let mut seen = std::collections::HashSet::new();
+        for unit in (0..50_000).map(|i| format!("user-{i}")) {
+            let bucket = buckets.bucket(&unit);
+            assert_eq!(buckets.place(&Buckets::name(bucket)), units.place(&unit), "{unit}");
+            seen.insert(bucket);
+        }
+        // Of 10,000 buckets, 50,000 units leave exp(-5) empty: 67.
+        assert!((9_890..9_975).contains(&seen.len()), "{}", seen.len());
     }
 
     proptest! {

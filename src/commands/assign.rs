@@ -9,7 +9,9 @@ use crate::error::{Problem, Result};
 use crate::scenario::Scenario;
 
 pub(super) fn run(args: &AssignArgs) -> Result<u8> {
-    let scenario = inputs::scenario(&args.inputs)?;
+    let mut scenario = inputs::scenario(&args.inputs)?;
+    // Buckets have no names of units.
+    scenario.assignment.buckets = None;
     let exposure = inputs::stage(&scenario, &args.stage)?.exposure;
     let progress = Progress::new();
     let digest = inputs::digest(&args.inputs, &scenario, &progress)?;

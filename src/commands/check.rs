@@ -20,6 +20,6 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8> {
     inputs::comparable(&wanted, &digest)?;
     let starts = inputs::starts(&scenario, &digest)?;
     progress.finish();
-    let (rows, units) = (digest.facts.rows, digest.units.len());
+    let (rows, units) = (digest.facts.rows, digest.logged_units());
     answer(&format!("no problems: {rows} requests of {units} units; {} start times fit in the log\n", starts.len()))
 }

@@ -13,6 +13,6 @@ pub(super) fn run(args: &DigestArgs) -> Result<u8> {
     let digest = inputs::recorded_digest(&args.inputs, &scenario, &progress)?;
     file::write(&digest, &scenario, &args.out)?;
     progress.finish();
-    let (rows, cells, units) = (digest.facts.rows, digest.cells.len(), digest.units.len());
+    let (rows, cells, units) = (digest.facts.rows, digest.cells.len(), digest.logged_units());
     answer(&format!("wrote {}: {rows} requests of {units} units in {cells} cells\n", args.out.display()))
 }

@@ -24,8 +24,8 @@ pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucke
     let (name, ending) = ending(player, digest, outcome);
     let start = facts::for_people(start, zone);
     let salt = scenario.assignment.salt.clone();
-    let served =
-        format!("{} requests of {} units served by the candidate", outcome.exposed_requests, outcome.exposed_units);
+    let exposed_units = (outcome.exposed_units * digest.units_each()).round();
+    let served = format!("{} requests of {exposed_units} units served by the candidate", outcome.exposed_requests);
     ExactReplay {
         says: format!("With salt `{salt}`, from {start}: {ending}; {served}."),
         salt,
@@ -33,7 +33,7 @@ pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucke
         outcome: name.into(),
         duration_s: outcome.duration_s,
         exposed_requests: outcome.exposed_requests as u64,
-        exposed_units: outcome.exposed_units as u64,
+        exposed_units: exposed_units as u64,
     }
 }
 

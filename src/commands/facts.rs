@@ -64,7 +64,8 @@ pub(super) fn log(path: &str, digest: &Digest, scenario: &Scenario) -> LogFacts 
     LogFacts {
         path: path.to_owned(),
         rows: facts.rows,
-        units: digest.units.len(),
+        units: digest.logged_units() as usize,
+        buckets: (!digest.members.is_empty()).then_some(digest.units.len()),
         cells: digest.cells.len(),
         start: rfc3339(facts.start, &scenario.log.timezone),
         end: rfc3339(facts.end, &scenario.log.timezone),

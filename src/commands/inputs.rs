@@ -26,7 +26,7 @@ pub(super) fn digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) 
 /// The digest of the log as recorded, with the scenario's segment values checked against it.
 pub(super) fn recorded_digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) -> Result<Digest> {
     let path = inputs.log.as_deref().ok_or_else(|| Error::at("", "a log is needed: a file, a glob or a directory"))?;
-    let digest = digest::read(path, scenario, &|step| progress.step(step))?;
+    let digest = digest::read(path, scenario, &|step| progress.hear(step))?;
     let problems: Vec<Problem> = effect_problems(scenario, &digest);
     if problems.is_empty() { Ok(digest) } else { Err(problems.into()) }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::digest::Step;
+
 /// One line on stderr, shown only on a terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -18,19 +20,35 @@ impl Progress {
         Self { bar }
     }
 
-    /// Names the step.
+    /// Names a step of unknown length.
     pub(super) fn step(&self, message: &str) {
+        self.bar.unset_length();
+        self.bar.set_style(ProgressStyle::default_spinner());
         self.bar.set_message(message.to_owned());
+    }
+
+    /// What the digest says of itself.
+    pub(super) fn hear(&self, step: Step) {
+        match step {
+            Step::Begin(name) => self.step(name),
+            Step::Rows(done, total) => {
+                if self.bar.length() != Some(total) {
+                    self.start("digesting", total as usize);
+                }
+                self.bar.set_position(done);
+            }
+        }
     }
 
     /// A step of known length.
     pub(super) fn start(&self, message: &str, length: usize) {
-        let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {per_sec}, {eta} left");
+        let style = ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} {per_sec}, {eta} left");
         if let Ok(style) = style {
             self.bar.set_style(style.progress_chars("=> "));
         }
+        self.bar.reset();
         self.bar.set_length(length as u64);
-        self.step(message);
+        self.bar.set_message(message.to_owned());
     }
 
     /// Some of it is done.

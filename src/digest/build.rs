@@ -5,17 +5,25 @@
 //! its column, and multiples are added as integers, exactly. A sum is then off by at most half a quantum per request:
 //! 5·10⁻¹³ of the column's largest value, and nothing at all for 0/1 outcomes and whole numbers up to 2⁴⁰.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
 use polars::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::bins::BinLists;
-use super::layout::{self, Codes, ColumnKind, NULL_NAME, Table, Values};
-use super::{Digest, Facts};
+use super::layout::{self, ColumnKind, Table};
+use super::tally::{Keys, Output, Tally, Used};
+use super::{Digest, Facts, Step};
+use crate::assign::Buckets;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Result};
-use crate::ingest::engine::{Outcome, collect, guarded};
+use crate::ingest::engine::{Outcome, collect, fold, guarded};
 use crate::ingest::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
 use crate::ingest::{TrafficLog, values};
 use crate::scenario::Scenario;
@@ -29,22 +37,33 @@ const MICROS: i64 = 1_000_000;
 ///
 /// # Errors
 /// When the log can no longer be read, or is too large for a digest.
-pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
+pub fn build(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<Digest> {
     // The bytes are read in the shade of the query, which is bound by the processor.
-    let (fingerprint, frame) = std::thread::scope(|scope| {
+    let (fingerprint, added) = std::thread::scope(|scope| {
         let fingerprint = scope.spawn(|| log.fingerprint());
-        let frame = cells(log, scenario);
-        (fingerprint.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), frame)
+        let rows = Arc::new(AtomicU64::new(0));
+        let (done, is_done) = channel();
+        let counter = Arc::clone(&rows);
+        let added = scope.spawn(move || {
+            let added = add_up(log, scenario, &counter);
+            // Nobody listens any more only where this thread is lost anyway.
+            let _ = done.send(());
+            added
+        });
+        while is_done.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+            progress(Step::Rows(rows.load(Ordering::Relaxed), log.findings().rows));
+        }
+        let added = added.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (fingerprint.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), added)
     });
-    let failed = |message: String| Error::at(log.place(), format!("cannot be read: {message}"));
-    let frame = frame.map_err(failed)?;
-    let plan = Plan::of(log, scenario);
-    let (table, used) = guarded(|| table(frame, scenario, &plan)).map_err(failed)?;
+    let (table, used) =
+        added.map_err(|message: String| Error::at(log.place(), format!("cannot be read: {message}")))?;
     let findings = log.findings();
+    let second = |micros: i64| Moment(micros.div_euclid(MICROS));
     let facts = Facts {
         rows: used.rows,
-        start: used.start,
-        end: used.end,
+        start: second(used.start),
+        end: second(used.end),
         fingerprint: fingerprint?,
         excluded_null_unit: findings.null_unit,
         excluded_timestamp: findings.bad_time,
@@ -53,27 +72,44 @@ pub fn build(log: &TrafficLog, scenario: &Scenario) -> Result<Digest> {
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
     let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, log.place())?;
-    Ok(assembled.complete(facts, slot, first, slots))
+    Ok(assembled.complete(facts, slot, first, slots, used.members))
 }
 
 /// The GROUP BY.
-fn cells(log: &TrafficLog, scenario: &Scenario) -> Outcome<DataFrame> {
+fn add_up(log: &TrafficLog, scenario: &Scenario, done: &Arc<AtomicU64>) -> Outcome<(Table, Used)> {
     let rows = log.usable_rows()?;
     let rows = match &log.findings().duplicates {
         Some(duplicates) => without_repeats(&rows, duplicates, log.columns())?,
         None => rows,
     };
     let plan = Plan::of(log, scenario);
-    collect(
-        rows.with_columns(plan.covered)
-            .with_columns(plan.asked)
-            .with_columns(plan.present)
-            .with_columns(plan.masked)
-            .with_columns(plan.labelled)
-            .with_columns(plan.features)
-            .group_by(plan.keys)
-            .agg(plan.sums),
-    )
+    let keys = Keys {
+        unit: UNIT.into(),
+        slot: SLOT.into(),
+        time: TIME.into(),
+        segments: (0..scenario.log.segments.len()).map(schema::segment).collect(),
+        item: scenario.log.item.as_ref().map(|_| ITEM.into()),
+    };
+    let mut read: Vec<&String> = [&keys.unit, &keys.slot, &keys.time].into();
+    read.extend(keys.segments.iter().chain(&keys.item));
+    read.extend(plan.outputs[1..].iter().map(|output| &output.name));
+    let read: BTreeSet<&String> = read.into_iter().collect();
+    let features = rows
+        .with_columns(plan.covered)
+        .with_columns(plan.asked)
+        .with_columns(plan.present)
+        .with_columns(plan.masked)
+        .with_columns(plan.labelled)
+        .with_columns(plan.features)
+        .select(read.into_iter().map(col).collect::<Vec<_>>());
+    let tally = Tally::new(keys, plan.outputs, Buckets::of(&scenario.assignment));
+    let done = Arc::clone(done);
+    let tally = fold(features, tally, move |tally, batch| {
+        tally.add(batch)?;
+        done.fetch_add(batch.height() as u64, Ordering::Relaxed);
+        Ok(())
+    })?;
+    guarded(|| tally.finish())
 }
 
 /// Only the few requests that occur more than once are sorted; all others stream by.
@@ -93,15 +129,6 @@ fn without_repeats(rows: &LazyFrame, duplicates: &DataFrame, columns: &Columns) 
     })
 }
 
-/// How one column of the table comes out of the GROUP BY.
-struct Output {
-    /// Of the aggregate.
-    name: String,
-    kind: ColumnKind,
-    /// What one unit of an integer sum is worth.
-    quantum: f64,
-}
-
 /// The expressions of the GROUP BY, step by step, each on the columns of the step before.
 struct Plan<'a> {
     columns: &'a Columns,
@@ -114,25 +141,17 @@ struct Plan<'a> {
     masked: Vec<Expr>,
     labelled: Vec<Expr>,
     features: Vec<Expr>,
-    keys: Vec<Expr>,
-    sums: Vec<Expr>,
     outputs: Vec<Output>,
 }
 
 const COVERED: &str = "covered";
 const DRAW: &str = "judge's draw";
 const SLOT: &str = "slot";
-const START: &str = "start";
-const END: &str = "end";
 const ROWS: &str = "rows";
 
 impl<'a> Plan<'a> {
     fn of(log: &'a TrafficLog, scenario: &Scenario) -> Self {
         let columns = log.columns();
-        let named = |name: String| col(&name).fill_null(lit(NULL_NAME)).alias(&name);
-        let mut keys = vec![col(UNIT), values::slots(col(TIME), scenario.log.slot.0 * MICROS).alias(SLOT)];
-        keys.extend((0..columns.segments.len()).map(|index| named(schema::segment(index))));
-        keys.extend(columns.item.iter().map(|_| named(ITEM.to_owned())));
         let mut plan = Self {
             columns,
             peaks: &log.findings().peaks,
@@ -142,9 +161,7 @@ impl<'a> Plan<'a> {
             present: Vec::new(),
             masked: Vec::new(),
             labelled: Vec::new(),
-            features: Vec::new(),
-            keys,
-            sums: vec![len().alias(ROWS), col(TIME).min().alias(START), col(TIME).max().alias(END)],
+            features: vec![values::slots(col(TIME), scenario.log.slot.0 * MICROS).alias(SLOT)],
             outputs: vec![Output { name: ROWS.into(), kind: ColumnKind::Count, quantum: 1.0 }],
         };
         plan.count(COVERED);
@@ -206,7 +223,6 @@ impl<'a> Plan<'a> {
     }
 
     fn count(&mut self, name: &str) {
-        self.sums.push(col(name).sum());
         self.outputs.push(Output { name: name.to_owned(), kind: ColumnKind::Count, quantum: 1.0 });
     }
 
@@ -215,7 +231,6 @@ impl<'a> Plan<'a> {
         let quantum = quantum(peak, self.bits);
         let multiple = move |x: f64| values::whole(convert(x) / quantum);
         self.features.push(values::whole_numbers(number, multiple).alias(&name));
-        self.sums.push(col(&name).sum());
         self.outputs.push(Output { name, kind: ColumnKind::Sum, quantum });
     }
 
@@ -229,8 +244,6 @@ impl<'a> Plan<'a> {
         let name = format!("{index} {} bins", version.name());
         let value = when(col(asked)).then(self.value(column)).otherwise(lit(NULL));
         self.features.push(values::bins(value).alias(&name));
-        // The order within a cell is made when the digest is assembled.
-        self.sums.push(col(&name).implode(false));
         self.outputs.push(Output { name, kind: ColumnKind::Bins, quantum: 1.0 });
     }
 
@@ -384,44 +397,6 @@ fn draw(columns: &Columns, seed: u64) -> Expr {
     map_multiple(drawn, [col(UNIT), request, col(TIME)], |_, fields| {
         Ok(Field::new(fields[0].name().clone(), DataType::Float64))
     })
-}
-
-/// What the GROUP BY says of all rows that it used.
-struct Used {
-    rows: u64,
-    start: Moment,
-    end: Moment,
-}
-
-/// The result of the GROUP BY as a table.
-fn table(mut frame: DataFrame, scenario: &Scenario, plan: &Plan) -> PolarsResult<(Table, Used)> {
-    let codes =
-        |name: &str| Ok::<_, PolarsError>(Codes::of(frame.column(name)?.str()?.iter().map(Option::unwrap_or_default)));
-    let second = |micros: Option<i64>| Moment(micros.unwrap_or_default().div_euclid(MICROS));
-    let used = Used {
-        rows: frame.column(ROWS)?.cast(&DataType::UInt64)?.u64()?.sum().unwrap_or(0),
-        start: second(frame.column(START)?.i64()?.min()),
-        end: second(frame.column(END)?.i64()?.max()),
-    };
-    let slot: Vec<i64> = frame.column(SLOT)?.i64()?.into_no_null_iter().collect();
-    let segments = (0..scenario.log.segments.len()).map(|index| codes(&schema::segment(index)));
-    let segments = segments.collect::<PolarsResult<_>>()?;
-    let item = scenario.log.item.as_ref().map(|_| codes(ITEM)).transpose()?;
-    let unit = codes(UNIT)?;
-    let mut values = Vec::with_capacity(plan.outputs.len());
-    for (index, output) in plan.outputs.iter().enumerate() {
-        // A column that is not needed again makes room for its numbers.
-        let again = plan.outputs[index + 1..].iter().any(|later| later.name == output.name);
-        let column = if again { frame.column(&output.name)?.clone() } else { frame.drop_in_place(&output.name)? };
-        values.push(match output.kind {
-            ColumnKind::Bins => Values::Bins(bin_lists(&column)?),
-            ColumnKind::Count | ColumnKind::Sum => {
-                let integers = column.cast(&DataType::Int64)?;
-                Values::Numbers(integers.i64()?.iter().map(|sum| sum.unwrap_or(0) as f64 * output.quantum).collect())
-            }
-        });
-    }
-    Ok((Table { slot, unit, segments, item, values }, used))
 }
 
 /// A column of lists; a null is no request.

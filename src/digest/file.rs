@@ -6,8 +6,9 @@
 //! a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
 //! as, and how a judge errs, is applied when a digest is used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
@@ -17,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::bins::BinLists;
 use super::layout::{self, Codes, ColumnKind, NULL_NAME, Table, Values, ValuesRef};
 use super::{Digest, Facts, build};
+use crate::assign::Buckets;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::PerVersion;
@@ -41,10 +43,21 @@ struct Header {
     schema: String,
     slot_s: i64,
     unit: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    buckets: Option<Held>,
     segments: Vec<String>,
     item: Option<String>,
     metrics: Vec<Definition>,
     facts: FactsText,
+}
+
+/// Buckets that cells have in place of units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Held {
+    /// Says which unit is in which.
+    by: String,
+    /// Units of the log in each, by its name.
+    members: BTreeMap<String, u64>,
 }
 
 /// What of a metric went into its cells. The quantile, the direction, the unit, what a null means and how the judge errs
@@ -139,8 +152,14 @@ impl Definition {
 }
 
 impl Header {
-    fn of(scenario: &Scenario, facts: &Facts) -> Self {
+    fn of(scenario: &Scenario, facts: &Facts, members: &BTreeMap<String, u64>) -> Self {
+        let assignment = &scenario.assignment;
+        let buckets = Buckets::of(assignment).map(|buckets| Held {
+            by: format!("{} buckets by {:?} with salt `{}`", buckets.count(), assignment.hash, assignment.salt),
+            members: members.clone(),
+        });
         Self {
+            buckets,
             schema: SCHEMA.into(),
             slot_s: scenario.log.slot.0,
             unit: scenario.assignment.unit.clone(),
@@ -161,7 +180,7 @@ impl Header {
 
     /// Everything that keeps this digest from serving a scenario.
     fn misfits(&self, place: &str, scenario: &Scenario) -> Vec<Problem> {
-        let wanted = Self::of(scenario, &NO_FACTS);
+        let wanted = Self::of(scenario, &NO_FACTS, &BTreeMap::new());
         let mut problems = Vec::new();
         let mut differ = |key: &str, digest: String, scenario: String| {
             if digest != scenario {
@@ -176,6 +195,8 @@ impl Header {
         let item = |item: &Option<String>| item.as_ref().map_or("no column".into(), |name| format!("`{name}`"));
         differ("log.slot", Seconds(self.slot_s).to_string(), Seconds(wanted.slot_s).to_string());
         differ("assignment.unit", format!("`{}`", self.unit), format!("`{}`", wanted.unit));
+        let cells = |buckets: &Option<Held>| buckets.as_ref().map_or("units".into(), |buckets| buckets.by.clone());
+        differ("assignment.cells", cells(&self.buckets), cells(&wanted.buckets));
         differ("log.segments", quoted(&self.segments), quoted(&wanted.segments));
         differ("log.item", item(&self.item), item(&wanted.item));
         for metric in &wanted.metrics {
@@ -218,14 +239,23 @@ fn header_text(path: &Path) -> std::result::Result<Option<String>, String> {
 pub fn write(digest: &Digest, scenario: &Scenario, path: &Path) -> Result<()> {
     let place = path.display().to_string();
     let failed = |message: String| Error::from(Problem::new(&place, format!("cannot be written: {message}")));
-    let header =
-        serde_json::to_string(&Header::of(scenario, &digest.facts)).map_err(|error| failed(error.to_string()))?;
-    let mut frame = guarded(|| to_frame(digest, scenario)).map_err(failed)?;
+    let header = serde_json::to_string(&Header::of(scenario, &digest.facts, &digest.members))
+        .map_err(|error| failed(error.to_string()))?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = temporary_file(directory).map_err(|error| failed(error.to_string()))?;
     let metadata = KeyValueMetadata::from_static(vec![(METADATA_KEY.into(), header)]);
-    guarded(|| ParquetWriter::new(temporary.as_file()).with_key_value_metadata(Some(metadata)).finish(&mut frame))
-        .map_err(failed)?;
+    let write = || {
+        let schema = to_frame(digest, scenario, 0..0)?.schema().clone();
+        let writer = ParquetWriter::new(temporary.as_file()).with_key_value_metadata(Some(metadata));
+        let mut writer = writer.batched(&schema)?;
+        // Never a second copy of all cells.
+        for start in (0..digest.cells.len()).step_by(CELLS_AT_ONCE) {
+            let cells = start..digest.cells.len().min(start + CELLS_AT_ONCE);
+            writer.write_batch(&to_frame(digest, scenario, cells)?)?;
+        }
+        writer.finish()
+    };
+    guarded(write).map_err(failed)?;
     temporary.as_file().sync_all().map_err(|error| failed(error.to_string()))?;
     temporary.persist(path).map_err(|error| failed(error.error.to_string()))?;
     Ok(())
@@ -243,38 +273,42 @@ fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> 
     builder.tempfile_in(directory)
 }
 
-fn to_frame(digest: &Digest, scenario: &Scenario) -> PolarsResult<DataFrame> {
+/// Cells that are written together, as a row group.
+const CELLS_AT_ONCE: usize = 1 << 18;
+
+fn to_frame(digest: &Digest, scenario: &Scenario, range: Range<usize>) -> PolarsResult<DataFrame> {
     let cells = &digest.cells;
+    let within = || range.clone();
     let named = |name: &str, codes: &[u32], names: &[String]| {
         let texts = codes.iter().map(|&code| names[code as usize].as_str());
         StringChunked::from_iter_values(name.into(), texts).into_column()
     };
     let first = layout::slot_of(digest.first, digest.slot);
-    let micros = cells.slot.iter().map(|&slot| build::slot_micros(first + i64::from(slot), digest.slot));
+    let micros = cells.slot[within()].iter().map(|&slot| build::slot_micros(first + i64::from(slot), digest.slot));
     let starts = Int64Chunked::from_iter_values(SLOT_START.into(), micros).into_column();
     let starts = starts.cast(&DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)))?;
-    let mut columns = vec![named(UNIT, &cells.unit, &digest.units), starts];
+    let mut columns = vec![named(UNIT, &cells.unit[within()], &digest.units), starts];
     for (segment, codes) in digest.segments.iter().zip(&cells.segment) {
-        let codes: Vec<u32> = codes.iter().map(|&code| u32::from(code)).collect();
+        let codes: Vec<u32> = codes[within()].iter().map(|&code| u32::from(code)).collect();
         columns.push(named(&segment_name(&segment.name), &codes, &segment.values));
     }
     if scenario.log.item.is_some() {
-        columns.push(named(ITEM, &cells.item, &digest.items));
+        columns.push(named(ITEM, &cells.item[within()], &digest.items));
     }
-    columns.extend([counts(ROWS, &cells.rows), counts(COVERED, &cells.covered)]);
+    columns.extend([counts(ROWS, &cells.rows[within()]), counts(COVERED, &cells.covered[within()])]);
     for ((metric, of), judged) in scenario.metrics.iter().zip(&cells.metrics).zip(&cells.judged) {
         let own = layout::columns(metric).into_iter().zip(layout::metric_columns(of));
         let judge = layout::judge_columns(metric).into_iter().zip(layout::judged_columns(judged));
         for ((part, kind), values) in own.chain(judge) {
             let name = format!("{}.{part}", metric.name);
             columns.push(match (kind, values) {
-                (ColumnKind::Count, ValuesRef::Numbers(numbers)) => counts(&name, numbers),
-                (_, ValuesRef::Numbers(numbers)) => Column::new(name.into(), numbers),
-                (_, ValuesRef::Bins(bins)) => lists(&name, bins),
+                (ColumnKind::Count, ValuesRef::Numbers(numbers)) => counts(&name, &numbers[within()]),
+                (_, ValuesRef::Numbers(numbers)) => Column::new(name.into(), &numbers[within()]),
+                (_, ValuesRef::Bins(bins)) => lists(&name, bins, within()),
             });
         }
     }
-    DataFrame::new(cells.len(), columns)
+    DataFrame::new(range.len(), columns)
 }
 
 fn segment_name(name: &str) -> String {
@@ -285,11 +319,11 @@ fn counts(name: &str, numbers: &[f64]) -> Column {
     Int64Chunked::from_iter_values(name.into(), numbers.iter().copied().map(whole)).into_column()
 }
 
-fn lists(name: &str, bins: &BinLists) -> Column {
-    let cells = bins.offsets.len() - 1;
+fn lists(name: &str, bins: &BinLists, cells: Range<usize>) -> Column {
+    let values = bins.offsets[cells.end] - bins.offsets[cells.start];
     let mut builder =
-        ListPrimitiveChunkedBuilder::<Int16Type>::new(name.into(), cells, bins.bins.len(), DataType::Int16);
-    for cell in 0..cells {
+        ListPrimitiveChunkedBuilder::<Int16Type>::new(name.into(), cells.len(), values as usize, DataType::Int16);
+    for cell in cells {
         builder.append_slice(bins.of(cell));
     }
     builder.finish().into_column()
@@ -336,7 +370,11 @@ pub fn read(paths: &[PathBuf], scenario: &Scenario) -> Result<Digest> {
     }
     let table = guarded(|| shards.table()).map_err(|message| Error::at(&place, message))?;
     let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, &place)?;
-    Ok(assembled.complete(facts, slot, first, slots))
+    let mut members = BTreeMap::new();
+    for (name, units) in headers.iter().filter_map(|header| header.buckets.as_ref()).flat_map(|held| &held.members) {
+        *members.entry(name.clone()).or_default() += units;
+    }
+    Ok(assembled.complete(facts, slot, first, slots, members))
 }
 
 fn damaged(path: &Path, message: &str) -> Error {

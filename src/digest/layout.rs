@@ -1,6 +1,6 @@
 //! Cells as columns of numbers in a fixed order: how they leave the query engine and how they lie in a file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::bins::BinLists;
 use super::cells::{Cells, DenominatorSums, Judged, LabelSums, MetricCells, PairedSums, SumCells, Sums};
@@ -185,6 +185,11 @@ pub(super) struct Codes {
 }
 
 impl Codes {
+    /// `names` are sorted.
+    pub(super) fn new(codes: Vec<u32>, names: Vec<String>) -> Self {
+        Self { names, codes }
+    }
+
     /// Collects the names of all cells.
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let mut seen: HashMap<&str, u32> = HashMap::new();
@@ -228,10 +233,17 @@ pub(super) struct Assembled {
 }
 
 impl Assembled {
-    /// The digest whose slot 0 is the `first` since 1970.
-    pub(super) fn complete(self, facts: Facts, slot: Seconds, first: i64, slots: u32) -> Digest {
+    /// The digest whose slot 0 is the `first` since 1970; `members` are the units of each bucket, by its name.
+    pub(super) fn complete(
+        self,
+        facts: Facts,
+        slot: Seconds,
+        first: i64,
+        slots: u32,
+        members: BTreeMap<String, u64>,
+    ) -> Digest {
         let Self { units, segments, items, cells } = self;
-        Digest { facts, slot, first: Moment(first * slot.0), slots, units, segments, items, cells }
+        Digest { facts, slot, first: Moment(first * slot.0), slots, units, members, segments, items, cells }
     }
 }
 

@@ -4,7 +4,9 @@ pub mod bins;
 pub mod cells;
 pub mod judged;
 
+pub(crate) mod hash;
 mod layout;
+mod tally;
 
 pub mod build;
 pub mod file;
@@ -12,18 +14,29 @@ pub mod file;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::domain::quantity::{Moment, Seconds};
 use crate::error::Result;
 use crate::ingest::{self, Input};
 use crate::scenario::Scenario;
 use cells::Cells;
 
+/// What is heard while a digest is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// What begins now.
+    Begin(&'static str),
+    /// So many rows of so many are done.
+    Rows(u64, u64),
+}
+
 /// Opens LOG, whether it is a log or digests, and gives its digest as later stages see it: judges corrected, missing values
-/// counted as the scenario says. `progress` hears the name of each step.
+/// counted as the scenario says.
 ///
 /// # Errors
 /// Every problem of the files, columns and rows.
-pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(&str)) -> Result<Digest> {
+pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<Digest> {
     let mut digest = read(path, scenario, progress)?;
     judged::correct(&mut digest, scenario)?;
     Ok(digest)
@@ -33,15 +46,15 @@ pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(&str)) -> Result<
 ///
 /// # Errors
 /// Every problem of the files, columns and rows.
-pub fn read(path: &str, scenario: &Scenario, progress: &dyn Fn(&str)) -> Result<Digest> {
-    progress("checking");
+pub fn read(path: &str, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<Digest> {
+    progress(Step::Begin("checking"));
     match ingest::open(path, scenario)? {
         Input::Log(log) => {
-            progress("digesting");
-            build::build(&log, scenario)
+            progress(Step::Begin("digesting"));
+            build::build(&log, scenario, progress)
         }
         Input::Digest(paths) => {
-            progress("merging");
+            progress(Step::Begin("merging"));
             file::read(&paths, scenario)
         }
     }
@@ -60,6 +73,9 @@ pub struct Digest {
     pub slots: u32,
     /// Unit names, sorted; cells refer to them by index.
     pub units: Vec<String>,
+    /// Where cells have buckets in place of units: how many units of the log each has, by its name. Of digests that were
+    /// merged, units of several count in each.
+    pub members: BTreeMap<String, u64>,
     /// Segment columns in the order of the scenario.
     pub segments: Vec<SegmentColumn>,
     /// Item names, sorted; empty where the scenario names no item column.
@@ -69,6 +85,18 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// Distinct units of the log.
+    #[must_use]
+    pub fn logged_units(&self) -> u64 {
+        if self.members.is_empty() { self.units.len() as u64 } else { self.members.values().sum() }
+    }
+
+    /// Units of the log that one unit of assignment stands for, on average: 1 unless cells have buckets.
+    #[must_use]
+    pub fn units_each(&self) -> f64 {
+        self.logged_units() as f64 / self.units.len().max(1) as f64
+    }
+
     /// The moment after the last slot.
     #[must_use]
     pub fn end(&self) -> Moment {

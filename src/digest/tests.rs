@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::cells::{MetricCells, SumCells};
-use super::{Digest, Facts, bins, file, load};
+use super::{Digest, Facts, Step, bins, file, load};
 use crate::domain::metric::{JudgeErrors, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::PerVersion;
 use crate::ingest::testing::{Numbers, columns, log, metric, scenario, source, text_times, with, write};
 use crate::scenario::{OnBadRow, Scenario};
 
-fn quiet(_: &str) {}
+fn quiet(_: Step) {}
 
 fn digest(path: &Path, scenario: &Scenario) -> Digest {
     load(path.to_str().unwrap(), scenario, &quiet).unwrap_or_else(|error| panic!("{error}"))

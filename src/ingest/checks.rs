@@ -1,8 +1,13 @@
 //! Rows that cannot be used. One pass counts them; only where there are some, a second finds the first of each kind.
 
-use polars::prelude::*;
+use std::collections::HashSet;
 
-use super::engine::{Outcome, collect, guarded};
+use polars::prelude::arity::unary_elementwise;
+use polars::prelude::*;
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::engine::{Outcome, collect, fold, guarded};
 use super::schema::{self, Columns, Part, REQUEST, ROW, TIME, TIME_UNPARSED, UNIT, ValueColumn};
 use crate::error::{Error, Problem, Result};
 use crate::scenario::{OnBadRow, Scenario};
@@ -255,8 +260,28 @@ fn clipped(text: &str) -> String {
 }
 
 /// Request ids of usable rows that occur more than once, sorted. A null is no id.
+///
+/// Ids are as many as rows: first only their hashes are kept, eight bytes each, and ids themselves are counted only where
+/// a hash occurs twice.
 fn duplicates(parts: &[Part], columns: &Columns) -> Outcome<DataFrame> {
     let rows = all_rows(parts, columns, false)?.filter(usable().and(col(REQUEST).is_not_null()));
+    let hashes = fold(rows.clone().select([col(REQUEST)]), Vec::new(), |hashes, batch| {
+        hashes.extend(batch.column(REQUEST)?.str()?.iter().flatten().map(|id| xxh3_64(id.as_bytes())));
+        Ok(())
+    });
+    let mut hashes: Vec<u64> = hashes?;
+    hashes.par_sort_unstable();
+    let twice: HashSet<u64> = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    drop(hashes);
+    let suspect = col(REQUEST).map(
+        move |ids| {
+            let found: BooleanChunked =
+                unary_elementwise(ids.str()?, |id: Option<&str>| id.map(|id| twice.contains(&xxh3_64(id.as_bytes()))));
+            Ok(found.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Boolean)),
+    );
+    let rows = rows.filter(suspect);
     let counted = rows.group_by([col(REQUEST)]).agg([len().alias("times")]).filter(col("times").gt(lit(1)));
     let found = collect(counted)?;
     guarded(|| found.sort([REQUEST], SortMultipleOptions::default()))

@@ -3,10 +3,10 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use polars::prelude::{DataFrame, Engine, LazyFrame, PolarsResult};
+use polars::prelude::{DataFrame, Engine, LazyFrame, PlanCallback, PolarsResult};
 
 /// What a failing call says, on one line.
 pub(crate) type Outcome<T> = std::result::Result<T, String>;
@@ -37,6 +37,30 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> PolarsResult<T>) -> Outcome<T> {
 /// Runs a query on the streaming engine.
 pub(crate) fn collect(frame: LazyFrame) -> Outcome<DataFrame> {
     guarded(|| Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single()))
+}
+
+/// Runs a query on the streaming engine, which never holds all its rows: `take` gets them batch by batch, one at a time
+/// and in no certain order.
+pub(crate) fn fold<S: Send + 'static>(
+    frame: LazyFrame,
+    state: S,
+    take: impl Fn(&mut S, &DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+) -> Outcome<S> {
+    let state = Arc::new(Mutex::new(Some(state)));
+    let shared = Arc::clone(&state);
+    let callback = move |batch: DataFrame| {
+        // A panic within `take` ends the query, and the state is not used again.
+        if let Some(state) = shared.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            take(state, &batch)?;
+        }
+        Ok(false)
+    };
+    guarded(|| {
+        let sink = frame.sink_batches(PlanCallback::new(callback), false, None)?;
+        sink.collect_with_engine(Engine::Streaming)
+    })?;
+    let state = state.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(state.expect("nobody else takes it"))
 }
 
 /// The message of a panic in a guarded call is returned, and so must not be printed as well. The hook is set once for

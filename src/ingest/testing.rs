@@ -59,7 +59,12 @@ pub(crate) fn scenario() -> Scenario {
             duplicates: OnBadRow::Refuse,
             tile: Tile::None,
         },
-        assignment: Assignment { unit: "user_id".into(), hash: HashName::Md5Mod100, salt: String::new() },
+        assignment: Assignment {
+            unit: "user_id".into(),
+            hash: HashName::Md5Mod100,
+            salt: String::new(),
+            buckets: None,
+        },
         metrics: metrics(),
         stages: Vec::new(),
         gates: Vec::new(),

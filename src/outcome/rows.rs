@@ -204,7 +204,7 @@ impl WorldRows<'_> {
             time_to_detect_s: spread(self.detection_times().into_iter()),
             detection_curve: self.detection_curve(),
             exposed_requests: self.spread_of(|o| o.exposed_requests),
-            exposed_units: self.spread_of(|o| o.exposed_units),
+            exposed_units: self.spread_of(|o| (o.exposed_units * self.digest.units_each()).round()),
             exposure_fan: self.exposure_fan(),
             excess_bad: self.excess_bad(),
             cost_usd: cost(|(candidate, _)| candidate),

@@ -110,6 +110,9 @@ pub struct LogFacts {
     pub rows: u64,
     /// Distinct units.
     pub units: usize,
+    /// Buckets that stand in place of units, where cells have them: what else counts units then counts buckets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<usize>,
     /// Cells of the digest.
     pub cells: usize,
     /// First time stamp, RFC 3339.

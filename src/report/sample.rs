@@ -473,6 +473,7 @@ fn log() -> LogFacts {
         path: "llm-shadow.parquet".to_owned(),
         rows: 1_204_331,
         units: 8_412,
+        buckets: None,
         cells: 402_118,
         start: "2025-03-03T00:00:00Z".to_owned(),
         end: "2025-03-16T23:59:58Z".to_owned(),

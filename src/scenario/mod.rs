@@ -75,6 +75,8 @@ pub struct Assignment {
     pub hash: HashName,
     /// The production salt; may be empty.
     pub salt: String,
+    /// Cells are of about so many buckets in place of units.
+    pub buckets: Option<u32>,
 }
 
 /// How often a logged unit appears in a replicate.

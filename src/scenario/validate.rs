@@ -189,6 +189,9 @@ fn zone(name: &str, at: &At, problems: &mut Problems) -> Option<TimeZone> {
     problems.wrong(at, "which is not a known time zone", hint)
 }
 
+/// Enough for results to agree with those of units.
+const DEFAULT_BUCKETS: u32 = 10_000;
+
 fn assignment(table: wire::Assignment, at: &At, problems: &mut Problems) -> Option<Assignment> {
     let hash = hash(&at.key("hash"), table.hash, problems);
     let mut supported = Some(());
@@ -203,10 +206,18 @@ fn assignment(table: wire::Assignment, at: &At, problems: &mut Problems) -> Opti
         "`assignment.sticky` other than `unit`",
     );
     later(table.control == Some(wire::Control::Matched), "control", "`assignment.control` other than `rest`");
-    later(table.cells == Some(wire::Cells::Bucket), "cells", "`assignment.cells` other than `unit`");
     later(table.overrides.is_some(), "overrides", "`assignment.overrides` (units with a fixed version)");
     supported?;
-    Some(Assignment { unit: table.unit?, hash: hash?, salt: table.salt.unwrap_or_default() })
+    let buckets = match (table.cells, table.buckets) {
+        (Some(wire::Cells::Bucket), buckets) => Some(buckets.unwrap_or(DEFAULT_BUCKETS)),
+        (_, Some(_)) => problems.wrong(
+            &at.key("buckets"),
+            "which is of no use while cells are of units",
+            "set `cells = \"bucket\"`, or leave `buckets` out",
+        )?,
+        (_, None) => None,
+    };
+    Some(Assignment { unit: table.unit?, hash: hash?, salt: table.salt.unwrap_or_default(), buckets })
 }
 
 fn hash(at: &At, written: Option<wire::Hash>, problems: &mut Problems) -> Option<HashName> {

@@ -225,6 +225,9 @@ pub(super) struct Assignment {
     pub(super) control: Option<Control>,
     /// What one cell of the digest holds. Default: unit.
     pub(super) cells: Option<Cells>,
+    /// How many buckets, with `cells = "bucket"`; rounded up to a multiple of the platform's. Default: 10,000.
+    #[schemars(range(min = 100, max = 1_000_000))]
+    pub(super) buckets: Option<u32>,
     /// File of units with a fixed version.
     pub(super) overrides: Option<String>,
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use polars::prelude::*;
+use tempfile::TempDir;
 
 use super::Request;
 use super::outcomes::{Answer, combinations};
@@ -11,22 +12,32 @@ use super::recipe::{Metric, Recipe};
 use crate::domain::version::Version;
 use crate::error::{Error, Result};
 
-/// The columns of a log, in reading order.
+/// The log of requests in the order of time.
 pub(super) fn from_requests(recipe: &Recipe, requests: &[Request]) -> DataFrame {
-    let text = |name: &str, value: &dyn Fn(usize, &Request) -> String| {
-        let values = requests.iter().enumerate().map(|(row, request)| value(row, request));
-        Column::new(name.into(), values.collect::<Vec<_>>())
+    with_ids(without_ids(recipe, requests), 0)
+}
+
+/// Names each row by its place in the log; `first` rows come before.
+pub(super) fn with_ids(mut frame: DataFrame, first: usize) -> DataFrame {
+    let ids: Vec<String> = (first..first + frame.height()).map(|row| format!("r{row:07}")).collect();
+    frame.insert_column(1, Column::new("request_id".into(), ids)).expect("as many ids as rows, of a name of their own");
+    frame
+}
+
+/// The columns of a log in reading order, but for the ids of requests.
+pub(super) fn without_ids(recipe: &Recipe, requests: &[Request]) -> DataFrame {
+    let text = |name: &str, value: &dyn Fn(&Request) -> String| {
+        Column::new(name.into(), requests.iter().map(value).collect::<Vec<_>>())
     };
     let moments: Vec<i64> = requests.iter().map(|request| request.moment).collect();
     let moments = Series::new("ts".into(), moments).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
     let mut columns = vec![
         moments.into(),
-        text("request_id", &|row, _| format!("r{row:07}")),
-        text("user_id", &|_, request| format!("u{:06}", request.user)),
-        text("session_id", &|_, request| format!("s{:06}-{}", request.user, request.session)),
+        text("user_id", &|request| format!("u{:06}", request.user)),
+        text("session_id", &|request| format!("s{:06}-{}", request.user, request.session)),
     ];
     if let Some(tenants) = &recipe.tenants {
-        columns.push(text(&tenants.column, &|_, request| format!("c{:05}", request.tenant)));
+        columns.push(text(&tenants.column, &|request| format!("c{:05}", request.tenant)));
     }
     let combinations: Vec<Vec<&str>> = combinations(recipe).collect();
     for (position, segment) in recipe.segments.iter().enumerate() {
@@ -34,7 +45,7 @@ pub(super) fn from_requests(recipe: &Recipe, requests: &[Request]) -> DataFrame 
         columns.push(Column::new(segment.column.as_str().into(), values));
     }
     if let Some(items) = &recipe.items {
-        columns.push(text(&items.column, &|_, request| format!("p{:06}", request.item)));
+        columns.push(text(&items.column, &|request| format!("p{:06}", request.item)));
     }
     for version in Version::BOTH {
         let answers: Vec<Option<&Answer>> = requests
@@ -76,17 +87,27 @@ fn outcome(version: Version, metric: Metric, answers: &[Option<&Answer>]) -> Col
 
 /// Writes beside `out` and renames, so that `out` appears whole or not at all.
 pub(super) fn write_parquet(frame: &mut DataFrame, out: &Path) -> Result<()> {
-    let place = out.display().to_string();
-    let problem = |error: &dyn std::fmt::Display| Error::at(place.as_str(), format!("cannot be written: {error}"));
-    let beside = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A directory rather than a temporary file, which only its owner may read, also after it is renamed.
-    let directory = tempfile::tempdir_in(beside).map_err(|error| problem(&error))?;
+    let directory = beside(out)?;
     let path = directory.path().join("log.parquet");
-    let file = File::create(&path).map_err(|error| problem(&error))?;
-    ParquetWriter::new(file)
-        .with_compression(ParquetCompression::Zstd(None))
-        .with_statistics(StatisticsOptions::full())
-        .finish(frame)
-        .map_err(|error| problem(&error))?;
-    std::fs::rename(&path, out).map_err(|error| problem(&error))
+    write(frame, &path, ParquetCompression::Zstd(None)).map_err(|error| failed(out, &error))?;
+    std::fs::rename(&path, out).map_err(|error| failed(out, &error))
+}
+
+/// An empty directory on the same disk as `out`, which goes when it is dropped. A file made there has the permissions
+/// of any new file, also after it is renamed.
+pub(super) fn beside(out: &Path) -> Result<TempDir> {
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempdir_in(parent).map_err(|error| failed(out, &error))
+}
+
+/// Writes a new file.
+pub(super) fn write(frame: &mut DataFrame, path: &Path, compression: ParquetCompression) -> PolarsResult<()> {
+    let writer = ParquetWriter::new(File::create(path)?).with_compression(compression);
+    writer.with_statistics(StatisticsOptions::full()).finish(frame)?;
+    Ok(())
+}
+
+/// What is said where an output cannot be written.
+pub(super) fn failed(out: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::at(out.display().to_string(), format!("cannot be written: {error}"))
 }

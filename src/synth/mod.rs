@@ -7,6 +7,7 @@ pub mod recipe;
 
 mod frame;
 mod outcomes;
+mod shards;
 mod traffic;
 
 use std::ops::Range;
@@ -162,15 +163,36 @@ pub fn generate(recipe: &Recipe) -> DataFrame {
     frame::from_requests(recipe, &requests)
 }
 
-/// Reads a recipe and writes its log as Parquet; `out` appears whole or not at all.
+/// Reads a recipe. With `requests`, so many are expected in place of its own, of as many more or fewer users.
 ///
 /// # Errors
-/// A recipe that cannot be read or is not sound, an output that cannot be written.
-pub fn run(recipe_path: &Path, out: &Path) -> Result<()> {
-    let place = recipe_path.display().to_string();
-    let text = std::fs::read_to_string(recipe_path).map_err(|error| Error::unreadable(recipe_path, &error))?;
-    let recipe = Recipe::parse(&text, &place)?;
-    frame::write_parquet(&mut generate(&recipe), out)
+/// A recipe that cannot be read or is not sound.
+pub fn read(path: &Path, requests: Option<u64>) -> Result<Recipe> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::unreadable(path, &error))?;
+    let mut recipe = Recipe::parse(&text, &path.display().to_string())?;
+    if let Some(requests) = requests {
+        let users = f64::from(recipe.users.count) * requests as f64 / recipe.requests;
+        recipe.users.count = users.round().clamp(1.0, f64::from(u32::MAX)) as u32;
+        recipe.requests = requests as f64;
+    }
+    Ok(recipe)
+}
+
+/// Writes the log of a recipe as Parquet; `out` appears whole or not at all.
+///
+/// # Errors
+/// An output that cannot be written.
+pub fn write(recipe: &Recipe, out: &Path) -> Result<()> {
+    frame::write_parquet(&mut generate(recipe), out)
+}
+
+/// Writes the same log as a directory of so many files, each a stretch of time, with the memory that one of them needs.
+/// `progress` hears how many of `2 * shards` steps are done.
+///
+/// # Errors
+/// An output that cannot be written; nothing is left then.
+pub fn write_shards(recipe: &Recipe, out: &Path, shards: u32, progress: &dyn Fn(usize)) -> Result<()> {
+    shards::write(recipe, out, shards as usize, progress)
 }
 
 #[cfg(test)]
@@ -199,7 +221,7 @@ mod tests {
     fn the_bundled_log_is_what_its_recipe_makes() {
         let directory = tempfile::tempdir().unwrap();
         let made = directory.path().join("log.parquet");
-        run(&bundled("support-bot.toml"), &made).unwrap();
+        write(&support_bot(), &made).unwrap();
         if std::env::var_os("REPLAY_REGENERATE").is_some() {
             std::fs::copy(&made, bundled("support-bot.parquet")).unwrap();
         }
@@ -233,6 +255,34 @@ mod tests {
         assert_eq!(whole.len(), parts.len());
         let total = |requests: &[Request]| requests.iter().map(|r| r.answers.stable.latency_ms).sum::<f64>();
         assert!((total(&whole) - total(&parts)).abs() < 1e-3);
+    }
+
+    #[test]
+    fn shards_are_stretches_of_the_same_log() {
+        let recipe = support_bot();
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("log");
+        write_shards(&recipe, &out, 5, &|_| {}).unwrap();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let parts = files.iter().map(|path| ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap());
+        let parts: Vec<DataFrame> = parts.collect();
+        let even = 45_000 / 5;
+        assert!(parts.len() == 5 && parts.iter().all(|part| part.height().abs_diff(even) < even / 10));
+        let whole = parts.into_iter().reduce(|all, part| all.vstack(&part).unwrap()).unwrap();
+        assert!(whole.equals_missing(&generate(&recipe)));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left");
+        // What is there already is not replaced.
+        let error = write_shards(&recipe, &out, 2, &|_| {}).unwrap_err();
+        assert_eq!(error.problems[0].message, "exists already");
+    }
+
+    #[test]
+    fn more_requests_come_from_more_users() {
+        let recipe = read(&bundled("support-bot.toml"), Some(90_000)).unwrap();
+        assert_eq!(recipe.users.count, 2 * support_bot().users.count);
+        let rows = generate(&recipe).height();
+        assert!(rows.abs_diff(90_000) < 5_000, "{rows}");
     }
 
     #[test]
@@ -288,7 +338,7 @@ mod tests {
     fn nothing_is_left_where_the_log_cannot_be_written() {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("missing").join("log.parquet");
-        let error = run(&bundled("support-bot.toml"), &out).unwrap_err();
+        let error = write(&support_bot(), &out).unwrap_err();
         assert!(error.problems[0].place.ends_with("log.parquet"), "{error}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }

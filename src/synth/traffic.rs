@@ -176,6 +176,11 @@ impl Traffic {
         }
     }
 
+    /// The moment before which this share of the traffic comes, in microseconds since 1970-01-01 UTC.
+    pub(super) fn moment(&self, share: f64) -> i64 {
+        self.start + self.curve.moment(share)
+    }
+
     /// The requests of one user, session by session; sessions are in order, and requests within a session.
     #[expect(
         clippy::cast_possible_truncation,

@@ -3,6 +3,7 @@
 //! Seeds are fixed, so these tests give the same numbers every time. Bounds are exact binomial ones at 1 in 10,000, so that
 //! another seed would do as well.
 
+mod buckets;
 mod budgets;
 mod mistakes;
 mod power;
