@@ -13,6 +13,11 @@ use super::{Simulator, StagePlan};
 use crate::digest::bins::BinLists;
 use crate::domain::version::{PerVersion, Version};
 
+/// What is known of a unit of a rare metric, as bits of its second total: it was seen; it had an event of its own; an effect met it.
+const SEEN: u8 = 1;
+const OWN: u8 = 2;
+const MET: u8 = 4;
+
 /// No running totals yet.
 const ABSENT: u32 = u32::MAX;
 
@@ -117,6 +122,8 @@ struct SliceTotals {
     /// Requests above each threshold.
     above: Vec<f64>,
     above_width: usize,
+    /// Per stream of a rare metric: units that should have an event and do not yet.
+    due: Vec<f64>,
 }
 
 /// The totals of one unit, taken metric by metric.
@@ -156,6 +163,7 @@ impl SliceTotals {
             width: 1 + 2 * kept.len(),
             above: Vec::new(),
             above_width: kept.iter().map(thresholds).sum(),
+            due: vec![0.0; plan.streams.len()],
         }
     }
 
@@ -165,6 +173,7 @@ impl SliceTotals {
         }
         self.totals.clear();
         self.above.clear();
+        self.due.fill(0.0);
     }
 
     fn unit(&mut self, unit: u32) -> UnitTotals<'_> {
@@ -218,7 +227,9 @@ impl RunningTotals {
         let plan = &sim.layout.plans[slice];
         addition.clear(slice, plan);
         let inputs = sim.cells.inputs(cell);
-        let mut unit = self.slices[slice].unit(sim.cells.unit[cell]);
+        let slice_totals = &mut self.slices[slice];
+        let mut due = std::mem::take(&mut slice_totals.due);
+        let mut unit = slice_totals.unit(sim.cells.unit[cell]);
         let (seen, rest) = std::mem::take(&mut unit.totals).split_first_mut().expect("totals are not empty");
         unit.totals = rest;
         let (rows, covered) = (inputs[0], inputs[1]);
@@ -232,20 +243,21 @@ impl RunningTotals {
         for version in Version::BOTH {
             let offset = if version == Version::Stable { 0 } else { plan.answers_width };
             for &(metric, at) in &plan.metrics {
-                MetricCell { sim, cell, metric, version, effect: None }.add(at + offset, &mut unit, addition);
+                MetricCell { sim, cell, metric, version, effect: None }.add(at + offset, &mut unit, addition, &mut 0.0);
             }
             if version == Version::Stable {
                 addition.stable_spans = addition.spans.len();
             }
             addition.close();
         }
-        for &(stream, at) in &plan.streams {
+        for (&(stream, at), due) in plan.streams.iter().zip(&mut due) {
             let effect = &sim.effects[stream];
             let since = slot.checked_sub(effect.onset).filter(|_| effect.applies[cell]);
             let effect = since.map(|since| (effect, since));
             let metric = sim.layout.stream_metrics[stream];
-            MetricCell { sim, cell, metric, version: Version::Stable, effect }.add(at, &mut unit, addition);
+            MetricCell { sim, cell, metric, version: Version::Stable, effect }.add(at, &mut unit, addition, due);
         }
+        slice_totals.due = due;
     }
 }
 
@@ -260,10 +272,11 @@ struct MetricCell<'a> {
 }
 
 impl MetricCell<'_> {
-    /// Writes what the cell adds at `at`, and takes the metric's totals.
-    fn add(&self, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition) {
+    /// Writes what the cell adds at `at`, and takes the metric's totals. `due` belongs to an effect on a rare metric.
+    fn add(&self, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition, due: &mut f64) {
         match (&self.sim.cells.metrics[self.metric], &self.sim.layout.shapes[self.metric]) {
             (FlatMetric::Sums(place), _) => self.add_moments(*place, at, unit, addition),
+            (FlatMetric::Firsts(place), _) => self.add_firsts(*place, at, unit, addition, due),
             (FlatMetric::Bins(lists), Shape::Grid(grid)) => self.add_grid(lists, &grid.bins, at, unit, addition),
             (FlatMetric::Bins(_), Shape::Moments) => unreachable!("bins belong to a quantile metric"),
         }
@@ -286,6 +299,43 @@ impl MetricCell<'_> {
         addition.mark(at, at + MOMENTS);
         own[0] += dy;
         own[1] += dx;
+    }
+
+    /// A unit counts once, with its first request and with its first event.
+    ///
+    /// Under an excess, own events and newly met units make events due. A unit takes the first that is due while it has a request, which
+    /// is its own where it makes one due; so of all units exactly as many have an event as the excess says, at any time, and nothing of
+    /// that depends on arms.
+    fn add_firsts(&self, place: usize, at: usize, unit: &mut UnitTotals<'_>, addition: &mut Addition, due: &mut f64) {
+        let own = unit.pair();
+        let place = if self.version == Version::Stable { place } else { place + 2 };
+        let inputs = self.sim.cells.inputs(self.cell);
+        let (events, requests) = (inputs[place], inputs[place + 1]);
+        if requests == 0.0 {
+            return;
+        }
+        let shown = self.effect.map_or(events, |(effect, since)| effect.sum(self.cell, since, events, requests));
+        let event = shown > 0.0;
+        let known = own[1] as u8;
+        let mut first = own[0] == 0.0 && event;
+        let mut knows = known | SEEN | if event { OWN } else { 0 };
+        if let Some((scale, shift)) = self.effect.and_then(|(effect, since)| effect.excess_of(since)) {
+            *due += if known & MET == 0 { shift } else { 0.0 };
+            *due += if event && known & OWN == 0 { scale } else { 0.0 };
+            knows |= MET;
+            // Sums of shares such as 0.1 fall short of whole numbers by their rounding.
+            first = own[0] == 0.0 && *due > 1.0 - 1e-9;
+            *due -= f64::from(u8::from(first));
+        }
+        let (dy, dx) = (f64::from(u8::from(first)), f64::from(u8::from(known & SEEN == 0)));
+        own[0] += dy;
+        own[1] = f64::from(knows);
+        if dy == 0.0 && dx == 0.0 {
+            return;
+        }
+        // Zeros and ones are their own squares, and a unit with an event was seen.
+        addition.values[at..at + MOMENTS].copy_from_slice(&[dy, dx, dy, dy, dx]);
+        addition.mark(at, at + MOMENTS);
     }
 
     fn add_grid(

@@ -4,6 +4,7 @@
 //! another seed would do as well.
 
 mod budgets;
+mod events;
 mod mistakes;
 mod power;
 mod support;

@@ -156,6 +156,7 @@ fn assert_tables(report: &Report) {
         ("gate_rates", keyed("gates", "rates")),
         ("shadow", report.rows("shadow").len()),
         ("self_check", report.rows("self_check").len()),
+        ("health", report.rows("health").len()),
         ("power", nested("power_curves", "points")),
         ("detection", nested("worlds", "detection_curve")),
         ("exposure", nested("worlds", "exposure_fan")),
