@@ -6,12 +6,18 @@ use crate::digest::Digest;
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::Starts;
 use crate::gate::schedule::{End, Reason};
+use crate::outcome::health::SampleRatio;
 use crate::outcome::player::{Player, WorldOutcome};
 use crate::outcome::rows::segment;
 use crate::report::ExactReplay;
 use crate::simulate::lanes::Lane;
 
-pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucketing) -> ExactReplay {
+/// What happens, and each stage's units against its exposure.
+pub(super) fn replay(
+    player: &Player<'_>,
+    digest: &Digest,
+    bucketing: &dyn Bucketing,
+) -> (ExactReplay, Vec<Option<SampleRatio>>) {
     let scenario = player.scenario;
     let zone = &scenario.log.timezone;
     // The scenario's first start; without a list, a Monday morning where one fits.
@@ -26,7 +32,7 @@ pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucke
     let salt = scenario.assignment.salt.clone();
     let exposed_units = (outcome.exposed_units * digest.units_each()).round();
     let served = format!("{} requests of {exposed_units} units served by the candidate", outcome.exposed_requests);
-    ExactReplay {
+    let exact = ExactReplay {
         says: format!("With salt `{salt}`, from {start}: {ending}; {served}."),
         salt,
         start,
@@ -34,7 +40,8 @@ pub(super) fn replay(player: &Player<'_>, digest: &Digest, bucketing: &dyn Bucke
         duration_s: outcome.duration_s,
         exposed_requests: outcome.exposed_requests as u64,
         exposed_units: exposed_units as u64,
-    }
+    };
+    (exact, played[0].sample_ratio.clone())
 }
 
 fn ending(player: &Player<'_>, digest: &Digest, outcome: &WorldOutcome) -> (&'static str, String) {

@@ -60,6 +60,8 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
     let gates = rows::gates(&player, &tally, &plans, &digest);
     let self_check = rows::self_check(&player, &tally, &digest);
+    let (exact, sample_ratio) = exact::replay(&player, &digest, &*bucketing);
+    let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio)].concat();
     let evidence = warnings::Evidence {
         scenario: &scenario,
         digest: &digest,
@@ -87,7 +89,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         worlds: rows::worlds(&player, &tally, &digest),
         power_curves,
         planning,
-        exact: Some(exact::replay(&player, &digest, &*bucketing)),
+        exact: Some(exact),
         warnings,
         limits: facts::limits(&scenario, &digest),
         log,

@@ -37,6 +37,7 @@ pub(super) struct Evidence<'a> {
 
 pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
     [
+        sample_ratio(evidence),
         error_rates(evidence),
         little_data(evidence),
         silent_metrics(evidence),
@@ -70,6 +71,22 @@ fn percent(share: f64) -> String {
 
 fn rate(share: &Share) -> String {
     format!("{} ({}-{})", percent(share.share), percent(share.low), percent(share.high))
+}
+
+/// Units that do not come to the arms in the planned shares: whatever is compared then, it is not the versions.
+fn sample_ratio(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let rows = evidence.health.iter().filter(|row| row.check == "sample-ratio" && row.alarm);
+    let text = |row: &HealthRow| {
+        format!(
+            "with the production salt {:.0} units come to the candidate where {:.1} should (p {:.1e}): look for a salt that another \
+             experiment uses, or units that are not what the platform hashes",
+            row.observed.unwrap_or(0.0),
+            row.expected.unwrap_or(0.0),
+            row.p_value.unwrap_or(1.0)
+        )
+    };
+    rows.map(|row| warning("sample-ratio", format!("stage {}", row.stage.as_deref().unwrap_or_default()), text(row)))
+        .collect()
 }
 
 /// Error rates above alpha, one warning per gate and kind of error, naming the worst place.
@@ -111,6 +128,9 @@ fn advice(test: Test, looks: Looks, error: &str) -> &'static str {
         }
         (Test::Fixed, Looks::All) if error != "wrong pass" => {
             "a fixed test at every look alarms at every chance it gets; use `looks = \"end\"` or `confidence-sequence`"
+        }
+        (Test::Exact(_) | Test::MaxSprt | Test::EProcess, _) => {
+            "exact counts take events for independent: requests of heavy users are not, and kind `rare` counts each user once"
         }
         _ => {
             "too few units or events for a normal interval; raise `min_units`, use a longer or larger stage, or a wider margin"

@@ -324,11 +324,13 @@ impl<'a> Plan<'a> {
 
     fn numerator(&self, metric: &Metric, version: Version) -> Option<(Expr, f64)> {
         match &metric.kind {
-            MetricKind::Mean { column } | MetricKind::Proportion { column, over: None } => {
+            MetricKind::Mean { column }
+            | MetricKind::Proportion { column, over: None }
+            | MetricKind::Rare { column, over: None } => {
                 let column = column.get(version);
                 Some((self.value(column), self.peak(column)))
             }
-            MetricKind::Proportion { column, over: Some(over) } => {
+            MetricKind::Proportion { column, over: Some(over) } | MetricKind::Rare { column, over: Some(over) } => {
                 Some((self.value(column.get(version)).gt(lit(*over)).cast(DataType::Float64), 1.0))
             }
             MetricKind::Ratio { numerator, .. } => self.source(numerator.get(version)),
@@ -338,7 +340,7 @@ impl<'a> Plan<'a> {
 }
 
 fn is_indicator(metric: &Metric) -> bool {
-    matches!(metric.kind, MetricKind::Proportion { over: Some(_), .. })
+    matches!(metric.kind, MetricKind::Proportion { over: Some(_), .. } | MetricKind::Rare { over: Some(_), .. })
 }
 
 /// A power of two such that a number up to `peak` is a multiple of `bits` bits.
@@ -357,6 +359,7 @@ fn covered(scenario: &Scenario, columns: &Columns) -> Expr {
         match &metric.kind {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, .. }
+            | MetricKind::Rare { column, .. }
             | MetricKind::Quantile { column, .. } => {
                 names.push(&column.candidate);
             }

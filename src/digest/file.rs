@@ -110,7 +110,7 @@ impl Definition {
         };
         let (columns, over) = match &metric.kind {
             MetricKind::Mean { column } | MetricKind::Quantile { column, .. } => (one(column), None),
-            MetricKind::Proportion { column, over } => (one(column), *over),
+            MetricKind::Proportion { column, over } | MetricKind::Rare { column, over } => (one(column), *over),
             MetricKind::Ratio { numerator, denominator } => {
                 let name = |source: &Source| match source {
                     Source::Column(name) => Some(name.clone()),

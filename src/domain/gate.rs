@@ -39,9 +39,21 @@ pub enum Test {
     ConfidenceSequence,
     /// Fails past a boundary that spends alpha on the planned information of the stage's looks; passes by a fixed test at its end.
     GroupSequential(Spending),
+    /// Exact conditional binomial test of events, or binomial test against a limit; at many looks it spends alpha over the events.
+    Exact(Spending),
+    /// Maximised sequential probability ratio test of events: valid at all looks together.
+    MaxSprt,
+    /// Mixture e-process of events: valid at all looks together.
+    EProcess,
 }
 
 impl Test {
+    /// Whether it counts events in place of estimating a difference.
+    #[must_use]
+    pub fn counts_events(self) -> bool {
+        matches!(self, Self::Exact(_) | Self::MaxSprt | Self::EProcess)
+    }
+
     /// As written in scenarios.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -50,8 +62,35 @@ impl Test {
             Self::Fixed => "fixed",
             Self::ConfidenceSequence => "confidence-sequence",
             Self::GroupSequential(_) => "group-sequential",
+            Self::Exact(_) => "exact",
+            Self::MaxSprt => "max-sprt",
+            Self::EProcess => "e-process",
         }
     }
+}
+
+/// At how much information a confidence sequence is tightest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tuning {
+    /// What the log plans for the stage's end.
+    Planned,
+    /// As `GrowthBook`: 5,000 units.
+    GrowthBook,
+    /// As Eppo: 10,000 units.
+    Eppo,
+    /// As the mixture sequential probability ratio test: a mixing variance of `z²` times the planned variance.
+    Msprt,
+    /// This many units, of both arms together.
+    Units(f64),
+}
+
+/// How a confidence sequence is shaped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sequence {
+    /// Where it is tightest.
+    pub tuning: Tuning,
+    /// Whether alpha is spent in both directions.
+    pub two_sided: bool,
 }
 
 /// Where the standard error of a contrast comes from.
@@ -134,6 +173,8 @@ pub struct Gate {
     pub allow_text: String,
     /// How the evidence is weighed.
     pub test: Test,
+    /// Shape of a confidence sequence.
+    pub sequence: Sequence,
     /// Where its standard error comes from.
     pub style: Style,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.

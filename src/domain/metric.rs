@@ -46,6 +46,13 @@ pub enum MetricKind {
         /// The share above this value, where the column is a number.
         over: Option<f64>,
     },
+    /// Share of units with at least one event since the stage began: a unit with many events counts once.
+    Rare {
+        /// The column of each version: 0/1 for each request.
+        column: PerVersion<String>,
+        /// An event is a number above this value, where the column is a number.
+        over: Option<f64>,
+    },
     /// Sum of one column over the sum of another.
     Ratio {
         /// What is summed above the line.
@@ -69,9 +76,22 @@ impl MetricKind {
         match self {
             Self::Mean { .. } => "mean",
             Self::Proportion { .. } => "proportion",
+            Self::Rare { .. } => "rare",
             Self::Ratio { .. } => "ratio",
             Self::Quantile { .. } => "quantile",
         }
+    }
+
+    /// Whether its values are shares of events: of requests, or of units.
+    #[must_use]
+    pub fn is_share(&self) -> bool {
+        matches!(self, Self::Proportion { .. } | Self::Rare { .. })
+    }
+
+    /// Whether a unit counts once, however many requests or events it has.
+    #[must_use]
+    pub fn is_rare(&self) -> bool {
+        matches!(self, Self::Rare { .. })
     }
 }
 
@@ -166,6 +186,16 @@ impl Margin {
         match self {
             Self::Relative(share) => Self::Relative(share * multiple),
             Self::Absolute(amount) => Self::Absolute(amount * multiple),
+        }
+    }
+
+    /// What makes stable worse by exactly this: each value becomes `scale * value + shift`; this is (scale, shift).
+    #[must_use]
+    pub fn worsening(self, worse_sign: f64) -> (f64, f64) {
+        match self {
+            // Nothing can be worse by all of itself: multiples of a large margin stop short of that.
+            Self::Relative(share) => ((1.0 + worse_sign * share).max(0.01), 0.0),
+            Self::Absolute(amount) => (1.0, worse_sign * amount),
         }
     }
 }

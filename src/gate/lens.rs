@@ -3,7 +3,7 @@
 use crate::domain::metric::Margin;
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::scenario::{Null, Scenario};
-use crate::simulate::layout::{Answers, Layout};
+use crate::simulate::layout::{Answers, Layout, Stream};
 
 /// Values of the candidate's arm are `scale * value + shift` of these answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,9 +31,11 @@ impl Lens {
         match world {
             World::Recorded => Self::RECORDED,
             World::Null if scenario.simulation.null == Null::Swap => Self { swapped: true, ..Self::RECORDED },
-            World::Margin(gate) if scenario.gates[gate].metric == metric => Self::margin(gate, scenario, levels),
+            World::Margin(gate) if scenario.gates[gate].metric == metric => {
+                Self::margin(gate, scenario, levels).on(metric, layout)
+            }
             World::Effect(effect) if scenario.effects[effect].metric == metric => {
-                match layout.streams.iter().position(|&stream| stream == effect) {
+                match layout.streams.iter().position(|&stream| stream == Stream::Effect(effect)) {
                     Some(stream) => Self { answers: Answers::Effect(stream), ..Self::NULL },
                     None => Self::changed(scenario.effects[effect].change),
                 }
@@ -52,6 +54,10 @@ impl Lens {
         let better = scenario.metrics[gate.metric].better;
         match (gate.allow, gate.limit) {
             (Some(margin), _) => Self::worse_by(margin, better.worse_sign()),
+            // The share of units with an event depends on how long one looks: the world is at the limit all the time.
+            (None, Some(limit)) if scenario.metrics[gate.metric].kind.is_rare() => {
+                Self { scale: 0.0, shift: limit, ..Self::NULL }
+            }
             (None, Some(limit)) if levels[gate.metric] > 0.0 => {
                 Self { scale: limit / levels[gate.metric], ..Self::NULL }
             }
@@ -63,10 +69,17 @@ impl Lens {
     /// Stable made worse by a margin, by scaling or by shifting every request.
     #[must_use]
     pub fn worse_by(margin: Margin, worse_sign: f64) -> Self {
-        match margin {
-            // Nothing can be worse by all of itself: multiples of a large margin stop short of that.
-            Margin::Relative(share) => Self { scale: (1.0 + worse_sign * share).max(0.01), ..Self::NULL },
-            Margin::Absolute(amount) => Self { shift: worse_sign * amount, ..Self::NULL },
+        let (scale, shift) = margin.worsening(worse_sign);
+        Self { scale, shift, ..Self::NULL }
+    }
+
+    /// As a metric can be shown: where a unit counts once, sums cannot be scaled, and the layout keeps those of the worse world.
+    #[must_use]
+    pub fn on(self, metric: usize, layout: &Layout) -> Self {
+        let wanted = Stream::Excess { metric, scale: self.scale, shift: self.shift };
+        match layout.streams.iter().position(|&stream| stream == wanted) {
+            Some(stream) => Self { answers: Answers::Effect(stream), ..Self::NULL },
+            None => self,
         }
     }
 

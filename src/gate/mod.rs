@@ -2,9 +2,11 @@
 
 pub mod boundary;
 pub mod correction;
+pub mod events;
 pub mod lens;
 pub mod question;
 mod score;
+pub mod sequence;
 
 pub mod stage;
 

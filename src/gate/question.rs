@@ -3,7 +3,7 @@
 use super::lens::Lens;
 use super::score;
 use crate::domain::gate::{Gate, Style};
-use crate::domain::metric::{Direction, Margin, MetricKind};
+use crate::domain::metric::{Direction, Margin};
 use crate::scenario::Scenario;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Layout, Shape};
@@ -105,6 +105,8 @@ pub struct Asker<'a> {
     pub layout: &'a Layout,
     /// Normal quantile of the gate's alpha.
     pub z_alpha: f64,
+    /// Whether a unit of its metric counts once.
+    pub rare: bool,
 }
 
 /// Both arms' sums about a question; `tail` is what a quantile's exceedance is held against.
@@ -173,8 +175,8 @@ impl<'a> Asker<'a> {
     pub fn new(gate: &'a Gate, scenario: &Scenario, layout: &'a Layout) -> Self {
         let z_alpha = normal::upper_quantile(gate.alpha.get());
         let metric = &scenario.metrics[gate.metric];
-        let is_share = matches!(metric.kind, MetricKind::Proportion { .. });
-        Self { gate, better: metric.better, is_share, layout, z_alpha }
+        let (is_share, rare) = (metric.kind.is_share(), metric.kind.is_rare());
+        Self { gate, better: metric.better, is_share, layout, z_alpha, rare }
     }
 
     /// What the arms show about a question; `None` where an arm has no value at all.

@@ -68,6 +68,15 @@ fn design_effect(sums: &UnitSums) -> Option<f64> {
     Some((sums.ratio_variance()? / binomial).max(1.0)).filter(|_| enough)
 }
 
+/// What events are divided by for being clustered in units; at least 1.
+///
+/// With few events their own dispersion, `sum Y² / sum Y`: it is there from the first event on, and one broken unit with ten events is
+/// one event.
+pub(super) fn dispersion(sums: &UnitSums) -> f64 {
+    let of_events = if sums.y > 0.0 { (sums.yy / sums.y).max(1.0) } else { 1.0 };
+    design_effect(sums).unwrap_or(of_events)
+}
+
 fn effective(sums: &UnitSums, design_effect: f64) -> Option<Count> {
     let share = sums.ratio()?;
     let trials = sums.x / design_effect;

@@ -2,12 +2,14 @@
 
 use super::boundary::Boundary;
 use super::correction;
+use super::events::{self, Watch, Watched};
 use super::lens::Lens;
 use super::question::{Against, Asker, Contrast, LookArms, Question};
+use super::sequence;
 use crate::domain::gate::{Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
-use crate::stats::{mixture, normal};
+use crate::stats::normal;
 
 /// With fewer, one unit carries more than half of an arm's requests, or nearly so: it is the arm's ratio, leaves no residual from it, and
 /// the variance over units is far too small. An arm whose largest unit has under a quarter of the requests is never refused.
@@ -54,6 +56,8 @@ pub struct StageGate<'a> {
     pub planned: &'a [Option<f64>],
     /// Per question.
     pub boundaries: &'a [Boundary],
+    /// Per question, of gates that count events; none where the stage does not ask it.
+    pub watches: &'a [Option<Watch>],
     /// One-sided error rate of the failing side, over all questions.
     pub alpha_fail: f64,
     /// Of that, each question's part.
@@ -98,7 +102,7 @@ impl StageGate<'_> {
             return None;
         }
         let gate = self.asker.gate;
-        let mut state = LookState::new(self.questions.len());
+        let mut state = LookState::new(self.questions.len(), self.watches);
         let mut result = StageVerdicts {
             first_fail: None,
             first_no_data: None,
@@ -109,7 +113,7 @@ impl StageGate<'_> {
         let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
         for look in first..looks {
             let arms = LookArms { reader, span: place.span(look, gate.window) };
-            self.ask(&open, lens, &arms, look, &mut state);
+            self.ask(&open, lens, &arms, (look, place.plan), &mut state);
             result.end = self.judge(&open, &mut state, &mut result.questions);
             result.level = result.level.min(correction::smallest_level(self.shares, &state.p_values));
             match result.end {
@@ -129,12 +133,21 @@ impl StageGate<'_> {
         Some(result)
     }
 
-    fn ask(&self, open: &[bool], lens: Lens, arms: &LookArms<'_>, look: usize, state: &mut LookState) {
+    fn ask(
+        &self,
+        open: &[bool],
+        lens: Lens,
+        arms: &LookArms<'_>,
+        (look, plan): (usize, StagePlan),
+        state: &mut LookState,
+    ) {
         for (index, question) in self.questions.iter().enumerate() {
-            state.last[index] = if open[index] && self.enough(*question, arms) {
-                self.see(index, lens, arms, look, state.p_fail[index])
-            } else {
+            state.last[index] = if !open[index] || !self.enough(*question, arms) {
                 None
+            } else if self.asker.gate.test.counts_events() {
+                self.count(index, lens, arms, (look, plan), state)
+            } else {
+                self.see(index, lens, arms, look, state.p_fail[index])
             };
             if let Some(seen) = &mut state.last[index] {
                 // What a boundary has once shown stays shown, too: it holds at all looks together.
@@ -142,8 +155,8 @@ impl StageGate<'_> {
                     state.passed[index] |= seen.passes;
                     seen.passes = state.passed[index];
                 }
-                // A confidence sequence holds at all looks together, so what it once excluded stays excluded.
-                state.p_fail[index] = if self.asker.gate.test == Test::ConfidenceSequence { seen.p_fail } else { 1.0 };
+                // A sequence holds at all looks together, so what it once excluded stays excluded.
+                state.p_fail[index] = if events::stays(self.asker.gate.test) { seen.p_fail } else { 1.0 };
             }
         }
     }
@@ -155,6 +168,38 @@ impl StageGate<'_> {
             counts.units >= gate.min_units && counts.covered >= gate.min_requests
         };
         enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
+    }
+
+    /// Units that a question is asked about.
+    fn units(&self, question: Question, arms: &LookArms<'_>) -> f64 {
+        let units = |arm: Arm| arms.reader.counts(arms.span, arm, question.slice).units;
+        match question.against {
+            Against::Limit(_) => units(Arm::Candidate),
+            Against::Stable { .. } => units(Arm::Candidate) + units(Arm::Stable),
+        }
+    }
+
+    /// The evidence of a gate that counts events. It passes at the stage's end, by one exact test.
+    fn count(
+        &self,
+        index: usize,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        (look, plan): (usize, StagePlan),
+        state: &mut LookState,
+    ) -> Option<Seen> {
+        let question = self.questions[index];
+        let evidence = self.asker.evidence(question, lens, arms)?;
+        let counts = events::counts(&self.asker, question, lens, arms, plan.exposure)?;
+        let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
+        let last = look + 1 == plan.looks();
+        Some(Seen {
+            difference: evidence.pass.difference,
+            se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),
+            z_fail: evidence.fail.z(),
+            p_fail: watched.p_fail(watch, question, &counts, last).min(state.p_fail[index]),
+            passes: last && events::p_pass(question, &counts) <= self.asker.gate.alpha.get(),
+        })
     }
 
     fn see(&self, index: usize, lens: Lens, arms: &LookArms<'_>, look: usize, p_before: f64) -> Option<Seen> {
@@ -189,15 +234,16 @@ impl StageGate<'_> {
                 Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
             }
             Test::ConfidenceSequence => {
-                let Some(planned) = self.planned[index] else { return Some(undecided) };
-                let ratio = |contrast: Contrast| {
-                    mixture::tuning(alpha) * planned / contrast.variance.expect("a deviate has a variance")
+                let units = self.units(self.questions[index], arms);
+                let p_value = |z: f64, contrast: Contrast| {
+                    let variance = contrast.variance.expect("a deviate has a variance");
+                    let look = sequence::Look { variance, planned: self.planned[index], units };
+                    sequence::ratio(gate.sequence, alpha, look).map(|ratio| sequence::p_value(gate.sequence, z, ratio))
                 };
-                Seen {
-                    p_fail: mixture::p_value(z_fail, ratio(evidence.fail)).min(p_before),
-                    passes: mixture::p_value(z_pass, ratio(evidence.pass)) <= alpha,
-                    ..undecided
-                }
+                let Some((fail, pass)) = p_value(z_fail, evidence.fail).zip(p_value(z_pass, evidence.pass)) else {
+                    return Some(undecided);
+                };
+                Seen { p_fail: fail.min(p_before), passes: pass <= alpha, ..undecided }
             }
             Test::GroupSequential(_) => {
                 // The boundary already holds this question's share of alpha.
@@ -206,7 +252,7 @@ impl StageGate<'_> {
                 let passes = boundary.passes(look, z_pass).unwrap_or(z_pass > self.asker.z_alpha);
                 Seen { p_fail, passes, ..undecided }
             }
-            Test::Point => undecided,
+            Test::Point | Test::Exact(_) | Test::MaxSprt | Test::EProcess => undecided,
         })
     }
 
@@ -245,16 +291,18 @@ struct Seen {
 struct LookState {
     p_fail: Vec<f64>,
     last: Vec<Option<Seen>>,
+    watched: Vec<Option<Watched>>,
     p_values: Vec<f64>,
     rejected: Vec<bool>,
     passed: Vec<bool>,
 }
 
 impl LookState {
-    fn new(questions: usize) -> Self {
+    fn new(questions: usize, watches: &[Option<Watch>]) -> Self {
         Self {
             p_fail: vec![1.0; questions],
             last: vec![None; questions],
+            watched: watches.iter().map(|watch| watch.map(Watched::new)).collect(),
             p_values: Vec::new(),
             rejected: Vec::new(),
             passed: vec![false; questions],

@@ -104,10 +104,10 @@ impl Columns {
         for version in Version::BOTH {
             match &metric.kind {
                 MetricKind::Mean { column } => self.add(column.get(version), key("column"), false, cost, false),
-                MetricKind::Proportion { column, over: None } => {
+                MetricKind::Proportion { column, over: None } | MetricKind::Rare { column, over: None } => {
                     self.add(column.get(version), key("column"), true, false, true);
                 }
-                MetricKind::Proportion { column, over: Some(_) } => {
+                MetricKind::Proportion { column, over: Some(_) } | MetricKind::Rare { column, over: Some(_) } => {
                     self.add(column.get(version), key("column"), false, false, false);
                 }
                 MetricKind::Quantile { column, .. } => {

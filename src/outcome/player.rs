@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
+use super::health::{self, SampleRatio};
+use super::watches::{self, Watches};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::Moment;
@@ -74,6 +76,8 @@ pub struct Player<'a> {
     pub calibration: Option<Calibration>,
     /// Of group-sequential gates.
     pub boundaries: Boundaries,
+    /// Of gates that count events.
+    pub watches: Watches,
 }
 
 /// One replicate.
@@ -86,6 +90,8 @@ pub struct Played {
     pub stages: Vec<(f64, f64)>,
     /// Requests the candidate has served by each look.
     pub exposed_requests: Vec<f64>,
+    /// Per stage: units of both arms against its exposure.
+    pub sample_ratio: Vec<Option<SampleRatio>>,
 }
 
 /// How a replicate ended in one world.
@@ -101,7 +107,7 @@ pub struct WorldOutcome {
     pub exposed_requests: f64,
     /// Units served by the candidate.
     pub exposed_units: f64,
-    /// Per metric: what was served beyond stable, larger is worse; meaningful for proportions.
+    /// Per metric: what was served beyond stable, larger is worse; meaningful for proportions (requests) and rare events (units).
     pub excess: Vec<f64>,
     /// Cost of the candidate's requests, and the same had stable served them.
     pub cost: Option<(f64, f64)>,
@@ -157,6 +163,7 @@ impl<'a> Player<'a> {
             sampled_censuses,
             calibration: None,
             boundaries: Boundaries::new(),
+            watches: Watches::new(),
         };
         player.plan_boundaries();
         player
@@ -179,6 +186,8 @@ impl<'a> Player<'a> {
             censuses: &self.sampled_censuses,
         };
         let plans = planning.plans();
+        // Once: what a calibrated budget then multiplies is the levels of p-values, and boundaries over events stay as they were counted.
+        self.watches = watches::plan(self);
         let budget =
             self.scenario.rollout.false_rollback.filter(|_| self.scenario.rollout.budget == Budget::Calibrated);
         if let Some(budget) = budget {
@@ -369,7 +378,13 @@ impl<'a> Player<'a> {
             self.outcome(world, &verdicts, self.reader_of(twins, swapped), &places, &exposed_requests)
         };
         let worlds = (0..self.worlds.len()).map(outcome);
-        Played { worlds: worlds.collect(), stages: places.iter().map(ends).collect(), verdicts, exposed_requests }
+        Played {
+            worlds: worlds.collect(),
+            stages: places.iter().map(ends).collect(),
+            sample_ratio: places.iter().map(|place| health::sample_ratio(reader, place)).collect(),
+            verdicts,
+            exposed_requests,
+        }
     }
 
     /// What a gate says in each stage under a lens.
@@ -392,6 +407,7 @@ impl<'a> Player<'a> {
                 questions: &plan.questions,
                 planned: &planned[stage][gate],
                 boundaries: &boundaries[stage][gate],
+                watches: &self.watches[stage][gate],
                 alpha_fail: self.levels.alpha_fail[gate],
                 shares: &self.levels.shares[gate],
                 earlier: &earlier,
@@ -431,7 +447,7 @@ impl<'a> Player<'a> {
         };
         let served = |metric: usize| served(reader, &spans, metric, lens(metric));
         let excess = |(metric, facts): (usize, &crate::domain::metric::Metric)| match facts.kind {
-            MetricKind::Proportion { .. } => {
+            MetricKind::Proportion { .. } | MetricKind::Rare { .. } => {
                 let (candidate, stable) = served(metric);
                 facts.better.worse_sign() * (candidate - stable)
             }
@@ -496,11 +512,12 @@ impl GatePlan {
         let lens_of_world: Vec<usize> = worlds.iter().map(|world| index_of(of_world(world))).collect();
         let sign = scenario.metrics[rule.metric].better.worse_sign();
         let lens_of_curve = rule.allow.map_or_else(Vec::new, |allow| {
-            CURVE_MULTIPLES.iter().map(|&multiple| index_of(Lens::worse_by(allow.times(multiple), sign))).collect()
+            let worse = |multiple: f64| Lens::worse_by(allow.times(multiple), sign).on(rule.metric, &simulator.layout);
+            CURVE_MULTIPLES.iter().map(|&multiple| index_of(worse(multiple))).collect()
         });
         let failing_lens = index_of(match rule.harm.or(rule.allow) {
             Some(margin) if margin.is_zero() => of_world(&World::Null),
-            Some(margin) => Lens::worse_by(margin, sign),
+            Some(margin) => Lens::worse_by(margin, sign).on(rule.metric, &simulator.layout),
             None => of_world(&World::Margin(gate)),
         });
         let asker = Asker::new(rule, scenario, &simulator.layout);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::health::SampleRatio;
 use super::player::{Cause, Player, WorldOutcome};
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
-use crate::domain::metric::{Margin, MetricKind};
+use crate::domain::metric::Margin;
 use crate::domain::rollout::Stage;
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
 use crate::gate::question::Question;
@@ -14,8 +15,8 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, RolledBackBy, Segment,
-    SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RolledBackBy,
+    Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::layout::Slice;
@@ -303,8 +304,8 @@ impl WorldRows<'_> {
 
     fn excess_bad(&self) -> BTreeMap<String, Spread> {
         let metrics = self.player.scenario.metrics.iter().enumerate();
-        let proportions = metrics.filter(|(_, metric)| matches!(metric.kind, MetricKind::Proportion { .. }));
-        proportions.map(|(index, metric)| (metric.name.clone(), self.spread_of(|o| o.excess[index]))).collect()
+        let shares = metrics.filter(|(_, metric)| metric.kind.is_share());
+        shares.map(|(index, metric)| (metric.name.clone(), self.spread_of(|o| o.excess[index]))).collect()
     }
 }
 
@@ -419,6 +420,32 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
         }
     }
     rows
+}
+
+/// Units per arm against the exposure of each stage: of the exact replay, beside how often replicates alarm.
+#[must_use]
+pub fn sample_ratios(player: &Player<'_>, tally: &Tally, exact: &[Option<SampleRatio>]) -> Vec<HealthRow> {
+    let row = |(stage, found): (usize, &Option<SampleRatio>)| {
+        let found = (*found)?;
+        let (checked, alarms) = tally.sample_ratio[stage];
+        Some(HealthRow {
+            check: "sample-ratio".into(),
+            metric: None,
+            stage: Some(player.scenario.stages[stage].name.clone()),
+            r#where: "units on the candidate".into(),
+            stable: None,
+            candidate: None,
+            difference: None,
+            observed: Some(found.observed),
+            expected: Some(found.expected),
+            p_value: Some(found.p_value),
+            // Larger numbers are as good as infinite, and not all readers know that one.
+            e_value: Some(found.log_e_value.min(700.0).exp()),
+            alarm: found.alarms(),
+            rate: (checked > 0.0).then(|| share(alarms, checked)),
+        })
+    };
+    exact.iter().enumerate().filter_map(row).collect()
 }
 
 /// The whole release against its budget of false rollbacks, where it has one: with a candidate as good as stable, and with one that is worse

@@ -52,6 +52,8 @@ pub struct Tally {
     pub together: Vec<TogetherTally>,
     /// Replicates in which any gate that rolls back fails, each with its metric worse by exactly what it accepts, whatever stage is reached.
     pub failed_at_margins: f64,
+    /// Per stage: replicates with a sample ratio, and those in which it alarms.
+    pub sample_ratio: Vec<(f64, f64)>,
     /// Looks at which the fan is kept.
     pub fan_looks: Vec<usize>,
     /// Per replicate: requests the candidate has served by those looks, had nothing stopped the rollout.
@@ -77,6 +79,7 @@ impl Tally {
             stages: vec![(0.0, 0.0); stages],
             together: (0..stages).map(|stage| TogetherTally::new(player, stage)).collect(),
             failed_at_margins: 0.0,
+            sample_ratio: vec![(0.0, 0.0); stages],
             fan_looks: (1..=points).map(|point| point * looks / points - 1).collect(),
             fan: Vec::new(),
         }
@@ -106,6 +109,10 @@ impl Tally {
         for (sums, (units, requests)) in self.stages.iter_mut().zip(played.stages) {
             sums.0 += units;
             sums.1 += requests;
+        }
+        for ((checked, alarms), ratio) in self.sample_ratio.iter_mut().zip(&played.sample_ratio) {
+            *checked += f64::from(u8::from(ratio.is_some()));
+            *alarms += f64::from(u8::from(ratio.is_some_and(|ratio| ratio.alarms())));
         }
         self.fan.push(self.fan_looks.iter().map(|&look| played.exposed_requests[look]).collect());
     }

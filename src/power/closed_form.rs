@@ -6,20 +6,22 @@
 
 use rayon::prelude::*;
 
+use super::events::{EventPlanner, Rest};
 use crate::domain::gate::{Gate, Test, Window};
 use crate::domain::metric::Margin;
 use crate::gate::boundary::Boundary;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
+use crate::gate::sequence;
 use crate::outcome::player::Player;
 use crate::scenario::Tile;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
-use crate::stats::{boundary, mixture, normal, student_t};
+use crate::stats::{boundary, normal, student_t};
 
 /// What closed forms say of one question at one stage. `None` where no answer exists.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// Index of the stage.
     pub stage: usize,
@@ -85,8 +87,20 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let planner = Planner::new(player, (stage, gate, index), place.plan.exposure);
                 let look = place.first_look + place.plan.looks() - 1;
+                if let Some(watch) = player.watches[stage][gate][index] {
+                    let alpha = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
+                    let planner = EventPlanner::new(player, gate, *question, (place.plan.exposure, alpha), watch);
+                    let rest = Rest { census: &rest, looks: left / per_look, look_s: per_look as i64 * place.slot_s };
+                    plans.push(Plan { stage, gate, question: index, ..planner.plan(censuses, look, &rest) });
+                    continue;
+                }
+                let middle = Reader { layout: &player.simulator.layout, trajectory: &censuses[censuses.len() / 2] };
+                let counts = middle.counts(Span { look, since: None }, Arm::Candidate, question.slice);
+                // A limit is asked of the candidate's units alone.
+                let asked = if matches!(question.against, Against::Limit(_)) { place.plan.exposure } else { 1.0 };
+                let units = counts.units * asked;
+                let planner = Planner::new(player, (stage, gate, index), (place.plan.exposure, units));
                 let end = |census: &'_ Trajectory| planner.expected(census, look);
                 let expected: Vec<Expected> = censuses.iter().filter_map(end).collect();
                 let middle = &censuses[censuses.len() / 2];
@@ -121,15 +135,23 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(player: &'a Player<'a>, (stage, gate, index): (usize, usize, usize), exposure: f64) -> Self {
+    fn new(player: &'a Player<'a>, (stage, gate, index): (usize, usize, usize), (exposure, units): (f64, f64)) -> Self {
         let rule = &player.scenario.gates[gate];
         let alpha = rule.alpha.get();
         // The first step of a correction is the one a single bad slice must take.
         let alpha_fail = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
+        // At the stage's end, with the units that the middle census expects there.
+        let ratio = |level: f64| {
+            let look = sequence::Look { variance: 1.0, planned: Some(1.0), units };
+            sequence::ratio(rule.sequence, alpha, look)
+                .map_or(f64::NAN, |r| sequence::boundary(rule.sequence, level, r))
+        };
         let critical = |level: f64| match rule.test {
             Test::Point => 0.0,
-            Test::Fixed | Test::GroupSequential(_) => normal::upper_quantile(level),
-            Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
+            Test::Fixed | Test::GroupSequential(_) | Test::Exact(_) | Test::MaxSprt | Test::EProcess => {
+                normal::upper_quantile(level)
+            }
+            Test::ConfidenceSequence => ratio(level),
         };
         Self {
             player,
@@ -187,18 +209,7 @@ impl<'a> Planner<'a> {
         rest_looks: usize,
         look_s: i64,
     ) -> Plan {
-        let nothing = Plan {
-            stage: 0,
-            gate: 0,
-            question: 0,
-            power: None,
-            mde: None,
-            mde_relative: None,
-            units_needed: None,
-            requests_needed: None,
-            duration_needed_s: None,
-            exposure_needed: None,
-        };
+        let nothing = Plan::default();
         // Sums of a trailing window have no second moments to plan with.
         if self.gate.window != Window::Stage {
             return nothing;

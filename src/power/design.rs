@@ -1,8 +1,9 @@
 //! How one question is decided in one stage, on the scale of standard errors at the stage's end.
 
 use crate::domain::gate::{Looks, Test};
+use crate::gate::sequence;
 use crate::outcome::player::Player;
-use crate::stats::{boundary, mixture, normal};
+use crate::stats::{boundary, normal};
 
 /// Fineness of the integral: good to six digits.
 const RESOLUTION: u32 = 6;
@@ -32,23 +33,31 @@ pub(super) struct Design {
 impl Design {
     /// `information` about the failing contrast at each look of the stage, zero where the gate may not speak yet.
     ///
-    /// Where the gate does not speak in the stage at all, it is the design of one look. `None` where no design is known in closed form.
+    /// Where the gate does not speak in the stage at all, it is the design of one look. `None` where no design is known in closed form. `units` are
+    /// those of the stage's end, of both arms or of the candidate at its limit.
     pub(super) fn new(
         player: &Player<'_>,
         (stage, gate, question): (usize, usize, usize),
         information: &[f64],
+        units: f64,
     ) -> Option<Self> {
         let rule = &player.scenario.gates[gate];
         let last = information.last().copied()?;
         let alpha_all = player.levels.alpha_fail[gate];
         let alpha = alpha_all * player.levels.shares[gate][question];
-        let tuning = mixture::tuning(rule.alpha.get());
         let boundary = &player.boundaries[stage][gate][question];
+        // Units grow as information does, or nearly so.
+        let sequence = |level: f64, fraction: f64| {
+            let look = sequence::Look { variance: 1.0 / fraction, planned: Some(1.0), units: units * fraction };
+            let ratio = sequence::ratio(rule.sequence, rule.alpha.get(), look);
+            ratio.map_or(f64::INFINITY, |ratio| sequence::boundary(rule.sequence, level, ratio))
+        };
         let bound = |look: usize, fraction: f64| match rule.test {
             Test::Point => 0.0,
             Test::Fixed => normal::upper_quantile(alpha),
-            Test::ConfidenceSequence => mixture::boundary(alpha, tuning * fraction),
+            Test::ConfidenceSequence => sequence(alpha, fraction),
             Test::GroupSequential(_) => boundary.fail.get(look).copied().unwrap_or(f64::INFINITY),
+            Test::Exact(_) | Test::MaxSprt | Test::EProcess => f64::INFINITY,
         };
         // Where passing has several looks: the one look that passes as often where the gate passes with its power.
         let drift = boundary.pass_plan.as_ref().and_then(|plan| plan.drift);
@@ -56,7 +65,8 @@ impl Design {
             (Test::Point, _) => 0.0,
             (Test::GroupSequential(_), Some(drift)) => drift + normal::upper_quantile(rule.power.get()),
             (Test::Fixed | Test::GroupSequential(_), _) => normal::upper_quantile(rule.alpha.get()),
-            (Test::ConfidenceSequence, _) => mixture::boundary(rule.alpha.get(), tuning),
+            (Test::ConfidenceSequence, _) => sequence(rule.alpha.get(), 1.0),
+            (Test::Exact(_) | Test::MaxSprt | Test::EProcess, _) => return None,
         };
         let first = if rule.looks == Looks::End { information.len() - 1 } else { 0 };
         let fraction = |look: usize| if last > 0.0 { (information[look] / last).min(1.0) } else { 0.0 };

@@ -4,6 +4,7 @@ pub mod closed_form;
 
 mod curve;
 mod design;
+mod events;
 mod needs;
 mod sizes;
 mod words;

@@ -18,7 +18,7 @@ use crate::outcome::tally::{QuestionTally, Tally};
 use crate::report::planning::{Elsewhere, NeedRow, PerArm, PowerMap, PowerTimes, Price, Side, TimePoint};
 use crate::scenario::Tile;
 use crate::simulate::layout::Shape;
-use crate::simulate::trajectory::Trajectory;
+use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::interval::wilson;
 use crate::stats::joint;
 
@@ -130,7 +130,7 @@ impl Planner<'_> {
     fn asked(&self, plan: &Plan) -> Option<Asked<'_>> {
         let player = self.player;
         let rule = &player.scenario.gates[plan.gate];
-        if rule.window != Window::Stage {
+        if rule.window != Window::Stage || rule.test.counts_events() {
             return None;
         }
         let place = player.places()[plan.stage];
@@ -147,7 +147,13 @@ impl Planner<'_> {
             contrast.map_or(0.0, |contrast| 1.0 / contrast.variance)
         };
         let information: Vec<f64> = (0..place.plan.looks()).map(information).collect();
-        let design = Design::new(player, (plan.stage, plan.gate, plan.question), &information)?;
+        let counts = Reader { layout: &player.simulator.layout, trajectory: middle }.counts(
+            Span { look: place.first_look + place.plan.looks() - 1, since: None },
+            Arm::Candidate,
+            question.slice,
+        );
+        let units = counts.units * if against_stable { 1.0 } else { exposure };
+        let design = Design::new(player, (plan.stage, plan.gate, plan.question), &information, units)?;
         Some(Asked {
             planner: self,
             gate: plan.gate,
@@ -527,5 +533,5 @@ pub(super) fn way(better: Direction) -> &'static str {
 
 /// Whether sizes of a metric are shares.
 pub(super) fn in_points(kind: &MetricKind) -> bool {
-    matches!(kind, MetricKind::Proportion { .. })
+    kind.is_share()
 }

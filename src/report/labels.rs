@@ -55,6 +55,8 @@ pub(crate) fn test(name: &str) -> String {
         "fixed" => "one test".to_owned(),
         "confidence-sequence" => "confidence sequence".to_owned(),
         "group-sequential" => "group-sequential".to_owned(),
+        "exact" => "exact counts".to_owned(),
+        "max-sprt" => "MaxSPRT".to_owned(),
         other => visible(other),
     }
 }
@@ -210,6 +212,9 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         "mde" => "smallest regression that fails at the stage’s end with the gate’s power",
         "needed" => "needed to pass with the gate’s power if the candidate is as good as stable",
         "excess_bad" => "bad outcomes served beyond what stable would have served; median (10 %–90 %)",
+        "health_p" => "alarms below 0.001",
+        "health_e" => "evidence that holds however often one looks; alarms from 1000 on",
+        "health_rate" => "share of replicates that alarm; about 0.1 % where nothing is wrong",
         "design_effect" => "variance with requests of a unit kept together, over that of independent requests",
         "q_value" => {
             "expected share without any difference among the slices of this metric up to this q (Benjamini and Hochberg)"

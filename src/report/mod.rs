@@ -56,7 +56,7 @@ pub struct Report {
     pub stages: Vec<StageFacts>,
     /// Paired differences on the shadow log, overall first, then segments.
     pub shadow: Vec<ShadowRow>,
-    /// Checks of the log itself, which are no evidence about the candidate's quality.
+    /// Checks of log and assignment, which are no evidence about the candidate's quality.
     pub health: Vec<HealthRow>,
     /// What the schedule does in each world.
     pub worlds: Vec<WorldRow>,
@@ -163,7 +163,7 @@ pub struct Segment {
 pub struct MetricFacts {
     /// Name.
     pub name: String,
-    /// `mean`, `proportion`, `ratio`, `quantile`.
+    /// `mean`, `proportion`, `rare`, `ratio`, `quantile`.
     pub kind: String,
     /// `higher` or `lower`.
     pub better: String,
@@ -190,23 +190,36 @@ pub struct JudgeFacts {
     pub cost_usd: Option<f64>,
 }
 
-/// A check of the log itself.
+/// A check of the log or of the assignment. What does not belong to a check is null.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct HealthRow {
-    /// `missingness`: whether one version lacks more values than the other on the same mirrored requests.
+    /// `missingness`: whether one version lacks more values than the other on the same mirrored requests. `sample-ratio`: whether units
+    /// come to the arms in the planned shares, with the production salt.
     pub check: String,
     /// Name of the metric.
     pub metric: Option<String>,
+    /// Name of the stage.
+    pub stage: Option<String>,
+    /// What was counted: `mirrored requests without a value`, `units on the candidate`.
+    pub r#where: String,
     /// Stable's share.
     pub stable: Option<f64>,
     /// The candidate's share.
     pub candidate: Option<f64>,
     /// Candidate minus stable.
     pub difference: Option<f64>,
-    /// Two-sided, clustered by unit (and item); null where it cannot be estimated.
+    /// Number counted.
+    pub observed: Option<f64>,
+    /// Number expected.
+    pub expected: Option<f64>,
+    /// Of one test over all that was counted, clustered by unit (and item) where requests are; null where it cannot be estimated.
     pub p_value: Option<f64>,
-    /// The p-value is below 0.001.
+    /// Largest e-value at any look: evidence that holds however often one looks.
+    pub e_value: Option<f64>,
+    /// The p-value is below 0.001, or the e-value reached 1000.
     pub alarm: bool,
+    /// Share of replicates that alarm; about 0.001 where nothing is wrong.
+    pub rate: Option<Share>,
 }
 
 /// A stage, for labels.
@@ -315,7 +328,7 @@ pub struct ShadowRow {
     pub nulls_stable: u64,
     /// Requests of the candidate without a value (null), among the covered.
     pub nulls_candidate: u64,
-    /// Cluster-robust variance over the variance of independent requests; null where it cannot be estimated.
+    /// Cluster-robust variance over the variance of independent requests; null where it cannot be estimated, and of a rare metric.
     pub design_effect: Option<f64>,
     /// The accepted regression of the first gate on this metric, as written; null without one.
     pub allow: Option<String>,
@@ -448,7 +461,8 @@ pub struct WorldRow {
     pub exposed_units: Spread,
     /// Requests served by the candidate against time since the start.
     pub exposure_fan: Vec<FanPoint>,
-    /// Bad outcomes served beyond what stable would have served, per proportion metric; negative where the candidate serves fewer.
+    /// Bad outcomes served beyond what stable would have served, per proportion (requests) and rare metric (units); negative where the
+    /// candidate serves fewer.
     pub excess_bad: BTreeMap<String, Spread>,
     /// Cost of the requests served by the candidate, for metrics in `usd`; null without one.
     pub cost_usd: Option<Spread>,
@@ -530,7 +544,7 @@ pub struct GateRow {
     pub metric: String,
     /// Null: overall.
     pub segment: Option<Segment>,
-    /// `point`, `fixed`, `confidence-sequence`.
+    /// `point`, `fixed`, `confidence-sequence`, `group-sequential`, `exact`, `max-sprt`, `e-process`.
     pub test: String,
     /// One-sided.
     pub alpha: f64,

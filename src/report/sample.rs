@@ -376,16 +376,43 @@ fn human_row() -> HumanRow {
 }
 
 fn health() -> Vec<HealthRow> {
-    let row = |metric: &str, candidate: f64, p_value: f64| HealthRow {
+    let nothing = HealthRow {
         check: "missingness".to_owned(),
+        metric: None,
+        stage: None,
+        r#where: "mirrored requests without a value".to_owned(),
+        stable: None,
+        candidate: None,
+        difference: None,
+        observed: None,
+        expected: None,
+        p_value: None,
+        e_value: None,
+        alarm: false,
+        rate: None,
+    };
+    let missing = |metric: &str, candidate: f64, p_value: f64| HealthRow {
         metric: Some(metric.to_owned()),
         stable: Some(0.001),
         candidate: Some(candidate),
         difference: Some(candidate - 0.001),
         p_value: Some(p_value),
         alarm: p_value < 0.001,
+        ..nothing.clone()
     };
-    vec![row("quality", 0.013, 0.000_2), row("error_rate", 0.001_2, 0.42)]
+    let ratio = |(index, (name, exposure, _)): (usize, &(&str, f64, i64))| HealthRow {
+        check: "sample-ratio".to_owned(),
+        stage: Some((*name).to_owned()),
+        r#where: "units on the candidate".to_owned(),
+        observed: Some((7_800.0 * exposure).round() + 3.0 * index as f64),
+        expected: Some(7_800.0 * exposure),
+        p_value: Some(0.43),
+        e_value: Some(1.0),
+        rate: Some(share(0.001)),
+        ..nothing.clone()
+    };
+    let ratios = STAGES.iter().filter(|(_, exposure, _)| *exposure < 1.0).enumerate().map(ratio);
+    [missing("quality", 0.013, 0.000_2), missing("error_rate", 0.001_2, 0.42)].into_iter().chain(ratios).collect()
 }
 
 /// Five stages, six gates, twelve worlds.

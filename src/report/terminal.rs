@@ -7,7 +7,7 @@ mod power;
 
 pub use power::power;
 
-use super::{GateRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, labels};
+use super::{GateRow, HealthRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, labels};
 use crate::error::printable;
 
 /// Rows shown of each list; the page has all.
@@ -21,7 +21,8 @@ const WIDTH: usize = 100;
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
-    for part in [head(report), verdict(report), worlds(report), gates(report), self_check(report), warnings(report)] {
+    let checks = self_check(report) + &health(report);
+    for part in [head(report), verdict(report), worlds(report), gates(report), checks, warnings(report)] {
         if !part.is_empty() {
             text.push_str(&part);
             text.push('\n');
@@ -292,6 +293,33 @@ fn self_check(report: &Report) -> String {
     }
     more(&mut text, kinds.len(), NOTES, "of them");
     text
+}
+
+/// Only what alarms.
+fn health(report: &Report) -> String {
+    let alarms: Vec<&HealthRow> = report.health.iter().filter(|row| row.alarm).collect();
+    let Some(worst) = alarms.iter().min_by(|a, b| a.p_value.unwrap_or(1.0).total_cmp(&b.p_value.unwrap_or(1.0))) else {
+        return String::new();
+    };
+    let place = worst.stage.as_deref().or(worst.metric.as_deref()).unwrap_or_default();
+    let counted = match (worst.observed, worst.expected) {
+        (Some(observed), Some(expected)) => {
+            format!(
+                ", {} {} for {} expected",
+                labels::count(observed),
+                labels::visible(&worst.r#where),
+                labels::count(expected)
+            )
+        }
+        _ => String::new(),
+    };
+    clipped(&format!(
+        "HEALTH: {} at {}{counted}; {} of {} checks alarm",
+        labels::visible(&worst.check),
+        labels::short(place, 16),
+        alarms.len(),
+        report.health.len()
+    ))
 }
 
 fn warnings(report: &Report) -> String {

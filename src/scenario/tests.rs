@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::places::{Document, Lines};
 use super::*;
-use crate::domain::gate::{Correction, Decision, Looks, Spending, Style, Test, Window};
+use crate::domain::gate::{Correction, Decision, Looks, Sequence, Spending, Style, Test, Tuning, Window};
 use crate::domain::metric::{JudgeErrors, Margin, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
@@ -109,7 +109,8 @@ fn defaults_are_resolved() {
 fn everything_written_is_read() {
     let scenario = Scenario::parse("whole-language.toml", WHOLE).unwrap();
     let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    assert_eq!(names, ["quality", "latency_p95", "slow", "cost per task", "price", "solved"], "in the order written");
+    let known = ["quality", "latency_p95", "slow", "cost per task", "price", "solved", "unsafe"];
+    assert_eq!(names, known, "in the order written");
     let columns = PerVersion { stable: "stable_quality".to_owned(), candidate: "candidate_quality".to_owned() };
     assert_eq!(scenario.metrics[0].kind, MetricKind::Mean { column: columns });
     let MetricKind::Ratio { numerator, denominator } = &scenario.metrics[3].kind else { panic!("a ratio") };
@@ -125,7 +126,9 @@ fn everything_written_is_read() {
     assert_eq!(scenario.stages[3].duration, Seconds(0));
     assert_eq!(scenario.duration(), Seconds(4 * 86_400));
 
-    let [quality, latency, slow, cost] = scenario.gates.as_slice() else { panic!("four gates") };
+    let [quality, latency, slow, cost, exact, watched, always] = scenario.gates.as_slice() else {
+        panic!("seven gates")
+    };
     assert_eq!((quality.by.as_slice(), quality.test), ([1, 2].as_slice(), Test::Fixed));
     assert_eq!((latency.allow, latency.allow_text.as_str()), (Some(Margin::Absolute(20.0)), "20 ms"));
     assert_eq!((latency.window, latency.test), (Window::Trailing(Seconds::HOUR), Test::Point));
@@ -134,6 +137,12 @@ fn everything_written_is_read() {
     assert_eq!(slow.allow_text, "0.5pp and limit 0.2");
     assert_eq!((slow.on_fail, slow.on_inconclusive), (Decision::Hold, Decision::Promote));
     assert_eq!((cost.allow, cost.harm), (Some(Margin::Absolute(0.001)), Some(Margin::Relative(0.0))));
+
+    assert_eq!(slow.sequence, Sequence { tuning: Tuning::Units(20_000.0), two_sided: true });
+    let tests = [exact.test, watched.test, always.test];
+    assert_eq!(tests, [Test::Exact(Spending::Power(2.0)), Test::MaxSprt, Test::EProcess]);
+    assert_eq!((exact.min_units, exact.min_requests), (0.0, 1.0));
+    assert!(scenario.metrics[6].kind.is_rare());
 
     assert_eq!(scenario.rollout.pass_from, 2);
     let Starts::Listed(starts) = &scenario.rollout.start else { panic!("listed starts") };

@@ -63,6 +63,16 @@ pub(super) enum OneOrMany {
     Many(Vec<String>),
 }
 
+/// Where a confidence sequence is tightest.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Tuning {
+    /// Number of units.
+    Units(f64),
+    /// The plan, or a tool.
+    Name(String),
+}
+
 /// A length of time.
 #[derive(Debug, Deserialize)]
 pub(super) struct Duration(pub(super) String);
@@ -93,6 +103,7 @@ macro_rules! written_as {
 written_as!(Duration, { "type": "string", "examples": ["15m", "48h", "1h 30m", "7d"] });
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
+written_as!(Tuning, { "type": ["string", "number"], "examples": ["planned", "growthbook", "eppo", "msprt", 20000] });
 written_as!(Size, {
     "type": ["string", "number", "array", "object"],
     "items": { "type": ["string", "number"] }, "minItems": 1, "maxItems": 200,
@@ -302,7 +313,7 @@ pub(super) struct Metric {
     /// Of a quantile: 0.95 is p95.
     #[schemars(extend("examples" = [0.95]))]
     pub(super) quantile: Option<f64>,
-    /// Of a proportion: a number becomes the share above this.
+    /// Of a proportion or a rare event: a number becomes the share above this.
     pub(super) over: Option<f64>,
     /// Which way it improves.
     #[schemars(required)]
@@ -444,13 +455,18 @@ pub(super) struct Gate {
     pub(super) alpha: Option<f64>,
     /// Target of planning, between 0 and 1. Default: 0.8.
     pub(super) power: Option<f64>,
-    /// How test `group-sequential` spends alpha: `pocock`, `obrien-fleming`, `power RHO`, `hwang-shih-decani GAMMA`. Default: pocock.
+    /// How the tests `group-sequential` and `exact` spend alpha over looks: `pocock`, `obrien-fleming`, `power RHO`, `hwang-shih-decani GAMMA`. Default: pocock.
     #[schemars(extend("examples" = ["pocock", "obrien-fleming", "power 2", "hwang-shih-decani 1"]))]
     pub(super) spending: Option<String>,
     /// How test `group-sequential` spends alpha on passing, in the same forms: it may then pass at any look. Default: one test at the
     /// stage's end.
     #[schemars(extend("examples" = ["obrien-fleming"]))]
     pub(super) pass_spending: Option<String>,
+    /// Where a `confidence-sequence` is tightest: at what the log plans (`planned`), as a tool has it (`growthbook`, `eppo`, `msprt`), or at
+    /// a number of units of both arms. Default: planned.
+    pub(super) tuning: Option<Tuning>,
+    /// Whether a `confidence-sequence` spends alpha in one direction or two. Default: one; two for a tool's tuning.
+    pub(super) sides: Option<Sides>,
     /// Share of `rollout.false_rollback`, relative to the other gates. Default: 1.
     #[schemars(range(min = 0))]
     pub(super) weight: Option<f64>,
@@ -518,6 +534,14 @@ pub(super) enum Style {
     Wald,
     Score,
     Kayenta,
+}
+
+/// In how many directions alpha is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Sides {
+    One,
+    Two,
 }
 
 /// At which looks a gate speaks.

@@ -65,6 +65,29 @@ impl Clusters {
         totals.into_iter().flatten().collect()
     }
 
+    /// The unit of a cell.
+    pub(crate) fn unit_of(&self, cell: u32) -> usize {
+        self.unit[cell as usize] as usize
+    }
+
+    /// Totals of every unit, zero without a cell.
+    pub(crate) fn total_of_each(&self, cells: &[u32], of: impl Fn(u32) -> f64) -> Vec<f64> {
+        let mut totals = vec![0.0; self.units];
+        for &cell in cells {
+            totals[self.unit_of(cell)] += of(cell);
+        }
+        totals
+    }
+
+    /// Of every unit the first of its cells that satisfies a condition.
+    pub(crate) fn first(&self, cells: &[u32], holds: impl Fn(u32) -> bool) -> Vec<Option<u32>> {
+        let mut first = vec![None; self.units];
+        for &cell in cells.iter().filter(|&&cell| holds(cell)) {
+            first[self.unit_of(cell)].get_or_insert(cell);
+        }
+        first
+    }
+
     /// Variance of a sum of influences: clustered by unit, and by unit and item both where there are items.
     ///
     /// # Formula

@@ -244,6 +244,7 @@ fn difference(
 ) -> Option<Difference> {
     let contrast = allow.map(|allow: Margin| (metric.better.worse_sign(), allow.contrast(metric.better)));
     match values {
+        MetricCells::Sums(sums) if metric.kind.is_rare() => of_firsts(sums, clusters, cells, contrast),
         MetricCells::Sums(sums) => of_sums(sums, clusters, cells, contrast),
         MetricCells::Bins(lists) => quantile::difference(lists, metric, clusters, cells, allow),
     }
@@ -317,6 +318,57 @@ fn of_sums(
         beyond_allow,
         design_effect: design_effect(sums, clusters, cells),
         pairs: cells.iter().map(|&cell| paired.n[cell as usize]).sum(),
+    })
+}
+
+/// The paired difference of two shares of units with an event.
+///
+/// # Formula
+/// Influence of a unit: `(Ec - Rc) / K - (Es - Rs) / K` of `K` units with a pair, `E` 1 with an event. For clusters of items it is laid
+/// on cells: an event on the cell that had the first, the rest by pairs.
+fn of_firsts(
+    sums: &SumCells,
+    clusters: &Clusters,
+    cells: &[u32],
+    contrast: Option<(f64, (f64, f64))>,
+) -> Option<Difference> {
+    let paired = &sums.paired;
+    let pairs = |cell: u32| paired.n[cell as usize];
+    let per_unit = clusters.total_of_each(cells, pairs);
+    let units = per_unit.iter().filter(|&&pairs| pairs > 0.0).count() as f64;
+    if units == 0.0 {
+        return None;
+    }
+    // Cells are in the order of time.
+    let first =
+        PerVersion::from_fn(|version| clusters.first(cells, |cell| paired.num.get(version)[cell as usize] > 0.0));
+    let value = first.map(|first| first.iter().flatten().count() as f64 / units);
+    let influence = |factor: f64| {
+        let (first, value, per_unit) = (&first, &value, &per_unit);
+        move |cell: u32| {
+            let unit = clusters.unit_of(cell);
+            let part = |version: Version| {
+                let event = f64::from(u8::from(first.get(version)[unit] == Some(cell)));
+                let of_pairs = if pairs(cell) > 0.0 { pairs(cell) / per_unit[unit] } else { 0.0 };
+                (event - value.get(version) * of_pairs) / units
+            };
+            part(Version::Candidate) - factor * part(Version::Stable)
+        }
+    };
+    let (unit, item) = clusters.variances(cells, influence(1.0));
+    let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
+        let (unit, item) = clusters.variances(cells, influence(factor));
+        let variance = unit?.max(item.unwrap_or(0.0));
+        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
+    });
+    Some(Difference {
+        value,
+        se_unit: unit.map(f64::sqrt),
+        se_item: item.map(f64::sqrt),
+        beyond_allow,
+        // A unit is one observation, whatever its requests.
+        design_effect: None,
+        pairs: per_unit.iter().sum(),
     })
 }
 

@@ -44,6 +44,11 @@ pub(super) struct Answer {
     pub(super) intervals: usize,
 }
 
+/// What is known of a unit of a rare metric, as bits of its second total: it was seen; it had an event of its own; an effect met it.
+const SEEN: u8 = 1;
+const OWN: u8 = 2;
+const MET: u8 = 4;
+
 /// Additions to every slice since they were last cleared.
 pub(super) struct Additions<'s> {
     sim: &'s Simulator,
@@ -67,6 +72,8 @@ pub(super) struct SliceAdditions {
     /// Per block.
     pub(super) entries: [Vec<Entry>; 3],
     totals: Totals,
+    /// Per answer, of excesses of a rare metric: units that should have an event and do not yet.
+    due: Vec<f64>,
 }
 
 impl<'s> Additions<'s> {
@@ -91,6 +98,8 @@ impl<'s> Additions<'s> {
                 let with = |&onset: &i64| answer(self.sim, metric, Block::Effects, Some((stream, onset)));
                 slice.answers.extend(onsets[stream].iter().map(with));
             }
+            slice.due.clear();
+            slice.due.resize(slice.answers.len(), 0.0);
             let mut first = [0; 3];
             for answer in &mut slice.answers {
                 answer.first_interval = first[answer.block as usize];
@@ -200,9 +209,10 @@ impl SliceAdditions {
             *seen = 1.0;
         }
         self.tiles.push([f64::from(u8::from(newly_seen)), covered, rows, 0.0, 0.0]);
-        for (answer, own) in self.answers.iter().zip(pairs.chunks_exact_mut(2)) {
+        for ((answer, own), due) in self.answers.iter().zip(pairs.chunks_exact_mut(2)).zip(&mut self.due) {
             let tile = match &row.sim.cells.metrics[answer.metric] {
                 FlatMetric::Sums(place) => row.moments(answer, *place, own),
+                FlatMetric::Firsts(place) => row.firsts(answer, *place, own, due),
                 FlatMetric::Bins(lists) => {
                     let lists = lists.get(answer.version());
                     row.intervals(answer, lists, own, ladders, fresh, &mut self.entries[answer.block as usize])
@@ -242,6 +252,44 @@ impl NewRow<'_> {
         own[0] += dy;
         own[1] += dx;
         [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
+    }
+
+    /// Y, X, YY, YX and XX of a unit that counts once, with its first request and with its first event.
+    ///
+    /// Under an excess, own events and newly met units make events due. A unit takes the first that is due while it has a request, which
+    /// is its own where it makes one due; so of all units exactly as many have an event as the excess says, at any time, and nothing of
+    /// that depends on arms. `own` are whether it has an event, and what is known of it.
+    fn firsts(&self, answer: &Answer, place: usize, own: &mut [f64], due: &mut f64) -> [f64; MOMENTS] {
+        let place = if answer.block == Block::Candidate { place + 2 } else { place };
+        let (mut dy, mut dx) = (0.0, 0.0);
+        for cell in self.cells.clone() {
+            let inputs = self.sim.cells.inputs(cell);
+            let (events, requests) = (inputs[place], inputs[place + 1]);
+            if requests == 0.0 {
+                continue;
+            }
+            let effect = self.effect(answer, cell);
+            let shown = effect.map_or(events, |(effect, since)| effect.sum(cell, since, events, requests));
+            let event = shown > 0.0;
+            let known = own[1] as u8;
+            let mut first = own[0] == 0.0 && event;
+            let mut knows = known | SEEN | if event { OWN } else { 0 };
+            if let Some((scale, shift)) = effect.and_then(|(effect, since)| effect.excess_of(since)) {
+                *due += if known & MET == 0 { shift } else { 0.0 };
+                *due += if event && known & OWN == 0 { scale } else { 0.0 };
+                knows |= MET;
+                // Sums of shares such as 0.1 fall short of whole numbers by their rounding.
+                first = own[0] == 0.0 && *due > 1.0 - 1e-9;
+                *due -= f64::from(u8::from(first));
+            }
+            let (event, seen) = (f64::from(u8::from(first)), f64::from(u8::from(known & SEEN == 0)));
+            own[0] += event;
+            own[1] = f64::from(knows);
+            dy += event;
+            dx += seen;
+        }
+        // Zeros and ones are their own squares, and a unit with an event was seen.
+        [dy, dx, dy, dy, dx]
     }
 
     /// X and XX; entries for the intervals between thresholds. `own` are the unit's X and where its ladder is.

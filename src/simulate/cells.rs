@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::digest::bins::BinLists;
 use crate::digest::cells::{Cells, MetricCells};
+use crate::domain::metric::Metric;
 use crate::domain::version::{PerVersion, Version};
 
 /// Cells with items merged; `inputs` holds rows, covered, then Y and X of stable and of the candidate for each metric of sums.
@@ -26,6 +27,8 @@ pub(super) struct FlatCells {
 pub(super) enum FlatMetric {
     /// At this place of a cell's inputs: stable Y, stable X, candidate Y, candidate X.
     Sums(usize),
+    /// The same of a rare metric, of which units count and no sums.
+    Firsts(usize),
     /// Bins of every request.
     Bins(PerVersion<BinLists>),
 }
@@ -34,7 +37,7 @@ pub(super) enum FlatMetric {
 const HEAD: usize = 2;
 
 impl FlatCells {
-    pub(super) fn new(digest: &Digest) -> Self {
+    pub(super) fn new(digest: &Digest, metrics: &[Metric]) -> Self {
         let cells = &digest.cells;
         // Cells are sorted by slot, unit, segments, item: those that differ in the item alone are neighbours.
         let starts: Vec<usize> =
@@ -45,10 +48,11 @@ impl FlatCells {
         let metrics: Vec<FlatMetric> = cells
             .metrics
             .iter()
-            .map(|metric| match metric {
+            .zip(metrics)
+            .map(|(cells, metric)| match cells {
                 MetricCells::Sums(_) => {
                     stride += 4;
-                    FlatMetric::Sums(stride - 4)
+                    if metric.kind.is_rare() { FlatMetric::Firsts(stride - 4) } else { FlatMetric::Sums(stride - 4) }
                 }
                 MetricCells::Bins(lists) => FlatMetric::Bins(lists.map(|list| merged(list, &runs))),
             })
@@ -125,7 +129,7 @@ fn add_inputs(cells: &Cells, metrics: &[FlatMetric], cell: usize, row: &mut [f64
     row[0] += cells.rows[cell];
     row[1] += cells.covered[cell];
     for (metric, flat) in cells.metrics.iter().zip(metrics) {
-        if let (MetricCells::Sums(sums), FlatMetric::Sums(at)) = (metric, flat) {
+        if let (MetricCells::Sums(sums), FlatMetric::Sums(at) | FlatMetric::Firsts(at)) = (metric, flat) {
             for (version, at) in Version::BOTH.into_iter().zip([*at, *at + 2]) {
                 let sums = sums.version.get(version);
                 row[at] += sums.num[cell];

@@ -30,6 +30,8 @@ pub(super) struct EffectCells {
 enum CellChange {
     /// Y becomes `scale * Y + shift * X`.
     Affine { shift: f64, scale: f64 },
+    /// Of a rare metric: `scale` times as many units have an event, plus a share `shift` of the units.
+    Excess { shift: f64, scale: f64 },
     /// Adds this to Y, per cell: flipped outcomes, drawn once for the log.
     Add { flips: Vec<f64>, seeds: Vec<u64> },
     /// A request is above threshold `t` when its bin is greater than the moved one: in each slot while the effect grows, then for good.
@@ -61,7 +63,7 @@ impl EffectCells {
         let ramp = slots(written.ramp);
         let holds = |cell: usize| wanted.iter().all(|(column, held)| held[cells.segment[*column][cell] as usize]);
         let change = match (written.change, &cells.metrics[written.metric]) {
-            (Change::Flip(share), FlatMetric::Sums(at)) => {
+            (Change::Flip(share), FlatMetric::Sums(at) | FlatMetric::Firsts(at)) => {
                 let better = scenario.metrics[written.metric].better;
                 let seed = scenario.simulation.seed ^ effect as u64;
                 // Each flip sets in at a moment of its own.
@@ -71,6 +73,8 @@ impl EffectCells {
             }
             (Change::Shift(shift), FlatMetric::Sums(_)) => CellChange::Affine { shift, scale: 1.0 },
             (Change::Scale(scale), FlatMetric::Sums(_)) => CellChange::Affine { shift: 0.0, scale },
+            (Change::Shift(shift), FlatMetric::Firsts(_)) => CellChange::Excess { shift, scale: 1.0 },
+            (Change::Scale(scale), FlatMetric::Firsts(_)) => CellChange::Excess { shift: 0.0, scale },
             (change, FlatMetric::Bins(_)) => {
                 let moved = |since: usize| moved_thresholds(change, grown(since, ramp), &shapes[written.metric]);
                 CellChange::MovedThresholds((0..=ramp).map(moved).collect())
@@ -93,16 +97,30 @@ impl EffectCells {
                 };
                 y + ((0..all).filter(set_in).count() as f64).copysign(flips[cell])
             }
-            CellChange::MovedThresholds(_) => y,
+            CellChange::Excess { .. } | CellChange::MovedThresholds(_) => y,
         }
+    }
+
+    /// Of an excess of a rare metric, so many slots after the onset: scale, and share added.
+    pub(super) fn excess_of(&self, since: usize) -> Option<(f64, f64)> {
+        let CellChange::Excess { shift, scale } = self.change else { return None };
+        let grown = grown(since, self.ramp);
+        Some((1.0 + grown * (scale - 1.0), grown * shift))
     }
 
     /// Thresholds (as bins) at which stable's requests are asked in place of the changed ones, so many slots after the onset.
     pub(super) fn thresholds(&self, since: usize) -> Option<&[f64]> {
         match &self.change {
             CellChange::MovedThresholds(moved) => Some(&moved[since.min(self.ramp)]),
-            CellChange::Affine { .. } | CellChange::Add { .. } => None,
+            CellChange::Affine { .. } | CellChange::Excess { .. } | CellChange::Add { .. } => None,
         }
+    }
+}
+
+impl EffectCells {
+    /// A rare metric as a gate's margin or power curve needs it, everywhere from the start on.
+    pub(super) fn excess(cells: &FlatCells, scale: f64, shift: f64) -> Self {
+        Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change: CellChange::Excess { shift, scale } }
     }
 }
 

@@ -3,8 +3,9 @@
 use super::grid::Grid;
 use crate::digest::Digest;
 use crate::digest::cells::MetricCells;
+use crate::domain::gate::Gate;
 use crate::domain::metric::MetricKind;
-use crate::domain::world::{Change, Effect};
+use crate::domain::world::{CURVE_MULTIPLES, Change};
 use crate::scenario::Scenario;
 
 /// Units, covered requests and all requests come first in every slice.
@@ -34,8 +35,25 @@ pub enum Answers {
     Stable,
     /// The candidate's, as recorded.
     Candidate,
-    /// Those of an effect that cannot be applied to finished sums, by index into [`Layout::streams`].
+    /// Those that cannot be had from finished sums, by index into [`Layout::streams`].
     Effect(usize),
+}
+
+/// Answers that cannot be had from finished sums.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stream {
+    /// One of the scenario's effects, by index.
+    Effect(usize),
+    /// A rare metric as a gate's margin or power curve needs it: of the units seen so far, `scale` times as many have an event as under
+    /// stable, plus a share `shift`. A unit counts once, so finished sums cannot be scaled.
+    Excess {
+        /// Index of the metric.
+        metric: usize,
+        /// Multiplies the units with an event.
+        scale: f64,
+        /// Added, as a share of all units.
+        shift: f64,
+    },
 }
 
 /// How a metric's sums are laid out.
@@ -80,8 +98,8 @@ pub struct Layout {
     pub slices: Vec<Slice>,
     /// Per metric of the scenario.
     pub shapes: Vec<Shape>,
-    /// Effects, by index into the scenario, whose answers are kept apart: those with an onset, a segment or flips.
-    pub streams: Vec<usize>,
+    /// Answers that are kept apart: of effects with an onset, a segment or flips, and of rare metrics at their margins.
+    pub streams: Vec<Stream>,
     /// Metric of each stream.
     pub(super) stream_metrics: Vec<usize>,
     pub(super) plans: Vec<SlicePlan>,
@@ -96,8 +114,12 @@ impl Layout {
     #[must_use]
     pub fn new(digest: &Digest, scenario: &Scenario) -> Self {
         let shapes: Vec<Shape> = (0..scenario.metrics.len()).map(|metric| shape(metric, digest, scenario)).collect();
-        let streams: Vec<usize> = (0..scenario.effects.len()).filter(|&e| needs_stream(&scenario.effects[e])).collect();
-        let stream_metrics: Vec<usize> = streams.iter().map(|&effect| scenario.effects[effect].metric).collect();
+        let streams = streams(scenario);
+        let metric_of = |stream: &Stream| match *stream {
+            Stream::Effect(effect) => scenario.effects[effect].metric,
+            Stream::Excess { metric, .. } => metric,
+        };
+        let stream_metrics: Vec<usize> = streams.iter().map(metric_of).collect();
         let mut layout = Self {
             slices: Vec::new(),
             shapes,
@@ -175,7 +197,35 @@ fn shape(metric: usize, digest: &Digest, scenario: &Scenario) -> Shape {
     Shape::Grid(Grid::new(&lists.stable, quantile, &gates, &effects))
 }
 
-/// An effect on every request from the start on is applied to finished sums; the others need sums of their own.
-fn needs_stream(effect: &Effect) -> bool {
-    effect.onset.0 > 0 || effect.ramp.0 > 0 || !effect.only.is_empty() || matches!(effect.change, Change::Flip(_))
+/// An effect on every request from the start on is applied to finished sums, if requests are what is summed; the others need sums of
+/// their own.
+fn streams(scenario: &Scenario) -> Vec<Stream> {
+    let needs_stream = |&effect: &usize| {
+        let effect = &scenario.effects[effect];
+        let always = effect.onset.0 == 0 && effect.ramp.0 == 0;
+        let everywhere = always && effect.only.is_empty() && !matches!(effect.change, Change::Flip(_));
+        !everywhere || scenario.metrics[effect.metric].kind.is_rare()
+    };
+    let mut streams: Vec<Stream> = (0..scenario.effects.len()).filter(needs_stream).map(Stream::Effect).collect();
+    for gate in scenario.gates.iter().filter(|gate| scenario.metrics[gate.metric].kind.is_rare()) {
+        for (scale, shift) in worsenings(gate, scenario.metrics[gate.metric].better.worse_sign()) {
+            let stream = Stream::Excess { metric: gate.metric, scale, shift };
+            if (scale, shift) != (1.0, 0.0) && !streams.contains(&stream) {
+                streams.push(stream);
+            }
+        }
+    }
+    streams
+}
+
+/// How much worse than stable a gate's margins and power curve are: scale and shift.
+fn worsenings(gate: &Gate, worse_sign: f64) -> Vec<(f64, f64)> {
+    match (gate.allow, gate.limit) {
+        (Some(allow), _) => {
+            let curve = CURVE_MULTIPLES.iter().map(|&by| allow.times(by));
+            curve.chain(gate.harm).map(|margin| margin.worsening(worse_sign)).collect()
+        }
+        (None, Some(limit)) => vec![(0.0, limit)],
+        (None, None) => Vec::new(),
+    }
 }

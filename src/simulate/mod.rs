@@ -15,7 +15,7 @@ pub mod trajectory;
 
 use cells::FlatCells;
 use effects::EffectCells;
-use layout::Layout;
+use layout::{Layout, Stream};
 
 use crate::assign::unit_key;
 use crate::digest::Digest;
@@ -62,11 +62,14 @@ impl Simulator {
     #[must_use]
     pub fn new(digest: &Digest, scenario: &Scenario) -> Self {
         let layout = Layout::new(digest, scenario);
-        let cells = FlatCells::new(digest);
+        let cells = FlatCells::new(digest, &scenario.metrics);
         let effects = layout
             .streams
             .iter()
-            .map(|&effect| EffectCells::new(effect, &cells, &layout.shapes, digest, scenario))
+            .map(|&stream| match stream {
+                Stream::Effect(effect) => EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
+                Stream::Excess { scale, shift, .. } => EffectCells::excess(&cells, scale, shift),
+            })
             .collect();
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");

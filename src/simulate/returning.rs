@@ -97,6 +97,13 @@ impl Simulator {
                 let inputs = self.cells.inputs(cell);
                 (inputs[*place], inputs[place + 1])
             }
+            (FlatMetric::Firsts(place), _) => {
+                // A unit counts once.
+                let inputs = self.cells.inputs(cell);
+                let Total { y, x } = totals[self.cells.unit[cell] as usize];
+                let first = |now: f64, before: f64| f64::from(u8::from(now > 0.0 && before == 0.0));
+                (first(inputs[*place], y), first(inputs[place + 1], x))
+            }
             (FlatMetric::Bins(lists), Shape::Grid(grid)) => {
                 let bins = lists.stable.of(cell);
                 let threshold = grid.bins[asked.threshold.unwrap_or(grid.quantile_range.0)];

@@ -155,6 +155,21 @@ pub fn two_sided_boundary(alpha: f64, ratio: f64) -> f64 {
     two_sided_root(alpha, ratio) * (1.0 + 1.0 / ratio).sqrt()
 }
 
+/// The smallest `alpha` at which `|z|` crosses [`two_sided_boundary`], for a positive `z`; 1 for others.
+///
+/// # Formula
+/// `sqrt(1 + R) exp(-z² R / (2 (1 + R)))`, at most 1: the inverse of the two-sided e-value.
+///
+/// # Source
+/// See [`two_sided_boundary`].
+///
+/// # Example
+/// `z` 3.035208990376253 at [`two_sided_tuning`] of 0.05: 0.05.
+#[must_use]
+pub fn two_sided_p_value(z: f64, ratio: f64) -> f64 {
+    if z <= 0.0 || ratio <= 0.0 { 1.0 } else { (-log_e_value(z, ratio, Sides::Two)).exp().min(1.0) }
+}
+
 /// The `z` a statistic must exceed, one-sided, without the slack of the closed form [`boundary`].
 ///
 /// # Formula

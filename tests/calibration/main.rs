@@ -5,6 +5,7 @@
 
 mod buckets;
 mod budgets;
+mod events;
 mod mistakes;
 mod power;
 mod support;

@@ -13,7 +13,7 @@ use replay::simulate::Simulator;
 use replay::synth::{self, Recipe};
 
 /// A quarter of the users send most requests, one of them one in 250.
-const RECIPE: &str = r#"
+pub(crate) const RECIPE: &str = r#"
 about = "Nothing changes"
 seed = 77
 start = "2026-11-02T00:00:00Z"

@@ -143,6 +143,16 @@ impl Sums {
         [self.sum(|y, _| y), self.sum(|_, x| x), self.sum(|y, _| y * y), self.sum(|y, x| y * x), self.sum(|_, x| x * x)]
     }
 
+    /// The same units, each counted once.
+    pub(crate) fn once(mut self) -> Self {
+        let one = |yes: bool| if yes { 1.0 } else { 0.0 };
+        for (_, y, x) in &mut self.members {
+            (*y, *x) = (one(*y > 0.0), one(*x > 0.0));
+        }
+        self.size = [self.units.max(1.0); 5];
+        self
+    }
+
     pub(crate) fn ratio(&self) -> Option<f64> {
         let [y, x, ..] = self.moments();
         (x > 0.0).then(|| y / x)

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
-use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, members, shared_out};
+use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, members, shared_out};
 use crate::log::{Answer, Log};
-use crate::plan::{Action, COST, Change, Gate, Margin, PROPORTIONS, Plan, QUANTILE, SIGN, Test, value};
+use crate::plan::{Action, COST, Change, Gate, Margin, Plan, QUANTILE, RARE, SHARES, SIGN, Test, value};
 
 /// What is taken as true of the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +122,8 @@ pub(crate) struct Ending {
     pub(crate) exposed_units: f64,
     /// Sum over the candidate's requests of cost in this world, and had stable answered.
     pub(crate) cost: (f64, f64),
-    /// Of each proportion: bad answers beyond stable's.
-    pub(crate) excess: [f64; 2],
+    /// Of each metric of events: bad answers, or units with one, beyond stable's.
+    pub(crate) excess: [f64; 3],
     /// Whether a rollback is right about this world; `None` without one, or where data lacked.
     pub(crate) harmful: Option<bool>,
 }
@@ -177,7 +177,7 @@ impl<'a> Judge<'a> {
 
     fn level(&self, metric: usize) -> f64 {
         let whole = self.whole();
-        let sums = |value: &crate::crowd::Value<'_>| whole.sums(Arm::Stable, None, value);
+        let sums = |value: &Value<'_>| sums_of(&whole, metric, Arm::Stable, None, value);
         if metric != QUANTILE {
             return sums(&|asked| value(metric, &asked.row.stable)).ratio().unwrap_or(0.0);
         }
@@ -277,8 +277,8 @@ impl<'a> Judge<'a> {
             let moved = factor * thresholds.value(at) + sign * offset;
             (stable.ratio_with_variance(), self.above_moved(crowd, slice, moved, world), 1.0, 0.0)
         } else {
-            let stable = crowd.sums(Arm::Stable, slice, &|asked| self.stable(world, metric, asked));
-            let candidate = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
+            let stable = sums_of(crowd, metric, Arm::Stable, slice, &|asked| self.stable(world, metric, asked));
+            let candidate = sums_of(crowd, metric, Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
             (stable.ratio_with_variance(), candidate.ratio_with_variance(), factor, offset)
         };
         self.close.set(self.close.get() || candidate.close || stable.close);
@@ -299,7 +299,7 @@ impl<'a> Judge<'a> {
         let (candidate, bound) = if metric == QUANTILE {
             (self.above_moved(crowd, slice, limit, world), self.thresholds.as_ref().map_or(0.0, |t| t.tail))
         } else {
-            let sums = crowd.sums(Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
+            let sums = sums_of(crowd, metric, Arm::Candidate, slice, &|asked| self.shown(world, metric, asked));
             (sums.ratio_with_variance(), limit)
         };
         self.close.set(self.close.get() || candidate.close);
@@ -416,7 +416,7 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 let Some(evidence) = self.evidence(&crowd, gate, *question, world) else { continue };
-                if gate.test != Test::Point {
+                if gate.test != Test::Point && gate.test != Test::Exact {
                     let effective_units = evidence.1.effective_units;
                     // Counts of requests are exact, and often equal.
                     if effective_units.fract() != 0.0 {
@@ -427,7 +427,11 @@ impl<'a> Judge<'a> {
                     }
                 }
                 any_data[index] = true;
-                let (p_value, passes) = self.weigh(gate, &evidence, planned[index]);
+                let (p_value, passes) = if gate.test == Test::Exact {
+                    self.count(&crowd, gate, *question, world, plan.exposure)
+                } else {
+                    self.weigh(gate, &evidence, planned[index])
+                };
                 if gate.test == Test::Sequence {
                     smallest[index] = p_value.min(smallest[index]);
                     p_values[index] = smallest[index];
@@ -495,6 +499,28 @@ impl<'a> Judge<'a> {
         let p_pass = sequence_p(z_pass, information(pass_variance));
         self.compare(p_pass, gate.alpha, 1.0);
         (sequence_p(z_fail, information(fail_variance)), p_pass <= gate.alpha)
+    }
+
+    /// The same for exact counts of units: into which arm they fell, or how many of the candidate's they are.
+    fn count(&self, crowd: &Crowd<'_>, gate: &Gate, question: Question, world: World, exposure: f64) -> (f64, bool) {
+        let metric = gate.metric;
+        let value = |asked: Request<'_>| self.shown(world, metric, asked);
+        let mine = sums_of(crowd, metric, Arm::Candidate, question.slice, &value).moments();
+        let stable = |asked: Request<'_>| self.stable(world, metric, asked);
+        let theirs = sums_of(crowd, metric, Arm::Stable, question.slice, &stable).moments();
+        let share = |margin: Margin| match margin {
+            Margin::Percent(percent) => exposure * (1.0 + percent / 100.0) / (1.0 + exposure * percent / 100.0),
+            Margin::Absolute(_) => unreachable!("margins of exact counts are relative"),
+        };
+        let (trials, to_pass, to_fail) = match question.against {
+            Against::Stable(allow, harm) => (mine[0] + theirs[0], share(allow), share(harm)),
+            Against::Limit(limit) => (mine[1], limit, limit),
+        };
+        let (events, trials) = (mine[0].round() as i32, trials.round() as i32);
+        let p_pass: f64 = (0..=events).map(|count| binomial(count, trials, to_pass)).sum();
+        let p_fail: f64 = (events..=trials).map(|count| binomial(count, trials, to_fail)).sum();
+        self.compare(p_pass, gate.alpha, 1.0);
+        (p_fail, p_pass <= gate.alpha)
     }
 
     /// Notes a comparison that rounding could turn.
@@ -576,7 +602,7 @@ impl<'a> Judge<'a> {
 
     fn ending(&self, world: World, end: End, looks: usize) -> Ending {
         let mut left = looks;
-        let (mut slots, mut requests, mut cost, mut excess) = (0, 0.0, (0.0, 0.0), [0.0; 2]);
+        let (mut slots, mut requests, mut cost, mut excess) = (0, 0.0, (0.0, 0.0), [0.0; 3]);
         let mut served = BTreeSet::new();
         for (stage, plan) in self.plan.stages.iter().enumerate() {
             let here = left.min(plan.looks);
@@ -588,15 +614,17 @@ impl<'a> Judge<'a> {
             let crowd = self.crowd(stage, here - 1, None);
             served.extend(crowd.served());
             let total = |metric: usize| {
-                let shown = crowd.sums(Arm::Candidate, None, &|asked| self.shown(world, metric, asked)).moments()[0];
+                let shown = sums_of(&crowd, metric, Arm::Candidate, None, &|asked| self.shown(world, metric, asked))
+                    .moments()[0];
                 // The same copies, had stable answered them.
-                let stable = crowd.sums(Arm::Candidate, None, &|asked| self.stable(world, metric, asked)).moments()[0];
+                let stable = sums_of(&crowd, metric, Arm::Candidate, None, &|asked| self.stable(world, metric, asked))
+                    .moments()[0];
                 (shown, stable)
             };
             requests += crowd.sums(Arm::Candidate, None, &|_| None).requests;
             let of_cost = total(COST);
             cost = (cost.0 + of_cost.0, cost.1 + of_cost.1);
-            for (sum, metric) in excess.iter_mut().zip(PROPORTIONS) {
+            for (sum, metric) in excess.iter_mut().zip(SHARES) {
                 let (shown, stable) = total(metric);
                 *sum += SIGN[metric] * (shown - stable);
             }
@@ -639,8 +667,27 @@ impl<'a> Judge<'a> {
 impl Judge<'_> {
     /// Whether a world changes a quantile in a way that only the program's own thresholds can tell.
     pub(crate) fn is_approximate(&self, world: World) -> bool {
-        matches!(world, World::Effect(effect) if self.plan.effects[effect].metric == QUANTILE && self.plan.effects[effect].is_partial())
+        match world {
+            World::Effect(effect) => {
+                self.plan.effects[effect].metric == QUANTILE && self.plan.effects[effect].is_partial()
+            }
+            // Which units have an event more is the program's choice.
+            World::Margin(gate) => self.plan.gates[gate].metric == RARE,
+            _ => false,
+        }
     }
+}
+
+/// Sums of a metric, every unit once if that is how it counts.
+pub(crate) fn sums_of(crowd: &Crowd<'_>, metric: usize, arm: Arm, slice: Slice, value: &Value<'_>) -> Sums {
+    let sums = crowd.sums(arm, slice, value);
+    if metric == RARE { sums.once() } else { sums }
+}
+
+/// Probability of a count, factor by factor.
+fn binomial(count: i32, trials: i32, share: f64) -> f64 {
+    let ways = (0..count).map(|i| f64::from(trials - i) / f64::from(count - i)).product::<f64>();
+    ways * share.powi(count) * (1.0 - share).powi(trials - count)
 }
 
 /// Whether a gate may speak.

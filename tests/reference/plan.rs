@@ -13,6 +13,12 @@ const SLOW_MS: f64 = 500.0;
 /// Index of the quantile metric.
 pub(crate) const QUANTILE: usize = 5;
 
+/// Index of the metric of which a unit counts once.
+pub(crate) const RARE: usize = 6;
+
+/// Latency above this is an event.
+const STUCK_MS: f64 = 3000.0;
+
 /// Level of the quantile metric.
 pub(crate) const LEVEL: f64 = 0.9;
 
@@ -21,6 +27,9 @@ pub(crate) const COST: usize = 3;
 
 /// Indices of the proportions.
 pub(crate) const PROPORTIONS: [usize; 2] = [1, 2];
+
+/// Indices of metrics of which bad answers are counted.
+pub(crate) const SHARES: [usize; 3] = [1, 2, RARE];
 
 const METRICS: &str = r#"
 [metrics.quality]
@@ -57,16 +66,23 @@ kind = "quantile"
 quantile = 0.9
 column = "{version}_latency_ms"
 better = "lower"
+
+[metrics.stuck]
+kind = "rare"
+column = "{version}_latency_ms"
+over = 3000
+better = "lower"
 "#;
 
 /// Names in the order of [`METRICS`].
-pub(crate) const NAMES: [&str; 6] = ["quality", "ok", "slow", "cost", "cost_per_token", "latency_p90"];
+pub(crate) const NAMES: [&str; 7] = ["quality", "ok", "slow", "cost", "cost_per_token", "latency_p90", "stuck"];
 
 /// +1 where lower is better: what makes a larger number worse.
-pub(crate) const SIGN: [f64; 6] = [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0];
+pub(crate) const SIGN: [f64; 7] = [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 
 /// Largest numerator and denominator of a request, roughly.
-pub(crate) const SCALE: [(f64, f64); 6] = [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.02, 1.0), (0.02, 500.0), (1.0, 1.0)];
+pub(crate) const SCALE: [(f64, f64); 7] =
+    [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.02, 1.0), (0.02, 500.0), (1.0, 1.0), (1.0, 1.0)];
 
 /// What an answer adds to numerator and denominator; latency itself for the quantile.
 pub(crate) fn value(metric: usize, answer: &Answer) -> Option<(f64, f64)> {
@@ -76,6 +92,7 @@ pub(crate) fn value(metric: usize, answer: &Answer) -> Option<(f64, f64)> {
         1 => answer.ok.map(|ok| (ok, 1.0)),
         2 => answer.latency_ms.map(|ms| (share(ms > SLOW_MS), 1.0)),
         COST => answer.cost_usd.map(|usd| (usd, 1.0)),
+        RARE => answer.latency_ms.map(|ms| (share(ms > STUCK_MS), 1.0)),
         4 => answer.cost_usd.zip(answer.tokens).map(|(usd, tokens)| (usd, tokens as f64)),
         _ => answer.latency_ms.map(|ms| (ms, 1.0)),
     }
@@ -108,7 +125,7 @@ impl Margin {
         if rng.random::<f64>() < 0.6 {
             return Self::Percent(*[0.0, 1.0, 5.0, 20.0].choose(rng).expect("not empty"));
         }
-        let scale = [0.5, 0.2, 0.2, 0.004, 2e-5, 300.0][metric];
+        let scale = [0.5, 0.2, 0.2, 0.004, 2e-5, 300.0, 0.1][metric];
         Self::Absolute(*[0.0, scale / 4.0, scale].choose(rng).expect("not empty"))
     }
 }
@@ -118,6 +135,8 @@ pub(crate) enum Test {
     Point,
     Fixed,
     Sequence,
+    /// Exact counts, at a stage's end.
+    Exact,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,11 +200,23 @@ impl Gate {
     }
 
     fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize]) -> Self {
-        let test = *[Test::Point, Test::Fixed, Test::Fixed, Test::Sequence].choose(rng).expect("not empty");
-        let limit = (rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0][metric]);
-        let allow = (limit.is_none() || rng.random::<f64>() < 0.5).then(|| Margin::draw(rng, metric));
-        let harm = (allow.is_some() && rng.random::<f64>() < 0.2).then(|| Margin::draw(rng, metric));
-        let window = if test == Test::Point && rng.random::<f64>() < 0.5 { windows.choose(rng).copied() } else { None };
+        let mut test = *[Test::Point, Test::Fixed, Test::Fixed, Test::Sequence].choose(rng).expect("not empty");
+        if metric == RARE && rng.random::<f64>() < 0.7 {
+            test = Test::Exact;
+        }
+        let limit = (rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0, 0.3][metric]);
+        let margin = |rng: &mut _| match Margin::draw(rng, metric) {
+            // Exact counts are compared by how many times as many they are.
+            Margin::Absolute(_) if test == Test::Exact => Margin::Percent(60.0),
+            margin => margin,
+        };
+        let allow = (limit.is_none() || rng.random::<f64>() < 0.5).then(|| margin(rng));
+        let harm = (allow.is_some() && rng.random::<f64>() < 0.2).then(|| margin(rng));
+        let window = if test == Test::Point && metric != RARE && rng.random::<f64>() < 0.5 {
+            windows.choose(rng).copied()
+        } else {
+            None
+        };
         let actions = [Action::Promote, Action::Hold, Action::RollBack];
         Self {
             metric,
@@ -197,7 +228,7 @@ impl Gate {
             by: [vec![], vec![0], vec![1], vec![1, 0]].choose(rng).expect("not empty").clone(),
             holm: rng.random::<f64>() < 0.7,
             window,
-            only_at_end: rng.random::<f64>() < 0.3,
+            only_at_end: rng.random::<f64>() < 0.3 || test == Test::Exact,
             min_units: if window.is_some() { 0.0 } else { *[0.0, 1.0, 2.0, 5.0].choose(rng).expect("not empty") },
             min_requests: *[0.0, 1.0, 8.0].choose(rng).expect("not empty"),
             on_fail: *[Action::RollBack, Action::RollBack, Action::Hold].choose(rng).expect("not empty"),
@@ -212,6 +243,7 @@ impl Gate {
             Test::Point => "point",
             Test::Fixed => "fixed",
             Test::Sequence => "confidence-sequence",
+            Test::Exact => "exact",
         };
         let by: Vec<&str> = self.by.iter().map(|&column| SEGMENTS[column]).collect();
         let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").expect("strings take all");
@@ -280,7 +312,8 @@ pub(crate) struct Effect {
 
 impl Effect {
     fn draw(rng: &mut impl Rng, slots: usize) -> Self {
-        let metric = rng.random_range(0..NAMES.len());
+        // Of a rare metric the program chooses the units that an effect meets.
+        let metric = rng.random_range(0..RARE);
         let change = if rng.random::<f64>() < 0.5 {
             Change::Scale(*[0.5, 0.9, 1.1, 2.0].choose(rng).expect("not empty"))
         } else {

@@ -2,7 +2,7 @@
 
 use super::{Cell, Grid, heads};
 use crate::report::terminal::decides;
-use crate::report::{Alternative, GateRow, MetricFacts, Report, WorldRow, labels};
+use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, WorldRow, labels};
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
     value.map_or_else(|| labels::NONE.to_owned(), written)
@@ -297,36 +297,6 @@ pub(super) fn shadow_otherwise(report: &Report) -> Grid {
     }
 }
 
-/// Checks of the log itself.
-pub(super) fn health(report: &Report) -> Grid {
-    Grid {
-        head: heads(&[
-            ("check", ""),
-            ("metric", ""),
-            ("stable", ""),
-            ("candidate", ""),
-            ("difference", ""),
-            ("p", "missingness"),
-            ("alarm", ""),
-        ]),
-        rows: report
-            .health
-            .iter()
-            .map(|row| {
-                vec![
-                    Cell::name(labels::visible(&row.check)),
-                    Cell::name(or_none(row.metric.as_deref(), labels::visible)),
-                    Cell::number(or_none(row.stable, labels::percent)),
-                    Cell::number(or_none(row.candidate, labels::percent)),
-                    Cell::number(or_none(row.difference, labels::signed)),
-                    Cell::number(or_none(row.p_value, labels::number)),
-                    if row.alarm { Cell::of("alarm", "bad") } else { Cell::of("no", "soft") },
-                ]
-            })
-            .collect(),
-    }
-}
-
 /// Error rates against alpha: those above, or all.
 pub(super) fn self_check(report: &Report, only_flagged: bool) -> Grid {
     Grid {
@@ -348,6 +318,40 @@ pub(super) fn self_check(report: &Report, only_flagged: bool) -> Grid {
                 ]
             })
             .collect(),
+    }
+}
+
+/// Checks of log and assignment.
+pub(super) fn health(report: &Report) -> Grid {
+    let row = |row: &HealthRow| {
+        let place = [row.metric.as_deref(), row.stage.as_deref()].into_iter().flatten().map(labels::visible);
+        vec![
+            Cell::name(labels::visible(&row.check)),
+            Cell::name(place.collect::<Vec<_>>().join(", ")),
+            Cell::of(labels::visible(&row.r#where), "soft"),
+            Cell::number(or_none(row.observed, labels::number)),
+            Cell::number(or_none(row.expected, labels::number)),
+            Cell::number(or_none(row.candidate, labels::percent)),
+            Cell::number(or_none(row.stable, labels::percent)),
+            Cell::marked(or_none(row.p_value, labels::number), row.alarm),
+            Cell::number(or_none(row.e_value, labels::number)),
+            Cell::number(or_none(row.rate, labels::share)),
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("check", ""),
+            ("of", ""),
+            ("counted", ""),
+            ("observed", ""),
+            ("expected", ""),
+            ("candidate", ""),
+            ("stable", ""),
+            ("p", "health_p"),
+            ("largest e-value", "health_e"),
+            ("alarms in replicates", "health_rate"),
+        ]),
+        rows: report.health.iter().map(row).collect(),
     }
 }
 

@@ -144,6 +144,7 @@ pub(crate) fn empty() -> Report {
     report.budget = None;
     report.gates.clear();
     report.self_check.clear();
+    report.health.clear();
     report.power_curves.clear();
     report.planning = crate::report::planning::Planning::default();
     report.shadow.clear();

@@ -3,7 +3,8 @@
 use super::{Finished, Table};
 use crate::report::planning::{NeedRow, PowerMap, PowerTimes, Side, SizeCurve, SizePoint, TimePoint};
 use crate::report::{
-    CurvePoint, FanPoint, GateRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Spread, WorldRow, WorldStage,
+    CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Share, Spread,
+    WorldRow, WorldStage,
 };
 
 /// All tables in the order of the page.
@@ -16,8 +17,8 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
         gates(report),
         gate_rates(report),
         shadow(report),
-        health(report),
         self_check(report),
+        health(report),
         power(report),
         needs(report),
         power_time(report),
@@ -166,18 +167,6 @@ fn shadow(report: &Report) -> Finished {
         .named("shadow")
 }
 
-fn health(report: &Report) -> Finished {
-    Table::of(&report.health)
-        .text("check", |row| &row.check)
-        .text_or("metric", |row| row.metric.as_deref())
-        .number_or("stable", |row| row.stable)
-        .number_or("candidate", |row| row.candidate)
-        .number_or("difference", |row| row.difference)
-        .number_or("p_value", |row| row.p_value)
-        .flag("alarm", |row| row.alarm)
-        .named("health")
-}
-
 fn self_check(report: &Report) -> Finished {
     Table::of(&report.self_check)
         .text("stage", |row| &row.stage)
@@ -188,6 +177,27 @@ fn self_check(report: &Report) -> Finished {
         .share("rate", |row| row.rate)
         .flag("flagged", |row| row.flagged)
         .named("self_check")
+}
+
+fn health(report: &Report) -> Finished {
+    let rate = |row: &HealthRow, part: fn(Share) -> f64| row.rate.map(part);
+    Table::of(&report.health)
+        .text("check", |row| &row.check)
+        .text_or("metric", |row| row.metric.as_deref())
+        .text_or("stage", |row| row.stage.as_deref())
+        .text("where", |row| &row.r#where)
+        .number_or("stable", |row| row.stable)
+        .number_or("candidate", |row| row.candidate)
+        .number_or("difference", |row| row.difference)
+        .number_or("observed", |row| row.observed)
+        .number_or("expected", |row| row.expected)
+        .number_or("p_value", |row| row.p_value)
+        .number_or("e_value", |row| row.e_value)
+        .flag("alarm", |row| row.alarm)
+        .number_or("rate", move |row| rate(row, |share| share.share))
+        .number_or("rate_low", move |row| rate(row, |share| share.low))
+        .number_or("rate_high", move |row| rate(row, |share| share.high))
+        .named("health")
 }
 
 fn power(report: &Report) -> Finished {

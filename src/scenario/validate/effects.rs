@@ -6,7 +6,7 @@ use super::super::quantities;
 use super::super::wire::{self, Quantity, Size};
 use super::gates::{in_unit, points};
 use super::values::{self, Context, Names};
-use crate::domain::metric::{Metric, MetricKind};
+use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
 use crate::domain::world::{Change, Effect};
 
@@ -176,7 +176,8 @@ fn flip(at: &At, size: &Quantity, metric: Option<&Metric>, problems: &mut Proble
         return problems.wrong(at, why, "use `shift` or `scale`, which are true of the requests, not of the judge");
     }
     match metric.map(|metric| &metric.kind) {
-        Some(MetricKind::Proportion { .. }) | None => Some(share),
+        None => Some(share),
+        Some(kind) if kind.is_share() => Some(share),
         Some(kind) => {
             problems.wrong(at, format!("but only proportions flip, not a {}", kind.name()), "use `shift` or `scale`")
         }

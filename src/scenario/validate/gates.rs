@@ -5,7 +5,7 @@ use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::values::{self, Context, Names};
-use crate::domain::gate::{Correction, Decision, Gate, Looks, Spending, Style, Test, Window};
+use crate::domain::gate::{Correction, Decision, Gate, Looks, Sequence, Spending, Style, Test, Tuning, Window};
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::Probability;
 use crate::domain::rollout::Promotion;
@@ -38,7 +38,9 @@ fn read_one(
         problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
     }
     let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
+    let kind = measured.map(|metric| &metric.kind);
     let style = style(&at.key("style"), written.style, measured, problems);
+    counted(at, written, context, metric, problems);
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
@@ -48,13 +50,20 @@ fn read_one(
     let pass_spending =
         written.pass_spending.as_deref().and_then(|text| spent(&at.key("pass_spending"), text, written, problems));
     let test = test(&at.key("test"), written.test, looks, spending, problems);
+    let sequence = sequence(at, written, problems);
     let weight = weight(&at.key("weight"), written.weight, problems);
     let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
     let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
     let by = by(&at.key("by"), written.by.clone(), context, problems);
     let correction = correction(&at.key("correction"), written.correction, problems);
     let window = window(at, written, test, context, problems);
+    if kind.is_some_and(MetricKind::is_rare) && matches!(window, Some(Window::Trailing(_))) {
+        let hint = "leave `window` out, or use a metric of kind `proportion`";
+        problems.wrong::<()>(&at.key("window"), "but a unit of a rare metric counts once in a stage", hint);
+    }
     let point = test == Some(Test::Point);
+    // Exact counts need no normal interval, and units of a rare metric no design effect.
+    let free = point || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
     let thresholds = thresholds?;
     Some(Gate {
         name: name?,
@@ -64,6 +73,7 @@ fn read_one(
         limit: written.limit,
         allow_text: thresholds.text,
         test: test?,
+        sequence: sequence?,
         style: style?,
         alpha: alpha?,
         pass_spending,
@@ -73,8 +83,8 @@ fn read_one(
         correction: correction?,
         window: window?,
         looks,
-        min_units: written.min_units.unwrap_or(if point { 0.0 } else { MIN_UNITS }),
-        min_requests: written.min_requests.unwrap_or(if point { 1.0 } else { 0.0 }),
+        min_units: written.min_units.unwrap_or(if free { 0.0 } else { MIN_UNITS }),
+        min_requests: written.min_requests.unwrap_or(if free { 1.0 } else { 0.0 }),
         on_fail: match written.on_fail {
             Some(wire::OnFail::Pause) => Decision::Hold,
             Some(wire::OnFail::Rollback) | None => Decision::RollBack,
@@ -168,7 +178,7 @@ fn margin(at: &At, written: &Quantity, metric: Option<&Metric>, problems: &mut P
             "a margin is the regression that is accepted: zero or more, whichever way is worse",
         );
     }
-    let share = metric.is_some_and(|metric| matches!(metric.kind, MetricKind::Proportion { .. }));
+    let share = metric.is_some_and(|metric| metric.kind.is_share());
     let higher = metric.is_some_and(|metric| metric.better == Direction::Higher);
     match margin {
         Margin::Relative(share) if higher && share >= 1.0 => {
@@ -220,7 +230,7 @@ pub(super) fn in_unit(
 }
 
 fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut Problems) {
-    let share = metric.is_some_and(|metric| matches!(metric.kind, MetricKind::Proportion { .. }));
+    let share = metric.is_some_and(|metric| metric.kind.is_share());
     if share && written.is_some_and(|limit| !(0.0..=1.0).contains(&limit)) {
         problems.wrong::<()>(at, "but a proportion lies between 0 and 1", "0.001 is 0.1 %");
     }
@@ -228,7 +238,14 @@ fn limit(at: &At, written: Option<f64>, metric: Option<&Metric>, problems: &mut 
 
 /// How a group-sequential gate spends its alpha; other tests have nothing to spend.
 fn spending(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
-    gate.spending.as_deref().map_or(Some(Spending::Pocock), |text| spent(&at.key("spending"), text, gate, problems))
+    gate.spending.as_deref().map_or(Some(Spending::Pocock), |text| {
+        let end = gate.looks == Some(wire::Looks::End);
+        let at = at.key("spending");
+        if gate.test == Some(wire::Test::Exact) && !end {
+            return form_of_spending(&at, text, problems);
+        }
+        spent(&at, text, gate, problems)
+    })
 }
 
 fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Option<Spending> {
@@ -237,6 +254,10 @@ fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Opt
         let hint = "use `test = \"group-sequential\"`, or leave it out";
         return problems.add(at, format!("`{}` belongs to test `group-sequential`", problems.name(at)), hint);
     }
+    form_of_spending(at, text, problems)
+}
+
+fn form_of_spending(at: &At, text: &str, problems: &mut Problems) -> Option<Spending> {
     let mut words = text.split_whitespace();
     let (name, number) = (words.next(), words.next().map(str::parse::<f64>));
     let finite = number.clone().and_then(Result::ok).filter(|number| number.is_finite());
@@ -250,6 +271,36 @@ fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Opt
             problems.wrong(at, "which is not a way of spending alpha", hint)
         }
     }
+}
+
+/// The shape of a confidence sequence; other tests have none.
+fn sequence(gate: &At, written: &wire::Gate, problems: &mut Problems) -> Option<Sequence> {
+    const FORMS: &str = "use `planned`, `growthbook`, `eppo`, `msprt`, or a number of units of both arms";
+    let at = gate.key("tuning");
+    let given = [("tuning", written.tuning.is_some()), ("sides", written.sides.is_some())];
+    for (key, _) in given.iter().filter(|(_, given)| *given && written.test != Some(wire::Test::ConfidenceSequence)) {
+        let at = gate.key(key);
+        let message = format!("`{}` belongs to test `confidence-sequence`", problems.name(&at));
+        problems.add::<()>(&at, message, "use `test = \"confidence-sequence\"`, or leave it out");
+    }
+    if problems.is_broken(&at) && written.tuning.is_none() {
+        return None;
+    }
+    let tuning = match &written.tuning {
+        None => Tuning::Planned,
+        Some(wire::Tuning::Units(units)) if *units >= 1.0 && units.is_finite() => Tuning::Units(*units),
+        Some(wire::Tuning::Units(_)) => return problems.wrong(&at, "which is less than one unit", FORMS),
+        Some(wire::Tuning::Name(name)) => match name.as_str() {
+            "planned" => Tuning::Planned,
+            "growthbook" => Tuning::GrowthBook,
+            "eppo" => Tuning::Eppo,
+            "msprt" => Tuning::Msprt,
+            _ => return problems.wrong(&at, "which is no tuning", FORMS),
+        },
+    };
+    let of_tool = matches!(tuning, Tuning::GrowthBook | Tuning::Eppo | Tuning::Msprt);
+    let two_sided = written.sides.map_or(of_tool, |sides| sides == wire::Sides::Two);
+    Some(Sequence { tuning, two_sided })
 }
 
 fn style(at: &At, written: Option<wire::Style>, metric: Option<&Metric>, problems: &mut Problems) -> Option<Style> {
@@ -266,6 +317,45 @@ fn style(at: &At, written: Option<wire::Style>, metric: Option<&Metric>, problem
                 ),
             _ => Some(Style::Score),
         },
+    }
+}
+
+/// What gates that count events can be asked.
+fn counted(at: &At, gate: &wire::Gate, context: &Context<'_>, metric: Option<usize>, problems: &mut Problems) {
+    let counts = matches!(gate.test, Some(wire::Test::Exact | wire::Test::MaxSprt | wire::Test::EProcess));
+    let Some(metric) = metric.and_then(|index| context.metrics[index].value.as_ref()).filter(|_| counts) else {
+        return;
+    };
+    let at_test = at.key("test");
+    if !metric.kind.is_share() {
+        let hint = "use it with a metric of kind `rare` or `proportion`, or another test";
+        let why = format!("but it counts events, and a {} has none", metric.kind.name());
+        return problems.wrong::<()>(&at_test, why, hint).unwrap_or(());
+    }
+    if metric.better == Direction::Higher {
+        let hint = "make a metric of what should not happen, with `better = \"lower\"`";
+        return problems
+            .wrong::<()>(&at_test, "but it counts bad events, and this metric counts good ones", hint)
+            .unwrap_or(());
+    }
+    if metric.judge.errors.is_some() {
+        let hint = "use another test, or leave out the metric's `sensitivity` and `specificity`";
+        let why = "but a share that is corrected for the judge's errors is no count of events";
+        return problems.wrong::<()>(&at_test, why, hint).unwrap_or(());
+    }
+    for (key, written) in [("allow", &gate.allow), ("harm", &gate.harm)] {
+        let absolute = match written.as_ref().map(|margin| &margin.0) {
+            Some(Quantity::Number(number)) => *number != 0.0,
+            Some(Quantity::Text(text)) => {
+                quantities::amount(text).is_some_and(|(size, unit)| unit != "%" && size != 0.0)
+            }
+            None => false,
+        };
+        if absolute {
+            let hint = "write a relative margin such as \"50%\", or `limit` to bound the candidate itself";
+            let why = "but into which arm events fall says by how many times they are more frequent, not by how much";
+            problems.wrong::<()>(&at.key(key), why, hint);
+        }
     }
 }
 
@@ -289,13 +379,16 @@ fn test(
         Some(wire::Test::Point) => Some(Test::Point),
         Some(wire::Test::Fixed) => Some(Test::Fixed),
         Some(wire::Test::ConfidenceSequence) => Some(Test::ConfidenceSequence),
+        Some(wire::Test::Exact) => spending.map(Test::Exact),
+        Some(wire::Test::MaxSprt) => Some(Test::MaxSprt),
+        Some(wire::Test::EProcess) => Some(Test::EProcess),
         Some(_) => {
             let shown = problems.shown(at);
             let what = format!("test {}", shown.replace(['"', '\''], ""));
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
-                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`",
+                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `exact`, `max-sprt`, `e-process`",
             )
         }
         None if problems.is_broken(at) => None,

@@ -53,17 +53,23 @@ fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<Metr
         wire::MetricKind::Proportion => ("proportion", &["column", "over"]),
         wire::MetricKind::Ratio => ("ratio", &["numerator", "denominator"]),
         wire::MetricKind::Quantile => ("quantile", &["column", "quantile"]),
-        wire::MetricKind::Rare => return problems.later(&at.key("kind"), "metric kind `rare`"),
+        wire::MetricKind::Rare => ("rare", &["column", "over"]),
         wire::MetricKind::Sentinel => return problems.later(&at.key("kind"), "metric kind `sentinel`"),
         wire::MetricKind::Drift => return problems.later(&at.key("kind"), "metric kind `drift`"),
     };
     foreign_keys(at, written, word, keys, problems);
     match written.kind? {
         wire::MetricKind::Mean => Some(MetricKind::Mean { column: column(at, written, problems)? }),
-        wire::MetricKind::Proportion => {
-            let column = column(at, written, problems)?;
-            let over_broken = written.over.is_none() && problems.is_broken(&at.key("over"));
-            (!over_broken).then_some(MetricKind::Proportion { column, over: written.over })
+        kind @ (wire::MetricKind::Proportion | wire::MetricKind::Rare) => {
+            let (column, over) = (column(at, written, problems)?, written.over);
+            let over_broken = over.is_none() && problems.is_broken(&at.key("over"));
+            let rare = kind == wire::MetricKind::Rare;
+            if rare && matches!(written.better, Some(wire::Better::Higher)) {
+                let hint = "name the column of what should not happen, with `better = \"lower\"`";
+                return problems.wrong(&at.key("better"), "but a rare event is a bad one", hint);
+            }
+            let kind = if rare { MetricKind::Rare { column, over } } else { MetricKind::Proportion { column, over } };
+            (!over_broken).then_some(kind)
         }
         wire::MetricKind::Ratio => {
             let numerator = source(at, "numerator", written.numerator.as_deref(), problems);

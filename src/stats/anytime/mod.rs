@@ -8,6 +8,7 @@ pub mod asymptotic;
 pub mod bernoulli;
 pub mod bounded;
 pub mod e_values;
+pub mod labels;
 pub mod poisson;
 pub mod quantile;
 pub(crate) mod special;

@@ -4,6 +4,7 @@
 //! information matter where no drift is given. Positive infinity is a look that cannot stop (negative for a lower boundary).
 
 pub mod combine;
+pub mod counts;
 pub mod design;
 mod integrate;
 pub mod rollout;

@@ -95,6 +95,50 @@ pub fn one_proportion(p0: f64, p1: f64, design: &Design, window: (u64, u64), sea
     }
 }
 
+/// Units with which an exact binomial test proves a share below `limit`, at that size and any larger one.
+///
+/// # Formula
+/// With `c` events allowed, `n_c` is the smallest size at which so few have probability at most `alpha` at the limit. Power is highest at
+/// `n_c` and falls until `n_(c+1)`, where one more event is allowed. The result is the first `n_c` whose fall ends at the power asked for
+/// or above, as do the two after it.
+///
+/// # Arguments
+/// `limit` the null and `p` the true share, `0 <= p < limit < 1`; `design` one-sided.
+///
+/// # Errors
+/// `None` where `p` is not below the limit, or more than 10,000 events would have to be allowed.
+///
+/// # Source
+/// H. F. Dodge, H. G. Romig (1929), Bell Syst. Tech. J. 8, 613-631; as [`one_proportion`] with [`Search::Lasting`].
+///
+/// # Example
+/// No event below 0.01 at 0.05: 299, the rule of three.
+#[must_use]
+pub fn units_to_pass(limit: f64, p: f64, design: &Design) -> Option<u64> {
+    if !(0.0..limit).contains(&p) || limit >= 1.0 {
+        return None;
+    }
+    let at_most =
+        |allowed: u64, trials: u64, share: f64| Binomial::new(share, trials).map_or(f64::NAN, |law| law.cdf(allowed));
+    let smallest = |allowed: u64| {
+        // So few events are no rarer than this many standard deviations below their mean.
+        let most = whole(20.0 * (allowed as f64 + 50.0) / limit);
+        first_of(allowed + 1, most, |trials| at_most(allowed, trials, limit) <= design.alpha)
+    };
+    let mut lasting = 0;
+    for allowed in 0..=10_000 {
+        let (from, next) = (smallest(allowed), smallest(allowed + 1));
+        lasting = if at_most(allowed, next - 1, p) >= design.power { lasting + 1 } else { 0 };
+        if lasting == 3 {
+            return Some(smallest(allowed - 2));
+        }
+        if p == 0.0 && at_most(allowed, from, p) >= design.power {
+            return Some(from);
+        }
+    }
+    None
+}
+
 /// Mean chance to reject of a conditional binomial test over the number of events it is conditioned on.
 fn conditional_power(mass: impl Fn(u64) -> f64, centre: f64, most: u64, reject: impl Fn(u64) -> f64) -> f64 {
     // From the centre outwards until the rest has no weight.
@@ -182,6 +226,18 @@ mod tests {
         let lasting = one_proportion(0.05, 0.2, &design, (10, 120), Search::Lasting).unwrap();
         assert!(first < lasting && (lasting..=120).all(|n| power(n) >= 0.8) && power(lasting - 1) < 0.8);
         assert_eq!(one_proportion(0.05, 0.2, &design, (5, 10), Search::Lasting), None);
+    }
+
+    #[test]
+    fn units_to_pass_is_the_lasting_size() {
+        for (limit, p, alpha, power) in [(0.05, 0.01, 0.05, 0.8), (0.02, 0.001, 0.05, 0.9), (0.1, 0.05, 0.01, 0.8)] {
+            let design = Design { alpha, power, sides: Sides::One };
+            let brute = one_proportion(limit, p, &design, (1, 4000), Search::Lasting);
+            assert_eq!(units_to_pass(limit, p, &design), brute, "{limit} {p}");
+        }
+        let design = Design { alpha: 0.05, power: 0.8, sides: Sides::One };
+        assert_eq!(units_to_pass(0.01, 0.0, &design), Some(299));
+        assert_eq!(units_to_pass(0.01, 0.01, &design), None);
     }
 
     #[test]

@@ -19,6 +19,18 @@ pub(super) fn read(
     if written.delay.is_some() {
         problems.later::<()>(&at.key("delay"), "`measured.delay` (judgements that come later than the request)");
     }
+    let corrects = [
+        ("human", written.human.is_some()),
+        ("sensitivity", written.sensitivity.is_some()),
+        ("specificity", written.specificity.is_some()),
+    ];
+    if kind.is_some_and(MetricKind::is_rare)
+        && let Some((key, _)) = corrects.into_iter().find(|(_, given)| *given)
+    {
+        let at = at.key(key);
+        let message = format!("`{}` corrects a share of requests, and a rare event counts units", problems.name(&at));
+        problems.add::<()>(&at, message, "leave it out, or use a metric of kind `proportion`");
+    }
     let share = written.share.as_ref().and_then(|share| values::share(&at.key("share"), share, problems));
     Judge {
         // A judge of all requests is no sample.

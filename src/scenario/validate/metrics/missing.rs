@@ -15,13 +15,13 @@ pub(super) fn worst(
 ) -> Option<f64> {
     let at = metric.key("worst");
     let own = match (better, kind) {
-        (Direction::Higher, Some(MetricKind::Proportion { .. })) => Some(0.0),
-        (Direction::Lower, Some(MetricKind::Proportion { .. })) => Some(1.0),
+        (Direction::Higher, Some(kind)) if kind.is_share() => Some(0.0),
+        (Direction::Lower, Some(kind)) if kind.is_share() => Some(1.0),
         _ => None,
     };
     let Some(worst) = written.worst else { return own };
     match kind {
-        Some(MetricKind::Proportion { .. }) => {
+        Some(kind) if kind.is_share() => {
             let own = own.unwrap_or_default();
             let message = format!("`{}`: the worst outcome of this proportion is {own}", problems.name(&at));
             problems.add(&at, message, "leave `worst` out")
@@ -49,7 +49,7 @@ pub(super) fn nulls(
     let (Some(meaning), Some(kind)) = (written.null_means, kind) else {
         return (!problems.is_broken(&at)).then_some(Nulls::Excluded);
     };
-    let is_proportion = matches!(kind, MetricKind::Proportion { .. });
+    let is_proportion = kind.is_share();
     match meaning {
         NullMeans::Exclude => Some(Nulls::Excluded),
         NullMeans::Worst | NullMeans::Fail if is_proportion => Some(Nulls::Worst),
