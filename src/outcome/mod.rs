@@ -2,7 +2,9 @@
 
 pub mod boundaries;
 pub mod calibration;
+pub mod comparison;
 pub mod player;
 pub mod rows;
 pub mod tally;
 pub mod together;
+pub mod variants;

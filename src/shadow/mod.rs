@@ -161,8 +161,7 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
     let Source { digest, scenario, clusters, .. } = source;
     let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
     let allow = gate.and_then(|gate| gate.allow);
-    let found_in =
-        |cells: &MetricCells| difference(cells, &scenario.metrics[metric], clusters, &slice.cells, allow);
+    let found_in = |cells: &MetricCells| difference(cells, &scenario.metrics[metric], clusters, &slice.cells, allow);
     let found = found_in(&digest.cells.metrics[metric])?;
     let other = source.other_ways[metric].as_ref().and_then(found_in);
     let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());

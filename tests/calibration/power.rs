@@ -122,7 +122,8 @@ fn the_closed_form_is_what_is_replayed() {
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);
     let mut tally = Tally::new(&player);
-    player.play(&AtomicBool::new(false), |played| played.into_iter().for_each(|replicate| tally.add(&player, replicate)));
+    player
+        .play(&AtomicBool::new(false), |played| played.into_iter().for_each(|replicate| tally.add(&player, replicate)));
     let plans = closed_form::plans(&player);
     let mut curves = rows::power_curves(&player, &tally);
     let planning = power::planning(&player, &tally, &loaded.digest, &plans, &mut curves);
