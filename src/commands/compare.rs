@@ -18,9 +18,9 @@ use crate::scenario::sweep::{self, Sweep, Variant};
 use crate::simulate::Simulator;
 
 pub(super) fn run(args: &CompareArgs) -> Result<u8> {
+    use_threads(args.threads)?;
     let (variants, mut notes) = variants(args)?;
     report::prepare(&args.out)?;
-    use_threads(args.threads)?;
     let progress = Progress::new();
     let loaded = Loaded::new(args, &variants, &progress)?;
     let starts = loaded.starts(&variants)?;
