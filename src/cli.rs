@@ -39,6 +39,18 @@ Examples:
 
 A scenario whose first line is `#:schema ./scenario.schema.json` is completed and checked by editors that know TOML.";
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  replay compare log.parquet --scenario today.toml --scenario proposed.toml
+      Two schedules on the same traffic
+  replay compare log.parquet --scenario release.toml --sweep 'gates.task quality.allow=0.5%,1%,2%' --sweep stages.5%.duration=12h,24h,48h
+      Every combination: nine variants
+  replay compare log.parquet --scenario release.toml --sweep 'gates.*.alpha=0.01,0.05' --sweep 'rollout.start=Mon 09:00,Fri 16:00'
+      All gates at once; several starts of one variant go in brackets: [\"Mon 09:00\", \"Tue 09:00\"]
+
+All variants share users, starts and random numbers, so differences are paired with the first. Those that differ only in what
+gates decide share one simulation.";
+
 const DIGEST_EXAMPLES: &str = "\
 Examples:
   replay digest log.parquet --scenario release.toml -o november.parquet
@@ -86,6 +98,9 @@ pub enum Command {
     /// Report problems of a scenario and a log without simulating
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Compare variants of a schedule on the same traffic: which are on the frontier?
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Write the digest of a log: small, mergeable, accepted wherever a log is
     #[command(after_help = DIGEST_EXAMPLES)]
     Digest(DigestArgs),
@@ -148,6 +163,31 @@ pub struct CheckArgs {
     pub schema: bool,
 }
 
+/// Arguments of `replay compare`.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// Log or digest: a file, a quoted glob, or a directory (Parquet, CSV, NDJSON, Arrow IPC)
+    pub log: String,
+    /// Scenario to compare; may be repeated, differences are to the first
+    #[arg(long, value_name = "FILE", required = true)]
+    pub scenario: Vec<PathBuf>,
+    /// Values that a key takes in turn; repeated, every combination: `stages.5%.duration=12h,24h`
+    #[arg(long, value_name = "KEY=V1,V2")]
+    pub sweep: Vec<String>,
+    /// Directory of the comparison; an earlier one there is replaced when the new one is complete
+    #[arg(long, value_name = "DIR", default_value = "replay-comparison")]
+    pub out: PathBuf,
+    /// Number of simulated rollouts of each variant, instead of the first scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub replicates: Option<u32>,
+    /// Seed of everything random, instead of the first scenario's
+    #[arg(long, value_name = "K")]
+    pub seed: Option<u64>,
+    /// Threads of the simulation; results are the same for any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
 /// Arguments of `replay digest`.
 #[derive(Debug, Clone, Args)]
 pub struct DigestArgs {
@@ -198,6 +238,8 @@ pub struct SchemaArgs {
 pub enum Form {
     /// `report.json`
     Report,
+    /// `compare.json`
+    Comparison,
     /// Scenario files
     Scenario,
 }

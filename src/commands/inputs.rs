@@ -32,7 +32,7 @@ pub(super) fn recorded_digest(inputs: &Inputs, scenario: &Scenario, progress: &P
 }
 
 /// Effects name values that the log must have, and flips need outcomes that are 0 or 1.
-fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
+pub(super) fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
     let mut problems = Vec::new();
     for effect in &scenario.effects {
         for (column, values) in &effect.only {

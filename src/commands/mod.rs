@@ -2,6 +2,7 @@
 
 mod assign;
 mod check;
+mod compare;
 mod digest;
 mod exact;
 mod facts;
@@ -30,6 +31,7 @@ pub fn run_command(cli: Cli) -> Result<u8> {
         None => run::run(&cli.run),
         Some(Command::Power(args)) => power::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Digest(args)) => digest::run(&args),
         Some(Command::Assign(args)) => assign::run(&args),
         Some(Command::Synth(args)) => synth::run(&args),
@@ -46,4 +48,16 @@ fn answer(text: &str) -> Result<u8> {
         }
         _ => Ok(EXIT_DONE),
     }
+}
+
+/// An argument as a shell takes it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn use_threads(threads: Option<u16>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    pool.map_err(|error| Error::at("--threads", error.to_string()))
 }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::progress::{Progress, interrupted};
-use super::{answer, exact, facts, inputs, require, warnings};
+use super::{answer, exact, facts, inputs, quoted, require, use_threads, warnings};
 use crate::assign::production;
 use crate::cli::RunArgs;
-use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Error, Result};
+use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Result};
 use crate::outcome::player::Player;
 use crate::outcome::rows;
 use crate::outcome::tally::Tally;
@@ -26,7 +26,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let required = require::parse(&args.require)?;
     let scenario = scenario(args)?;
     report::prepare(&args.out)?;
-    use_threads(args)?;
+    use_threads(args.threads)?;
     let progress = Progress::new();
     let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
     inputs::comparable(&args.inputs, &digest)?;
@@ -124,10 +124,6 @@ fn scenario(args: &RunArgs) -> Result<Scenario> {
 
 /// The command that gives the same report, whatever the number of threads and wherever it is written.
 fn command(args: &RunArgs) -> String {
-    let quoted = |text: &str| {
-        let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
-        if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-    };
     let scenario = args.inputs.scenario.as_deref().unwrap_or(std::path::Path::new("")).display().to_string();
     let mut command =
         format!("replay {} --scenario {}", quoted(args.inputs.log.as_deref().unwrap_or_default()), quoted(&scenario));
@@ -138,10 +134,4 @@ fn command(args: &RunArgs) -> String {
         let _ = write!(command, " --seed {seed}");
     }
     command
-}
-
-fn use_threads(args: &RunArgs) -> Result<()> {
-    let Some(threads) = args.threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
-    pool.map_err(|error| Error::at("--threads", error.to_string()))
 }

@@ -10,6 +10,7 @@ use crate::{report, scenario};
 pub(super) fn run(form: Form) -> Result<u8> {
     print(&match form {
         Form::Report => report::schema(),
+        Form::Comparison => report::comparison::schema(),
         Form::Scenario => scenario::schema::json_schema(),
     })
 }

@@ -195,6 +195,27 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// Whether a look could show a regression beyond the failing margin: false only where its estimate surely does not.
+    #[must_use]
+    pub fn may_exceed(&self, question: Question, lens: Lens, arms: &LookArms<'_>) -> bool {
+        let ratio = |arm, answers| {
+            let (y, x) = arms.reader.first_order(arms.span, arm, answers, question.slice, self.gate.metric)?;
+            (x > 0.0).then(|| y / x)
+        };
+        let candidate = ratio(Arm::Candidate, lens.answers).map(|ratio| lens.scale * ratio + lens.shift);
+        let sign = self.better.worse_sign();
+        let difference = match question.against {
+            Against::Limit(limit) => candidate.map(|candidate| sign * (candidate - limit)),
+            Against::Stable { harm, .. } => {
+                let (factor, offset) = harm.contrast(self.better);
+                let stable = ratio(Arm::Stable, Answers::Stable);
+                candidate.zip(stable).map(|(candidate, stable)| sign * (candidate - factor * stable) - offset)
+            }
+        };
+        // Rounding may turn a tiny estimate either way, but no boundary is that near.
+        difference.is_none_or(|difference| difference > 0.0)
+    }
+
     fn against_stable(&self, slice: usize, lens: Lens, margin: Margin, arms: &impl Arms) -> Option<Contrast> {
         let metric = self.gate.metric;
         let sign = self.better.worse_sign();

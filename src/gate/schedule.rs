@@ -48,39 +48,51 @@ pub struct Outcome {
     pub looks: usize,
 }
 
-/// Something a gate does at a look.
-#[derive(Debug, Clone, Copy)]
-struct Event {
+/// Something a gate does at a look of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
     look: usize,
     decision: Decision,
-    gate: usize,
     reason: Reason,
+}
+
+impl Event {
+    /// The first look decides; at the same look the stronger decision.
+    fn order(&self) -> (usize, std::cmp::Reverse<Decision>) {
+        (self.look, std::cmp::Reverse(self.decision))
+    }
 }
 
 /// Walks the stages until a gate stops the rollout. `verdicts` gives what a gate (first) said in a stage (second).
 pub fn walk<'a>(scenario: &Scenario, verdicts: impl Fn(usize, usize) -> Option<&'a StageVerdicts>) -> Outcome {
+    walk_events(scenario, |gate, stage| event(scenario, stage, gate, verdicts(gate, stage)?))
+}
+
+/// The same where it is known what each gate (first), were it alone, would do in each stage (second).
+pub fn walk_events(scenario: &Scenario, events: impl Fn(usize, usize) -> Option<Event>) -> Outcome {
     let mut looks_before = 0;
     for (stage, plan) in scenario.stages.iter().enumerate() {
-        let looks = plan.looks();
-        let said = |gate: usize| verdicts(gate, stage).map(|said| (gate, said));
-        let gates: Vec<_> = (0..scenario.gates.len()).filter_map(said).collect();
-        let during = gates.iter().flat_map(|&(gate, said)| during(scenario, gate, said));
-        let at_end = gates.iter().filter_map(|&(gate, said)| at_end(scenario, stage, gate, said, looks));
-        // The first look decides; at the same look the stronger decision; then the order of the scenario.
-        let first =
-            during.chain(at_end).min_by_key(|event| (event.look, std::cmp::Reverse(event.decision), event.gate));
-        if let Some(event) = first {
-            let Event { gate, reason, .. } = event;
-            let end = if event.decision == Decision::RollBack {
+        let of_gate = |gate: usize| events(gate, stage).map(|event| (event, gate));
+        // Of gates that do the same at the same look, the first of the scenario counts.
+        let first = (0..scenario.gates.len()).filter_map(of_gate).min_by_key(|(event, gate)| (event.order(), *gate));
+        if let Some((Event { look, decision, reason }, gate)) = first {
+            let end = if decision == Decision::RollBack {
                 End::RolledBack { stage, gate, reason }
             } else {
                 End::Stalled { stage, gate }
             };
-            return Outcome { end, looks: looks_before + event.look + 1 };
+            return Outcome { end, looks: looks_before + look + 1 };
         }
-        looks_before += looks;
+        looks_before += plan.looks();
     }
     Outcome { end: End::Promoted, looks: looks_before }
+}
+
+/// The first thing a gate does in a stage that stops a rollout, from what it said there.
+#[must_use]
+pub fn event(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts) -> Option<Event> {
+    let looks = scenario.stages[stage].looks();
+    during(scenario, gate, said).chain(at_end(scenario, stage, gate, said, looks)).min_by_key(Event::order)
 }
 
 /// Failures act at once, and so does missing data where it counts as a failure.
@@ -89,11 +101,10 @@ fn during(scenario: &Scenario, gate: usize, said: &StageVerdicts) -> impl Iterat
     let fail = said.first_fail.map(|(look, question)| Event {
         look,
         decision: rule.on_fail,
-        gate,
         reason: Reason::Failed(question),
     });
     let no_data = said.first_no_data.filter(|_| rule.on_no_data == Decision::RollBack);
-    let no_data = no_data.map(|look| Event { look, decision: Decision::RollBack, gate, reason: Reason::NoData });
+    let no_data = no_data.map(|look| Event { look, decision: Decision::RollBack, reason: Reason::NoData });
     fail.into_iter().chain(no_data)
 }
 
@@ -108,5 +119,5 @@ fn at_end(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts, 
         Verdict::NoData => rule.on_no_data,
     };
     let reason = if said.end == Verdict::NoData { Reason::NoData } else { Reason::Inconclusive };
-    (decision != Decision::Promote).then_some(Event { look: looks - 1, decision, gate, reason })
+    (decision != Decision::Promote).then_some(Event { look: looks - 1, decision, reason })
 }

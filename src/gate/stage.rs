@@ -6,7 +6,7 @@ use super::events::{self, Watch, Watched};
 use super::lens::Lens;
 use super::question::{Against, Asker, Contrast, LookArms, Question};
 use super::sequence;
-use crate::domain::gate::{Looks, Test, Verdict, Window};
+use crate::domain::gate::{Decision, Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::normal;
@@ -64,6 +64,8 @@ pub struct StageGate<'a> {
     pub shares: &'a [f64],
     /// Per question: the last `z` of each earlier stage.
     pub earlier: &'a [Vec<Option<f64>>],
+    /// Only what stops a rollout is wanted: looks that cannot matter are not asked, and none after a failure.
+    pub brief: bool,
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -113,6 +115,9 @@ impl StageGate<'_> {
         let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
         for look in first..looks {
             let arms = LookArms { reader, span: place.span(look, gate.window) };
+            if self.brief && look + 1 < looks && !self.may_matter(look, &open, lens, &arms) {
+                continue;
+            }
             self.ask(&open, lens, &arms, (look, place.plan), &mut state);
             result.end = self.judge(&open, &mut state, &mut result.questions);
             result.level = result.level.min(correction::smallest_level(self.shares, &state.p_values));
@@ -123,6 +128,9 @@ impl StageGate<'_> {
                 Verdict::NoData if result.first_no_data.is_none() => result.first_no_data = Some(look),
                 _ => {}
             }
+            if self.brief && result.first_fail.is_some() {
+                break;
+            }
         }
         for (record, last) in result.questions.iter_mut().zip(&state.last) {
             record.passed = last.is_some_and(|seen| seen.passes);
@@ -131,6 +139,29 @@ impl StageGate<'_> {
             record.z_fail = last.and_then(|seen| seen.z_fail);
         }
         Some(result)
+    }
+
+    /// Whether a look before the stage's end could fail, pass for good, or lack data in a way that matters.
+    ///
+    /// What shows less than the margin is not proven to be beyond it: no alpha is above one half.
+    fn may_matter(&self, look: usize, open: &[bool], lens: Lens, arms: &LookArms<'_>) -> bool {
+        let gate = self.asker.gate;
+        if gate.on_no_data == Decision::RollBack {
+            return true;
+        }
+        let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
+        let may_cross = |index: usize| {
+            let boundary = &self.boundaries[index];
+            let bound = boundary.fail.get(look).copied().unwrap_or(f64::INFINITY);
+            // Earlier stages may add to the statistic what this one does not show.
+            bound.is_finite() && (bound <= 0.0 || !boundary.weights.is_empty() || worse(index))
+        };
+        let mut questions = 0..self.questions.len();
+        match gate.test {
+            Test::GroupSequential(_) if gate.pass_spending.is_none() => questions.any(may_cross),
+            Test::Fixed => self.alpha_fail >= 0.5 || questions.any(worse),
+            _ => true,
+        }
     }
 
     fn ask(

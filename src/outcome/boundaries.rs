@@ -42,6 +42,8 @@ pub struct Planning<'a> {
     pub simulator: &'a Simulator,
     /// Per gate.
     pub questions: Vec<&'a [Question]>,
+    /// Per gate: whether it needs boundaries.
+    pub asked: &'a [bool],
     /// Where each stage's looks are.
     pub places: &'a [StagePlace],
     /// Slots at which the censuses start.
@@ -84,7 +86,7 @@ impl Planning<'_> {
 
     fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {
         let rule = &self.scenario.gates[gate];
-        if !matches!(rule.test, Test::GroupSequential(_)) {
+        if !self.asked[gate] || !matches!(rule.test, Test::GroupSequential(_)) {
             return QuestionPlan { fail: Vec::new(), pass: Vec::new(), correlations: ReturningUnits::new() };
         }
         let of_stages = |contrast: fn(&Evidence) -> Option<f64>| -> Vec<Vec<f64>> {
@@ -180,6 +182,9 @@ impl Plans {
                 return vec![Boundary::default(); scenario.stages.len()];
             };
             let plan = &self.of[gate][question];
+            if plan.fail.is_empty() {
+                return vec![Boundary::default(); scenario.stages.len()];
+            }
             let power = rule.power.get();
             let stages = plan.made(alpha, spending, power);
             let mut stages: Vec<Boundary> = stages;

@@ -2,9 +2,11 @@
 
 pub mod boundaries;
 pub mod calibration;
+pub mod comparison;
 pub mod health;
 pub mod player;
 pub mod rows;
 pub mod tally;
 pub mod together;
+pub mod variants;
 pub mod watches;

@@ -1,6 +1,7 @@
 //! Plays replicates: every gate under every lens a world needs, then every world's schedule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
@@ -18,7 +19,7 @@ use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
-use crate::gate::schedule::{self, End, Outcome, Reason};
+use crate::gate::schedule::{self, End, Event, Outcome, Reason};
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::Simulator;
@@ -62,6 +63,8 @@ pub struct Player<'a> {
     pub worlds: Vec<World>,
     /// Per gate.
     pub gates: Vec<GatePlan>,
+    /// Per gate: whether it will be asked; the others need no boundary.
+    pub asked: Vec<bool>,
     /// Moments at which a rollout may start.
     pub starts: Vec<Moment>,
     /// Stable's value of each metric over the whole log.
@@ -69,7 +72,7 @@ pub struct Player<'a> {
     /// A few starts, evenly spread, by slot: what plans are averaged over.
     pub sampled_starts: Vec<usize>,
     /// Censuses of the schedule from them.
-    pub sampled_censuses: Vec<Trajectory>,
+    pub sampled_censuses: Arc<Vec<Trajectory>>,
     /// The failing error of each gate, and each question's part of it.
     pub levels: Levels,
     /// How the levels were found, where that took a replay.
@@ -133,6 +136,78 @@ pub struct Twins<'t> {
     pub swapped: Option<&'t Trajectory>,
 }
 
+/// What all players of one simulation share: sums of the whole log, and censuses from a few starts.
+pub struct Ground {
+    whole_log: Trajectory,
+    /// Stable's value of each metric over the whole log.
+    pub levels_of_metrics: Vec<f64>,
+    starts: Vec<Moment>,
+    sampled_starts: Vec<usize>,
+    sampled_censuses: Arc<Vec<Trajectory>>,
+}
+
+/// Replicates from their starts: their sums, the sums of their twins, and the censuses from there that a gate needs.
+pub(super) struct Replayed {
+    starts: Vec<usize>,
+    own: Vec<Trajectory>,
+    swapped: Vec<Trajectory>,
+    censuses: BTreeMap<usize, Trajectory>,
+}
+
+impl Replayed {
+    /// The start of each replicate, and the replicate with its twin, if it has one.
+    pub(super) fn twins(&self) -> impl Iterator<Item = (usize, Twins<'_>)> {
+        let twins = |(index, own)| (self.starts[index], Twins { own, swapped: self.swapped.get(index) });
+        self.own.iter().enumerate().map(twins)
+    }
+}
+
+/// What is planned by start; nothing where no census was made.
+pub(super) struct PlannedAt {
+    at: BTreeMap<usize, Planned>,
+    elsewhere: Planned,
+}
+
+impl PlannedAt {
+    pub(super) fn of(&self, start: usize) -> &Planned {
+        self.at.get(&start).unwrap_or(&self.elsewhere)
+    }
+}
+
+impl Ground {
+    /// Sums of the log, and censuses from a few of the starts.
+    #[must_use]
+    pub fn new(simulator: &Simulator, starts: Vec<Moment>) -> Self {
+        let whole_log = simulator.census(0, simulator.slots(), simulator.slots());
+        let arms = whole_arms(simulator, &whole_log);
+        let levels = (0..simulator.layout.shapes.len()).map(|metric| level(metric, simulator, &arms)).collect();
+        let count = SAMPLED_STARTS.min(starts.len());
+        let sampled_starts: Vec<usize> =
+            (0..count).map(|index| simulator.slot_at(starts[index * starts.len() / count])).collect();
+        let sampled_censuses = sampled_starts.par_iter().map(|&start| simulator.census_of_schedule(start)).collect();
+        Self {
+            whole_log,
+            levels_of_metrics: levels,
+            starts,
+            sampled_starts,
+            sampled_censuses: Arc::new(sampled_censuses),
+        }
+    }
+
+    /// Per question: whether the regression that a lens shows over the whole log is past the failing margin.
+    pub(super) fn harmful(&self, scenario: &Scenario, gate: usize, lens: Lens, simulator: &Simulator) -> Vec<bool> {
+        let rule = &scenario.gates[gate];
+        let arms = whole_arms(simulator, &self.whole_log);
+        let asker = Asker::new(rule, scenario, &simulator.layout);
+        let scale = match simulator.layout.shapes[rule.metric] {
+            Shape::Moments => self.levels_of_metrics[rule.metric].abs(),
+            Shape::Grid(_) => 1.0,
+        };
+        let past = |question: Question| !lens.swapped && is_harmful(&asker, question, lens, &arms, scale);
+        questions(rule, &simulator.layout).into_iter().map(past).collect()
+    }
+}
+
 /// What a start's census expects of each gate at each stage's end.
 pub type Planned = Vec<Vec<Vec<Option<f64>>>>;
 
@@ -140,27 +215,25 @@ impl<'a> Player<'a> {
     /// Prepares a run.
     #[must_use]
     pub fn new(scenario: &'a Scenario, simulator: &'a Simulator, starts: Vec<Moment>) -> Self {
-        let whole_log = simulator.census(0, simulator.slots(), simulator.slots());
-        let reader = Reader { layout: &simulator.layout, trajectory: &whole_log };
-        let arms = WholeArms { reader, span: Span { look: 0, since: None } };
-        let levels: Vec<f64> = (0..scenario.metrics.len()).map(|metric| level(metric, simulator, &arms)).collect();
+        Self::on(&Ground::new(simulator, starts), scenario, simulator, vec![true; scenario.gates.len()])
+    }
+
+    /// Prepares a run on ground that other runs share, in which only some gates will be asked.
+    #[must_use]
+    pub fn on(ground: &Ground, scenario: &'a Scenario, simulator: &'a Simulator, asked: Vec<bool>) -> Self {
         let worlds = scenario.worlds();
-        let gates =
-            (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, &levels, &arms));
-        let count = SAMPLED_STARTS.min(starts.len());
-        let sampled_starts: Vec<usize> =
-            (0..count).map(|index| simulator.slot_at(starts[index * starts.len() / count])).collect();
-        let sampled_censuses = sampled_starts.par_iter().map(|&start| simulator.census_of_schedule(start)).collect();
+        let gates = (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, ground));
         let mut player = Self {
             gates: gates.collect(),
             levels: Levels { alpha_fail: Vec::new(), shares: Vec::new() },
             scenario,
             simulator,
             worlds,
-            starts,
-            levels_of_metrics: levels,
-            sampled_starts,
-            sampled_censuses,
+            asked,
+            starts: ground.starts.clone(),
+            levels_of_metrics: ground.levels_of_metrics.clone(),
+            sampled_starts: ground.sampled_starts.clone(),
+            sampled_censuses: Arc::clone(&ground.sampled_censuses),
             calibration: None,
             boundaries: Boundaries::new(),
             watches: Watches::new(),
@@ -181,6 +254,7 @@ impl<'a> Player<'a> {
             scenario: self.scenario,
             simulator: self.simulator,
             questions: self.gates.iter().map(|plan| plan.questions.as_slice()).collect(),
+            asked: &self.asked,
             places: &places,
             starts: &self.sampled_starts,
             censuses: &self.sampled_censuses,
@@ -286,36 +360,34 @@ impl<'a> Player<'a> {
     }
 
     /// Replays given lanes from their start slots, and looks at each together with its twin.
-    pub(super) fn with_twins<T>(
-        &self,
-        mut lanes: Vec<(usize, Lane)>,
-        look: impl Fn(Twins<'_>, &Planned) -> T,
-    ) -> Vec<T> {
-        let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
-        let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
-        let censused = self.censused(&starts);
-        let played = lanes.len();
-        lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
-        let mut trajectories = self.simulator.trajectories(&lanes);
-        let censuses = trajectories.split_off(played);
-        let planned: BTreeMap<usize, Planned> =
-            censused.into_iter().zip(censuses.iter().map(|census| self.planned(census))).collect();
-        let unplanned = self.unplanned();
-        let twins = trajectories.split_off(own);
-        let look = |(index, own): (usize, &Trajectory)| {
-            let planned = planned.get(&starts[index]).unwrap_or(&unplanned);
-            look(Twins { own, swapped: twins.get(index) }, planned)
-        };
-        trajectories.iter().enumerate().map(look).collect()
+    pub(super) fn with_twins<T>(&self, lanes: Vec<(usize, Lane)>, look: impl Fn(Twins<'_>, &Planned) -> T) -> Vec<T> {
+        let replayed = self.replay(lanes, self.tunes());
+        let planned = self.planned_at(&replayed);
+        replayed.twins().map(|(start, twins)| look(twins, planned.of(start))).collect()
     }
 
-    /// Starts whose census some gate needs: those of all lanes, or none.
-    fn censused(&self, starts: &[usize]) -> Vec<usize> {
-        let tuned = self.scenario.gates.iter().any(|gate| gate.test == Test::ConfidenceSequence);
-        let mut starts = if tuned { starts.to_vec() } else { Vec::new() };
-        starts.sort_unstable();
-        starts.dedup();
-        starts
+    /// Replays given lanes from their start slots, and a census from each start where it is needed.
+    pub(super) fn replay(&self, mut lanes: Vec<(usize, Lane)>, census: bool) -> Replayed {
+        let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
+        let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
+        let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
+        let played = lanes.len();
+        lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
+        let mut own_and_swapped = self.simulator.trajectories(&lanes);
+        let censuses = censused.into_iter().zip(own_and_swapped.split_off(played)).collect();
+        let swapped = own_and_swapped.split_off(own);
+        Replayed { starts, own: own_and_swapped, swapped, censuses }
+    }
+
+    /// Whether a gate is tuned to what a census expects.
+    pub(super) fn tunes(&self) -> bool {
+        self.scenario.gates.iter().any(|gate| gate.test == Test::ConfidenceSequence)
+    }
+
+    /// What the censuses of a replay expect.
+    pub(super) fn planned_at(&self, replayed: &Replayed) -> PlannedAt {
+        let at = replayed.censuses.iter().map(|(&start, census)| (start, self.planned(census)));
+        PlannedAt { at: at.collect(), elsewhere: self.unplanned() }
     }
 
     fn unplanned(&self) -> Planned {
@@ -337,7 +409,8 @@ impl<'a> Player<'a> {
                     asker.evidence(*question, Lens::NULL, &arms)?.pass.variance.filter(|&variance| variance > 0.0)
                 };
                 let of_gate = |(gate, plan): (usize, &GatePlan)| {
-                    plan.questions.iter().map(|question| expected(gate, question)).collect()
+                    let expected = |question| if self.asked[gate] { expected(gate, question) } else { None };
+                    plan.questions.iter().map(expected).collect()
                 };
                 self.gates.iter().enumerate().map(of_gate).collect()
             })
@@ -396,11 +469,42 @@ impl<'a> Player<'a> {
         planned: &Planned,
         boundaries: &Boundaries,
     ) -> Vec<Option<StageVerdicts>> {
+        let mut stages = Vec::with_capacity(boundaries.len());
+        self.hear(gate, lens, twins, planned, boundaries, false, |_, said| {
+            stages.push(said);
+            true
+        });
+        stages
+    }
+
+    /// The first thing a gate does in a stage that stops a rollout, with the stage; nothing where it lets every stage go on.
+    pub(super) fn stop(&self, gate: usize, lens: &Lens, twins: Twins<'_>, planned: &Planned) -> Option<(usize, Event)> {
+        let mut found = None;
+        self.hear(gate, lens, twins, planned, &self.boundaries, true, |stage, said| {
+            let event = said.and_then(|said| schedule::event(self.scenario, stage, gate, &said));
+            found = event.map(|event| (stage, event));
+            found.is_none()
+        });
+        found
+    }
+
+    /// Hands over what a gate says in one stage after the other under a lens, for as long as it is wanted; `brief` where only what stops
+    /// a rollout is.
+    #[expect(clippy::too_many_arguments, reason = "one place that asks a gate, for two callers")]
+    fn hear(
+        &self,
+        gate: usize,
+        lens: &Lens,
+        twins: Twins<'_>,
+        planned: &Planned,
+        boundaries: &Boundaries,
+        brief: bool,
+        mut wanted: impl FnMut(usize, Option<StageVerdicts>) -> bool,
+    ) {
         let plan = &self.gates[gate];
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
         let reader = self.reader_of(twins, lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
-        let mut stages = Vec::with_capacity(boundaries.len());
         for (stage, place) in self.places().into_iter().enumerate() {
             let stage_gate = StageGate {
                 asker,
@@ -411,14 +515,16 @@ impl<'a> Player<'a> {
                 alpha_fail: self.levels.alpha_fail[gate],
                 shares: &self.levels.shares[gate],
                 earlier: &earlier,
+                brief,
             };
             let said = stage_gate.play(reader, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {
                 earlier.push(said.as_ref().and_then(|said| said.questions[question].z_fail));
             }
-            stages.push(said);
+            if !wanted(stage, said) {
+                return;
+            }
         }
-        stages
     }
 
     fn reader_of<'t>(&'t self, twins: Twins<'t>, swapped: bool) -> Reader<'t> {
@@ -491,14 +597,7 @@ impl<'a> Player<'a> {
 }
 
 impl GatePlan {
-    fn new(
-        gate: usize,
-        scenario: &Scenario,
-        simulator: &Simulator,
-        worlds: &[World],
-        levels: &[f64],
-        whole_log: &WholeArms<'_>,
-    ) -> Self {
+    fn new(gate: usize, scenario: &Scenario, simulator: &Simulator, worlds: &[World], ground: &Ground) -> Self {
         let rule = &scenario.gates[gate];
         let questions = questions(rule, &simulator.layout);
         let mut lenses: Vec<Lens> = Vec::new();
@@ -508,7 +607,8 @@ impl GatePlan {
                 lenses.len() - 1
             })
         };
-        let of_world = |world: &World| Lens::of(*world, rule.metric, scenario, &simulator.layout, levels);
+        let of_world =
+            |world: &World| Lens::of(*world, rule.metric, scenario, &simulator.layout, &ground.levels_of_metrics);
         let lens_of_world: Vec<usize> = worlds.iter().map(|world| index_of(of_world(world))).collect();
         let sign = scenario.metrics[rule.metric].better.worse_sign();
         let lens_of_curve = rule.allow.map_or_else(Vec::new, |allow| {
@@ -520,22 +620,18 @@ impl GatePlan {
             Some(margin) => Lens::worse_by(margin, sign).on(rule.metric, &simulator.layout),
             None => of_world(&World::Margin(gate)),
         });
-        let asker = Asker::new(rule, scenario, &simulator.layout);
-        let scale = match simulator.layout.shapes[rule.metric] {
-            Shape::Moments => levels[rule.metric].abs(),
-            Shape::Grid(_) => 1.0,
-        };
-        let harmful = |lens: &Lens| {
-            let past = |&question: &Question| !lens.swapped && is_harmful(&asker, question, *lens, whole_log, scale);
-            questions.iter().map(past).collect()
-        };
-        let harmful = lenses.iter().map(harmful).collect();
+        let harmful = lenses.iter().map(|&lens| ground.harmful(scenario, gate, lens, simulator)).collect();
         Self { questions, lenses, lens_of_world, lens_of_curve, failing_lens, harmful }
     }
 }
 
+fn whole_arms<'a>(simulator: &'a Simulator, whole_log: &'a Trajectory) -> WholeArms<'a> {
+    let reader = Reader { layout: &simulator.layout, trajectory: whole_log };
+    WholeArms { reader, span: Span { look: 0, since: None } }
+}
+
 /// Seconds from the start until so many looks have passed.
-fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
+pub(super) fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
     let mut left = looks;
     let mut seconds = 0;
     for place in places {
@@ -573,7 +669,7 @@ fn level(metric: usize, simulator: &Simulator, arms: &WholeArms<'_>) -> f64 {
 }
 
 /// Requests the candidate has served by each look, over all stages so far.
-fn exposed_requests(reader: Reader<'_>, places: &[StagePlace]) -> Vec<f64> {
+pub(super) fn exposed_requests(reader: Reader<'_>, places: &[StagePlace]) -> Vec<f64> {
     let mut before = 0.0;
     let mut by_look = Vec::new();
     for place in places {

@@ -102,7 +102,7 @@ pub fn world(player: &Player<'_>, tally: &Tally, digest: &Digest, world: usize) 
 }
 
 /// The kind of a world, for programs.
-fn kind(world: World) -> &'static str {
+pub(super) fn kind(world: World) -> &'static str {
     match world {
         World::Recorded => "recorded",
         World::Null => "null",

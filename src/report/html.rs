@@ -12,6 +12,8 @@ use super::figures::{self, Figure};
 use super::{Report, labels};
 use crate::error::{Error, Result};
 
+pub(super) mod comparison;
+
 mod grids;
 
 mod planning;
@@ -19,6 +21,10 @@ mod planning;
 mod words;
 
 const TEMPLATE: &str = include_str!("report.html.j2");
+
+/// What pages share.
+const PARTS: [(&str, &str); 2] =
+    [("grid.html.j2", include_str!("grid.html.j2")), ("style.css.j2", include_str!("style.css.j2"))];
 
 /// Everything the template may use.
 #[derive(Serialize)]
@@ -110,9 +116,6 @@ fn heads(columns: &[(&'static str, &'static str)]) -> Vec<Head> {
 
 /// The page.
 pub(super) fn render(report: &Report, figures: &[Figure]) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let context = Page {
         title: labels::short(&report.scenario.path, 80),
         about: labels::visible(&report.scenario.about),
@@ -144,8 +147,19 @@ pub(super) fn render(report: &Report, figures: &[Figure]) -> Result<String> {
         checked: grids::self_check(report, false),
         coverage: grids::coverage(report),
     };
-    let page = environment.render_str(TEMPLATE, Value::from(Serde(&context)));
-    page.map_err(|e| Error::at("report.html", format!("cannot write: {e:#}")))
+    filled(TEMPLATE, &context, "report.html")
+}
+
+/// A template with its values, escaped; the file's name is for messages.
+fn filled(template: &str, context: &impl Serialize, name: &str) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let failed = |e: minijinja::Error| Error::at(name, format!("cannot write: {e:#}"));
+    for (part, text) in PARTS {
+        environment.add_template(part, text).map_err(failed)?;
+    }
+    environment.render_str(template, Value::from(Serde(context))).map_err(failed)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `report.json` and its schema.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Report, SCHEMA};
@@ -7,8 +8,12 @@ use crate::error::{Error, Result};
 
 /// The report as indented JSON. A number that is not finite has no place in JSON and becomes null.
 pub(super) fn render(report: &Report) -> Result<Vec<u8>> {
-    let mut bytes =
-        serde_json::to_vec_pretty(report).map_err(|e| Error::at("report.json", format!("cannot write: {e}")))?;
+    of(report, "report.json")
+}
+
+/// Anything as indented JSON; the file's name is for messages.
+pub(super) fn of(value: &impl Serialize, name: &str) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::at(name, format!("cannot write: {e}")))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -21,6 +21,8 @@ mod html;
 
 mod write;
 
+pub mod comparison;
+
 #[cfg(test)]
 mod sample;
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 mod columns;
 
 /// Values of a column.
-enum Values {
+pub(super) enum Values {
     Text(Vec<Option<String>>),
     Number(Vec<Option<f64>>),
     Whole(Vec<Option<i64>>),
@@ -18,42 +18,42 @@ enum Values {
 }
 
 /// A named column.
-struct Column {
+pub(super) struct Column {
     name: String,
     values: Values,
 }
 
 /// A table under construction: one column per call, one value per row.
-struct Table<'a, R> {
+pub(super) struct Table<'a, R> {
     rows: &'a [R],
     columns: Vec<Column>,
 }
 
 /// A finished table.
-struct Finished {
+pub(super) struct Finished {
     name: &'static str,
     height: usize,
     columns: Vec<Column>,
 }
 
 impl<'a, R> Table<'a, R> {
-    fn of(rows: &'a [R]) -> Self {
+    pub(super) fn of(rows: &'a [R]) -> Self {
         Self { rows, columns: Vec::new() }
     }
 
-    fn push(mut self, name: impl Into<String>, values: Values) -> Self {
+    pub(super) fn push(mut self, name: impl Into<String>, values: Values) -> Self {
         self.columns.push(Column { name: name.into(), values });
         self
     }
 
-    fn text<'r>(self, name: &str, value: impl Fn(&'r R) -> &'r str) -> Self
+    pub(super) fn text<'r>(self, name: &str, value: impl Fn(&'r R) -> &'r str) -> Self
     where
         'a: 'r,
     {
         self.text_or(name, move |row| Some(value(row)))
     }
 
-    fn text_or<'r>(self, name: &str, value: impl Fn(&'r R) -> Option<&'r str>) -> Self
+    pub(super) fn text_or<'r>(self, name: &str, value: impl Fn(&'r R) -> Option<&'r str>) -> Self
     where
         'a: 'r,
     {
@@ -61,34 +61,34 @@ impl<'a, R> Table<'a, R> {
         self.push(name, Values::Text(values))
     }
 
-    fn number(self, name: &str, value: impl Fn(&R) -> f64) -> Self {
+    pub(super) fn number(self, name: &str, value: impl Fn(&R) -> f64) -> Self {
         self.number_or(name, move |row| Some(value(row)))
     }
 
-    fn number_or(self, name: impl Into<String>, value: impl Fn(&R) -> Option<f64>) -> Self {
+    pub(super) fn number_or(self, name: impl Into<String>, value: impl Fn(&R) -> Option<f64>) -> Self {
         let values = self.rows.iter().map(|row| value(row).filter(|number| number.is_finite())).collect();
         self.push(name, Values::Number(values))
     }
 
-    fn whole(self, name: &str, value: impl Fn(&R) -> Option<i64>) -> Self {
+    pub(super) fn whole(self, name: &str, value: impl Fn(&R) -> Option<i64>) -> Self {
         let values = self.rows.iter().map(value).collect();
         self.push(name, Values::Whole(values))
     }
 
-    fn flag(self, name: &str, value: impl Fn(&R) -> bool) -> Self {
+    pub(super) fn flag(self, name: &str, value: impl Fn(&R) -> bool) -> Self {
         let values = self.rows.iter().map(value).collect();
         self.push(name, Values::Flag(values))
     }
 
     /// A share with its interval: three columns.
-    fn share(self, name: &str, value: impl Fn(&R) -> Share) -> Self {
+    pub(super) fn share(self, name: &str, value: impl Fn(&R) -> Share) -> Self {
         self.number_or(name, |row| Some(value(row).share))
             .number_or(format!("{name}_low"), |row| Some(value(row).low))
             .number_or(format!("{name}_high"), |row| Some(value(row).high))
     }
 
     /// Quantiles and mean: four columns.
-    fn spread(self, name: &str, value: impl Fn(&R) -> Option<Spread>) -> Self {
+    pub(super) fn spread(self, name: &str, value: impl Fn(&R) -> Option<Spread>) -> Self {
         self.number_or(format!("{name}_p10"), |row| value(row).map(|spread| spread.p10))
             .number_or(format!("{name}_p50"), |row| value(row).map(|spread| spread.p50))
             .number_or(format!("{name}_p90"), |row| value(row).map(|spread| spread.p90))
@@ -104,15 +104,20 @@ impl<'a, R> Table<'a, R> {
             .text_or("segment_value", |row| value(row).map(|segment| segment.value.as_str()))
     }
 
-    fn named(self, name: &'static str) -> Finished {
+    pub(super) fn named(self, name: &'static str) -> Finished {
         Finished { name, height: self.rows.len(), columns: self.columns }
     }
 }
 
 /// File names inside `tables/`, with their bytes.
 pub(super) fn render(report: &Report) -> Result<Vec<(String, Vec<u8>)>> {
+    files(columns::all(report))
+}
+
+/// Both files of each table.
+pub(super) fn files(tables: impl IntoIterator<Item = Finished>) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
-    for table in columns::all(report) {
+    for table in tables {
         files.push((format!("{}.csv", table.name), csv(&table)?));
         files.push((format!("{}.parquet", table.name), parquet(&table)?));
     }

@@ -10,8 +10,19 @@ use tempfile::TempDir;
 use super::{Report, SCHEMA, figures, html, json, tables};
 use crate::error::{Error, Problem, Result};
 
-/// What a report consists of at its top.
-const ENTRIES: [&str; 4] = ["report.html", "report.json", "tables", "figures"];
+/// What a directory of ours holds, and how it is known to be ours.
+pub(super) struct Form {
+    /// What it consists of at its top.
+    pub(super) entries: &'static [&'static str],
+    /// The file that names the form.
+    pub(super) json: &'static str,
+    /// Name and version of the form there.
+    pub(super) schema: &'static str,
+}
+
+/// A report.
+const REPORT: Form =
+    Form { entries: &["report.html", "report.json", "tables", "figures"], json: "report.json", schema: SCHEMA };
 /// What a desktop may add by itself.
 const IGNORED: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
 
@@ -20,17 +31,7 @@ const IGNORED: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
 /// # Errors
 /// `out` exists and is neither empty nor a report of this program, or its place cannot be written.
 pub fn prepare(out: &Path) -> Result<()> {
-    let missing: Vec<&Path> = out
-        .ancestors()
-        .skip(1)
-        .filter(|on_the_way| !on_the_way.as_os_str().is_empty() && !on_the_way.exists())
-        .collect();
-    let tried = Place::find(out).and_then(|place| place.check_swap(&place.stage()?));
-    // The run may yet be refused, and then leaves nothing behind.
-    for directory in missing {
-        let _ = fs::remove_dir(directory);
-    }
-    tried
+    try_place(out, &REPORT)
 }
 
 /// Writes the report to `out`, replacing an earlier report there only when the new one is complete.
@@ -38,11 +39,30 @@ pub fn prepare(out: &Path) -> Result<()> {
 /// # Errors
 /// As for [`prepare`]; also when a file cannot be written. What was at `out` is then still there.
 pub fn write(report: &Report, out: &Path) -> Result<()> {
-    let files = render(report)?;
-    let place = Place::find(out)?;
+    write_files(&render(report)?, out, &REPORT)
+}
+
+/// Checks that files of a form can be written to `out`, and leaves nothing there.
+pub(super) fn try_place(out: &Path, form: &'static Form) -> Result<()> {
+    let missing: Vec<&Path> = out
+        .ancestors()
+        .skip(1)
+        .filter(|on_the_way| !on_the_way.as_os_str().is_empty() && !on_the_way.exists())
+        .collect();
+    let tried = Place::find(out, form).and_then(|place| place.check_swap(&place.stage()?));
+    // The run may yet be refused, and then leaves nothing behind.
+    for directory in missing {
+        let _ = fs::remove_dir(directory);
+    }
+    tried
+}
+
+/// Writes files to `out`: all or none.
+pub(super) fn write_files(files: &[(PathBuf, Vec<u8>)], out: &Path, form: &'static Form) -> Result<()> {
+    let place = Place::find(out, form)?;
     let staged = place.stage()?;
     let new = staged.path().join("new");
-    for (name, bytes) in &files {
+    for (name, bytes) in files {
         let path = new.join(name);
         save(&path, bytes).map_err(|e| cannot("write", &path, &e))?;
     }
@@ -59,12 +79,14 @@ fn render(report: &Report) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     for (name, bytes) in tables::render(report)? {
         files.push((Path::new("tables").join(name), bytes));
     }
-    for figure in figures {
-        let path = Path::new("figures").join(figure.name);
-        files.push((path.with_extension("svg"), figure.svg.into_bytes()));
-        files.push((path.with_extension("png"), figure.png));
-    }
+    files.extend(figures.into_iter().flat_map(of_figure));
     Ok(files)
+}
+
+/// Both files of a figure.
+pub(super) fn of_figure(figure: figures::Figure) -> [(PathBuf, Vec<u8>); 2] {
+    let path = Path::new("figures").join(figure.name);
+    [(path.with_extension("svg"), figure.svg.into_bytes()), (path.with_extension("png"), figure.png)]
 }
 
 fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -90,14 +112,14 @@ struct Place {
 
 impl Place {
     /// Resolves links, creates missing parents, and refuses what is not ours to replace.
-    fn find(out: &Path) -> Result<Self> {
+    fn find(out: &Path, form: &'static Form) -> Result<Self> {
         let resolved = match fs::canonicalize(out) {
             Ok(path) => Some(path),
             Err(e) if e.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(out).is_err() => None,
             Err(e) => return Err(cannot("read", out, &e)),
         };
         if let Some(path) = resolved {
-            refuse_foreign(&path)?;
+            refuse_foreign(&path, form)?;
             let parent = path.parent().map(Path::to_path_buf).ok_or_else(|| {
                 Problem::new(out.display().to_string(), "is the root of a file system").hint("choose another --out")
             })?;
@@ -163,7 +185,7 @@ impl Place {
 }
 
 /// A directory with anything in it that no report holds is not replaced.
-fn refuse_foreign(path: &Path) -> Result<()> {
+fn refuse_foreign(path: &Path, form: &Form) -> Result<()> {
     let refuse = |message: String| -> Error {
         Problem::new(path.display().to_string(), message).hint("choose another --out").into()
     };
@@ -181,19 +203,19 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    if let Some(name) = names.iter().find(|name| !ENTRIES.contains(&name.as_str())) {
+    if let Some(name) = names.iter().find(|name| !form.entries.contains(&name.as_str())) {
         return Err(refuse(format!("exists and holds `{name}`, which is not part of a report")));
     }
-    let ours = fs::read(path.join("report.json"))
+    let ours = fs::read(path.join(form.json))
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-        .is_some_and(|json| json["schema"].as_str().is_some_and(is_ours));
+        .is_some_and(|json| json["schema"].as_str().is_some_and(|schema| is_ours(schema, form)));
     if ours { Ok(()) } else { Err(refuse("exists, is not empty and holds no report of replay".to_owned())) }
 }
 
 /// Any version of our form: an older report may be replaced.
-fn is_ours(schema: &str) -> bool {
-    let family = SCHEMA.split('/').next().unwrap_or(SCHEMA);
+fn is_ours(schema: &str, form: &Form) -> bool {
+    let family = form.schema.split('/').next().unwrap_or(form.schema);
     schema.strip_prefix(family).is_some_and(|rest| rest.starts_with('/'))
 }
 
@@ -280,7 +302,7 @@ mod tests {
         let out = home.path().join("report");
         write(&sample(), &out).expect("writes");
         let before = files(&out);
-        let place = Place::find(&out).expect("is ours");
+        let place = Place::find(&out, &REPORT).expect("is ours");
         let staged = place.stage().expect("is writable");
         let new = staged.path().join("never made");
         let error = place.swap(staged, &new).expect_err("cannot move").to_string();

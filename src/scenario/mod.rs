@@ -9,6 +9,7 @@ mod quantities;
 pub mod schema;
 mod starts;
 mod structure;
+pub mod sweep;
 mod validate;
 mod wire;
 

@@ -5,6 +5,7 @@ mod support;
 // A module per command.
 mod assign;
 mod check;
+mod compare;
 mod digest;
 mod judges;
 mod power;

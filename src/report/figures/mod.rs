@@ -28,11 +28,14 @@ mod exposure;
 
 mod gates;
 
+mod pareto;
+
 use super::Report;
 use crate::error::Result;
 use picture::Picture;
 
 pub(super) use font::{BOLD, REGULAR};
+pub(super) use pareto::pareto;
 
 /// A rendered figure.
 pub(super) struct Figure {

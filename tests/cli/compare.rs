@@ -1,0 +1,160 @@
+//! `replay compare`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::{Home, demo_log, demo_scenario, repository, scenario, tree};
+
+const FEW: [&str; 2] = ["--replicates", "24"];
+
+/// Compares and gives `compare.json`.
+fn compare(home: &Home, arguments: &[&str], out: &str) -> Value {
+    home.succeeds(&[&["compare"], arguments, &["--out", out]].concat());
+    serde_json::from_slice(&home.read(&format!("{out}/compare.json"))).expect("JSON")
+}
+
+/// Per world: what the main job and a comparison both say.
+fn endings(worlds: &Value) -> BTreeMap<String, Vec<f64>> {
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let row = |world: &Value| {
+        let mut shares: Vec<f64> =
+            ["promoted", "rolled_back", "stalled", "detected"].map(|part| number(&world[part]["share"])).to_vec();
+        shares.push((number(&world["exposed_requests"]["mean"]) * 1e6).round());
+        shares.push((number(&world["exposed_units"]["mean"]) * 1e6).round());
+        shares.push(number(&world["duration_s"]["p50"]));
+        shares.push(world["time_to_detect_s"]["p90"].as_f64().unwrap_or(-1.0));
+        (world["world"].as_str().expect("a name").to_owned(), shares)
+    };
+    worlds.as_array().expect("a list").iter().map(row).collect()
+}
+
+#[test]
+fn a_variant_says_what_the_main_job_says_of_its_file() {
+    let home = Home::new();
+    // No gate on a quantile changes: those share a grid.
+    let sweeps = ["--sweep", "gates.task success.allow=1%,0.25%", "--sweep", "rollout.promote=no-fail,all-pass"];
+    let found = compare(&home, &[&[&demo_log(), "--scenario", &demo_scenario()], &FEW[..], &sweeps].concat(), "out");
+    assert_eq!((found["simulations"].as_u64(), found["variants"].as_array().expect("a list").len()), (Some(1), 4));
+    let text = std::fs::read_to_string(repository("scenarios/staged.toml")).expect("part of the repository");
+    for (index, (allow, promote)) in
+        [("1%", "no-fail"), ("1%", "all-pass"), ("0.25%", "no-fail"), ("0.25%", "all-pass")].into_iter().enumerate()
+    {
+        let text = text.replacen(
+            "metric = \"success\"\nallow = \"1%\"",
+            &format!("metric = \"success\"\nallow = \"{allow}\""),
+            1,
+        );
+        home.write("own.toml", text.replace("promote = \"no-fail\"", &format!("promote = \"{promote}\"")));
+        let alone = home.report(&demo_log(), "own.toml", &FEW, "own");
+        let variant = &found["variants"][index];
+        assert_eq!(endings(&variant["worlds"]), endings(&alone.json["worlds"]), "{allow} {promote}");
+        let settings: Vec<&str> =
+            variant["settings"].as_array().expect("a list").iter().filter_map(|set| set["value"].as_str()).collect();
+        assert_eq!(settings, [allow, promote]);
+    }
+}
+
+#[test]
+fn a_comparison_is_whole_and_the_same_for_any_number_of_threads() {
+    let home = Home::small();
+    let arguments = [
+        "log.csv",
+        "--scenario",
+        "s.toml",
+        "--sweep",
+        "gates.*.alpha=0.05,0.2",
+        "--sweep",
+        "stages.10%.duration=6h,12h",
+    ];
+    let json = compare(&home, &[&arguments[..], &["--threads", "1"]].concat(), "one");
+    compare(&home, &[&arguments[..], &["--threads", "3"]].concat(), "three");
+    let files = tree(&home.path("one"));
+    assert!(files == tree(&home.path("three")), "threads change nothing");
+    for name in [
+        "compare.html",
+        "compare.json",
+        "figures/pareto.png",
+        "figures/pareto.svg",
+        "tables/variants.csv",
+        "tables/variants.parquet",
+        "tables/worlds.csv",
+        "tables/worlds.parquet",
+    ] {
+        assert!(files.get(name).is_some_and(|bytes| !bytes.is_empty()), "{name}");
+    }
+    let schema: Value = serde_json::from_str(&home.succeeds(&["schema", "comparison"])).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    assert!(validator.is_valid(&json), "{:?}", validator.iter_errors(&json).next());
+    assert_eq!(json["schema"], "replay.comparison/1");
+    // Two durations, two simulations; alpha needs none of its own.
+    assert_eq!(json["simulations"], 2);
+    let simulation: Vec<u64> =
+        json["variants"].as_array().expect("a list").iter().filter_map(|row| row["simulation"].as_u64()).collect();
+    assert_eq!(simulation, [1, 2, 1, 2]);
+    assert!(json["notes"][0].as_str().is_some_and(|note| note.contains("leave room for the longest schedule, 1d 12h")));
+    let html = String::from_utf8(files["compare.html"].clone()).expect("UTF-8");
+    for outside in ["src=\"http", "href=\"http", "@import", "url(http"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    // A comparison replaces a comparison, and no report.
+    compare(&home, &arguments, "one");
+    home.report("log.csv", "s.toml", &[], "report");
+    let refusal =
+        "error: report: exists and holds `report.html`, which is not part of a report\n\nhint: choose another --out\n";
+    home.refuses(&[&["compare"], &arguments[..], &["--out", "report"]].concat(), refusal);
+}
+
+#[test]
+fn differences_are_paired_with_the_first() {
+    let home = Home::small();
+    home.write("same.toml", scenario(&[]));
+    home.write(
+        "strict.toml",
+        scenario(&[(
+            "name = \"cost\"\nmetric = \"cost\"\nallow = \"10%\"",
+            "name = \"cost\"\nmetric = \"cost\"\nallow = \"0.1%\"",
+        )]),
+    );
+    let json = compare(
+        &home,
+        &["log.csv", "--scenario", "s.toml", "--scenario", "same.toml", "--scenario", "strict.toml"],
+        "out",
+    );
+    let variants = json["variants"].as_array().expect("a list");
+    assert!(variants[0]["differences"].is_null());
+    for part in ["false_rollback", "good_stopped", "missed", "time_to_detect_s", "exposed_requests", "exposed_units"] {
+        assert_eq!(
+            variants[1]["differences"][part],
+            serde_json::json!({"mean": 0.0, "low": 0.0, "high": 0.0}),
+            "{part}"
+        );
+        let difference = variants[2]["differences"][part]["mean"].as_f64().expect("a number");
+        let of = |row: &Value| row[part]["mean"].as_f64().or(row[part]["share"].as_f64()).expect("a number");
+        assert!((difference - (of(&variants[2]) - of(&variants[0]))).abs() < 1e-6, "{part}");
+    }
+    assert_eq!((&variants[1]["same_as"], &variants[0]["same_as"]), (&Value::from(1), &Value::Null));
+    // Without effects, a bad candidate is one at a gate's margin.
+    assert_eq!(json["bad_worlds"], "margin");
+}
+
+#[test]
+fn every_problem_of_every_variant_is_named_once() {
+    let home = Home::small();
+    home.refuses(
+        &["compare", "log.csv", "--scenario", "s.toml", "--sweep", "gates.cost.alpha=0.05,2", "--sweep", "gates.cost.power=0.8,0.9"],
+        "error: s.toml with gates.cost.alpha=2, gates.cost.power=0.8:66: `gates[2].alpha` is `2`, which is not above 0 and at most 0.5 (and so in another variant)\n",
+    );
+    home.refuses(
+        &["compare", "log.csv", "--scenario", "s.toml", "--sweep", "gates.costs.alpha=0.05", "--sweep", "gates.cost.alpha"],
+        "error: --sweep gates.cost.alpha: has no `=`\n\nhint: write `KEY=V1,V2,..`, such as `gates.task quality.allow=0.5%,1%,2%` or `stages.5%.duration=12h,24h`\n",
+    );
+    home.refuses(
+        &["compare", "log.csv", "--scenario", "s.toml", "--sweep", "gates.costs.alpha=0.05"],
+        "error: s.toml, --sweep gates.costs.alpha=0.05: `costs.alpha` does not begin with the name of one of `gates` and a key of it\n\nhint: did you mean `cost`? names: `quality`, `latency`, `cost`, or `*` for all\n",
+    );
+    home.refuses(
+        &["compare", "log.csv", "--scenario", "s.toml", "--sweep", "simulation.seed=1,2"],
+        "error: --sweep simulation.seed=1,2: `simulation.seed` cannot be compared\n\nhint: all variants share it; use `--seed`\n",
+    );
+}
