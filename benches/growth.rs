@@ -1,4 +1,4 @@
-//! How the cost of a rollout grows: with cells and replicates in proportion, hardly with effects and gates.
+//! How the cost of a rollout grows: simulating with cells and replicates alone, deciding also with what is asked in which world.
 //!
 //! Not Criterion's: `cargo bench --bench growth` prints a table and writes `datasets/figures/growth.svg`. One thread plays replicates from
 //! the first start of the bundled log; each time is the best of five.
@@ -134,26 +134,22 @@ fn cost(digest: &Digest, scenario: &Scenario, grown: Grown, factor: usize) -> Co
 /// Time against factor, both on scales of doubling: what is in proportion rises with the grey diagonal.
 fn draw(costs: &[(&str, Vec<Cost>)]) -> String {
     const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
-    let (step, left, top) = (70.0, 60.0, 70.0);
-    let x = |factor: f64, panel: usize| left + panel as f64 * 330.0 + step * factor.log2();
-    let y = |times: f64| top + step * (3.3 - times.log2());
+    let (wide, high, left, top) = (70.0, 42.0, 60.0, 70.0);
+    let x = |factor: f64, panel: usize| left + panel as f64 * 300.0 + wide * factor.log2();
+    let y = |times: f64| top + 20.0 + high * (5.5 - times.log2());
     let mut svg = String::from(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 380" font-family="DejaVu Sans, Verdana, sans-serif" font-size="11" fill="#222222"><rect width="900" height="380" fill="#ffffff"/><text x="16" y="26" font-size="16" font-weight="bold">Growth of cost</text><text x="16" y="44" fill="#666666">Time of 64 replicates of the bundled log, as a multiple of the first; grey is in proportion.</text>"##,
     );
     for (panel, (part, of)) in PARTS.into_iter().enumerate() {
         let _ = write!(svg, r#"<text x="{}" y="{}" font-weight="bold">{part}</text>"#, x(1.0, panel), top);
-        for factor in FACTORS.map(|factor| factor as f64) {
-            let _ = write!(
-                svg,
-                r##"<line x1="{0}" x2="{1}" y1="{2}" y2="{2}" stroke="#e3e3e3"/><text x="{3}" y="{4}" text-anchor="end">{factor}</text><text x="{5}" y="{6}" text-anchor="middle">{factor}</text>"##,
-                x(1.0, panel),
-                x(8.0, panel),
-                y(factor),
-                x(1.0, panel) - 8.0,
-                y(factor) + 4.0,
-                x(factor, panel),
-                y(1.0) + 50.0,
-            );
+        for times in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0] {
+            let (from, to, at) = (x(1.0, panel), x(8.0, panel), y(times));
+            let _ = write!(svg, r##"<line x1="{from}" x2="{to}" y1="{at}" y2="{at}" stroke="#e3e3e3"/>"##);
+            let _ = write!(svg, r#"<text x="{}" y="{}" text-anchor="end">{times}</text>"#, from - 8.0, at + 4.0);
+        }
+        for factor in FACTORS {
+            let (x, y) = (x(factor as f64, panel), y(1.0) + 40.0);
+            let _ = write!(svg, r#"<text x="{x}" y="{y}" text-anchor="middle">{factor} x</text>"#);
         }
         let line = |points: Vec<(f64, f64)>, color: &str| {
             let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
@@ -167,7 +163,7 @@ fn draw(costs: &[(&str, Vec<Cost>)]) -> String {
     }
     for (row, ((name, _), color)) in costs.iter().zip(COLORS).enumerate() {
         let at = top + 20.0 + 18.0 * row as f64;
-        let _ = write!(svg, r#"<text x="640" y="{at}" fill="{color}">{name}</text>"#);
+        let _ = write!(svg, r#"<text x="620" y="{at}" fill="{color}">{name}</text>"#);
     }
     svg += "</svg>\n";
     svg
