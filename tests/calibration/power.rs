@@ -96,7 +96,7 @@ scale = 0.91
 [[effects]]
 name = "success 8 % lower"
 metric = "success"
-scale = 0.92
+flip = "8%"
 
 [simulation]
 replicates = 1000
