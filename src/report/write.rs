@@ -255,7 +255,7 @@ mod tests {
         let first = files(&out);
         write(&sample(), &out).expect("replaces");
         assert_eq!(first, files(&out), "the same bytes");
-        assert_eq!(first.len(), 2 + 2 * 12 + 2 * 5);
+        assert_eq!(first.len(), 2 + 2 * 18 + 2 * 10);
         assert!(first.values().all(|bytes| !bytes.is_empty()));
         assert_eq!(fs::read_dir(out.parent().expect("has one")).expect("a directory").count(), 1);
         prepare(&out).expect("may be replaced");
