@@ -61,7 +61,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let gates = rows::gates(&player, &tally, &plans, &digest);
     let self_check = rows::self_check(&player, &tally, &digest);
     let (exact, sample_ratio) = exact::replay(&player, &digest, &*bucketing);
-    let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio)].concat();
+    let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio, &digest)].concat();
     let evidence = warnings::Evidence {
         scenario: &scenario,
         digest: &digest,

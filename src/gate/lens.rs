@@ -70,7 +70,7 @@ impl Lens {
     #[must_use]
     pub fn worse_by(margin: Margin, worse_sign: f64) -> Self {
         let (scale, shift) = margin.worsening(worse_sign);
-        Self { scale, shift, ..Self::NULL }
+        Self { shift, scale, ..Self::NULL }
     }
 
     /// As a metric can be shown: where a unit counts once, sums cannot be scaled, and the layout keeps those of the worse world.

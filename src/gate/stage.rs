@@ -201,15 +201,6 @@ impl StageGate<'_> {
         enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
     }
 
-    /// Units that a question is asked about.
-    fn units(&self, question: Question, arms: &LookArms<'_>) -> f64 {
-        let units = |arm: Arm| arms.reader.counts(arms.span, arm, question.slice).units;
-        match question.against {
-            Against::Limit(_) => units(Arm::Candidate),
-            Against::Stable { .. } => units(Arm::Candidate) + units(Arm::Stable),
-        }
-    }
-
     /// The evidence of a gate that counts events. It passes at the stage's end, by one exact test.
     fn count(
         &self,
@@ -265,7 +256,7 @@ impl StageGate<'_> {
                 Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
             }
             Test::ConfidenceSequence => {
-                let units = self.units(self.questions[index], arms);
+                let units = units(self.questions[index], arms);
                 let p_value = |z: f64, contrast: Contrast| {
                     let variance = contrast.variance.expect("a deviate has a variance");
                     let look = sequence::Look { variance, planned: self.planned[index], units };
@@ -305,6 +296,15 @@ impl StageGate<'_> {
         } else {
             Verdict::Inconclusive
         }
+    }
+}
+
+/// Units that a question is asked about.
+fn units(question: Question, arms: &LookArms<'_>) -> f64 {
+    let units = |arm: Arm| arms.reader.counts(arms.span, arm, question.slice).units;
+    match question.against {
+        Against::Limit(_) => units(Arm::Candidate),
+        Against::Stable { .. } => units(Arm::Candidate) + units(Arm::Stable),
     }
 }
 

@@ -424,7 +424,13 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
 
 /// Units per arm against the exposure of each stage: of the exact replay, beside how often replicates alarm.
 #[must_use]
-pub fn sample_ratios(player: &Player<'_>, tally: &Tally, exact: &[Option<SampleRatio>]) -> Vec<HealthRow> {
+pub fn sample_ratios(
+    player: &Player<'_>,
+    tally: &Tally,
+    exact: &[Option<SampleRatio>],
+    digest: &Digest,
+) -> Vec<HealthRow> {
+    let counted = if digest.members.is_empty() { "units" } else { "buckets" };
     let row = |(stage, found): (usize, &Option<SampleRatio>)| {
         let found = (*found)?;
         let (checked, alarms) = tally.sample_ratio[stage];
@@ -432,7 +438,7 @@ pub fn sample_ratios(player: &Player<'_>, tally: &Tally, exact: &[Option<SampleR
             check: "sample-ratio".into(),
             metric: None,
             stage: Some(player.scenario.stages[stage].name.clone()),
-            r#where: "units on the candidate".into(),
+            r#where: format!("{counted} on the candidate"),
             stable: None,
             candidate: None,
             difference: None,

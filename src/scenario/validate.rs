@@ -89,6 +89,13 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
     let assignment = written.assignment.and_then(|table| assignment(table, &root.key("assignment"), problems));
     let metrics = metrics::read(written.metrics.unwrap_or_default(), problems);
+    if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
+        for rare in metrics.iter().filter(|metric| metric.value.as_ref().is_some_and(|metric| metric.kind.is_rare())) {
+            let why = "but a rare event counts units, and cells of buckets know none";
+            let hint = "use kind `proportion`, or `assignment.cells = \"unit\"`";
+            problems.wrong::<()>(&root.key("metrics").key(&rare.name).key("kind"), why, hint);
+        }
+    }
     let stages = stages::read(written.stages.unwrap_or_default(), slot, problems);
     let rollout_table = written.rollout.unwrap_or_default();
     let promote = rollout::promotion(&rollout_table);

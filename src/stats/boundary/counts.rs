@@ -151,11 +151,11 @@ mod tests {
         let poisson = rand_distr::Poisson::new(2.5).expect("a mean");
         let mut boundary = CountBoundary::new(0.05, Spending::Pocock);
         let labels: Vec<u64> =
-            (1..=looks).map(|look| boundary.binomial_look(5, share, look as f64 / looks as f64)).collect();
+            (1..=looks).map(|look| boundary.binomial_look(5, share, f64::from(look) / f64::from(looks))).collect();
         let spent = boundary.spent();
         let mut boundary_of_counts = CountBoundary::new(0.05, Spending::Pocock);
         let counts: Vec<u64> =
-            (1..=looks).map(|look| boundary_of_counts.poisson_look(2.5, look as f64 / looks as f64)).collect();
+            (1..=looks).map(|look| boundary_of_counts.poisson_look(2.5, f64::from(look) / f64::from(looks))).collect();
         let spent_of_counts = boundary_of_counts.spent();
         let (mut crossed, mut crossed_counts) = (0, 0);
         for _ in 0..runs {
