@@ -157,7 +157,6 @@ fn assert_tables(report: &Report) {
         ("shadow", report.rows("shadow").len()),
         ("health", report.rows("health").len()),
         ("self_check", report.rows("self_check").len()),
-        ("health", report.rows("health").len()),
         ("power", nested("power_curves", "points")),
         ("detection", nested("worlds", "detection_curve")),
         ("exposure", nested("worlds", "exposure_fan")),
