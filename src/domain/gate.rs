@@ -177,6 +177,8 @@ pub struct Gate {
     pub sequence: Sequence,
     /// Where its standard error comes from.
     pub style: Style,
+    /// Stable's recorded answers to the same requests are taken out of both arms' values.
+    pub covariate: bool,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.
     pub alpha: Probability,
     /// How a group-sequential gate spends alpha on passing; without it, it passes by one test at the stage's end.

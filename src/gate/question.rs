@@ -6,7 +6,7 @@ use crate::domain::gate::{Gate, Style};
 use crate::domain::metric::{Direction, Margin};
 use crate::scenario::Scenario;
 use crate::simulate::grid::GridPlace;
-use crate::simulate::layout::{Answers, Layout, Shape};
+use crate::simulate::layout::{Adjustment, Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::cluster::UnitSums;
 use crate::stats::{mean, normal, student_t};
@@ -107,6 +107,8 @@ pub struct Asker<'a> {
     pub z_alpha: f64,
     /// Whether a unit of its metric counts once.
     pub rare: bool,
+    /// What is taken out of both arms' values.
+    adjustment: Option<Adjustment>,
 }
 
 /// Both arms' sums about a question; `tail` is what a quantile's exceedance is held against.
@@ -176,7 +178,8 @@ impl<'a> Asker<'a> {
         let z_alpha = normal::upper_quantile(gate.alpha.get());
         let metric = &scenario.metrics[gate.metric];
         let (is_share, rare) = (metric.kind.is_share(), metric.kind.is_rare());
-        Self { gate, better: metric.better, is_share, layout, z_alpha, rare }
+        let adjustment = layout.adjustments[gate.metric].filter(|_| gate.covariate);
+        Self { gate, better: metric.better, is_share, layout, z_alpha, rare, adjustment }
     }
 
     /// What the arms show about a question; `None` where an arm has no value at all.
@@ -198,6 +201,9 @@ impl<'a> Asker<'a> {
     /// Whether a look could show a regression beyond the failing margin: false only where its estimate surely does not.
     #[must_use]
     pub fn may_exceed(&self, question: Question, lens: Lens, arms: &LookArms<'_>) -> bool {
+        if self.adjustment.is_some() {
+            return true;
+        }
         let ratio = |arm, answers| {
             let (y, x) = arms.reader.first_order(arms.span, arm, answers, question.slice, self.gate.metric)?;
             (x > 0.0).then(|| y / x)
@@ -222,9 +228,7 @@ impl<'a> Asker<'a> {
         let (factor, offset) = margin.contrast(self.better);
         match &self.layout.shapes[metric] {
             Shape::Moments => {
-                let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, None);
-                let candidate =
-                    arms.sums(Arm::Candidate, lens.answers, slice, metric, None).affine(lens.shift, lens.scale);
+                let (candidate, stable) = self.moments(slice, lens, arms);
                 let contrast = contrast(&candidate, &stable, sign, factor, offset)?;
                 Some(match self.gate.style {
                     Style::Wald => contrast,
@@ -254,6 +258,28 @@ impl<'a> Asker<'a> {
                 })
             }
         }
+    }
+
+    /// Sums of the candidate's and of stable's arm, with stable's answers taken out of both where the gate has a covariate.
+    fn moments(&self, slice: usize, lens: Lens, arms: &impl Arms) -> (UnitSums, UnitSums) {
+        let metric = self.gate.metric;
+        let candidate = |answers: Answers| arms.sums(Arm::Candidate, answers, slice, metric, None);
+        let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, None);
+        let Some(Adjustment { slope, level }) = self.adjustment else {
+            return (candidate(lens.answers).affine(lens.shift, lens.scale), stable);
+        };
+        let adjusted = match self.layout.adjusted(metric, lens.answers) {
+            Some(answers) => candidate(answers),
+            // Stable's own answers, changed: what is taken out is a share of them.
+            None => candidate(Answers::Stable).affine(lens.shift + slope * level, lens.scale - slope),
+        };
+        (adjusted, stable.affine(slope * level, 1.0 - slope))
+    }
+
+    /// The same questions without the covariate.
+    #[must_use]
+    pub fn without_covariate(self) -> Self {
+        Self { adjustment: None, ..self }
     }
 
     fn against_limit(&self, slice: usize, lens: Lens, limit: f64, arms: &impl Arms) -> Option<Contrast> {

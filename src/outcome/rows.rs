@@ -366,6 +366,7 @@ fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &D
         requests_needed: plan.requests_needed,
         duration_needed_s: plan.duration_needed_s,
         exposure_needed: plan.exposure_needed,
+        covariate_saves_s: plan.covariate_saves_s,
     }
 }
 

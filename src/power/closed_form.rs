@@ -43,6 +43,8 @@ pub struct Plan {
     pub duration_needed_s: Option<i64>,
     /// Smallest exposure that does it within the stage's duration.
     pub exposure_needed: Option<f64>,
+    /// Seconds at this exposure that the gate's covariate saves.
+    pub covariate_saves_s: Option<i64>,
 }
 
 /// What a census expects of a question at a stage's end, in the null world.
@@ -179,12 +181,15 @@ impl<'a> Planner<'a> {
         let span = Span { look, since: None };
         let arms = ExpectedArms { reader, span, exposure };
         let evidence = self.asker.evidence(self.question, Lens::NULL, &arms)?;
+        // A candidate that answers as stable does would leave nothing of itself once stable's answers are out: another one does.
+        let shown = if self.gate.covariate { Lens::RECORDED } else { Lens::NULL };
+        let varying = self.asker.evidence(self.question, shown, &arms)?;
         let counts = reader.counts(span, Arm::Candidate, self.question.slice);
         Some(Expected {
             to_pass: -evidence.pass.difference,
             to_fail: -evidence.fail.difference,
-            variance_pass: evidence.pass.variance.filter(|&variance| variance > 0.0)?,
-            variance_fail: evidence.fail.variance.filter(|&variance| variance > 0.0)?,
+            variance_pass: varying.pass.variance.filter(|&variance| variance > 0.0)?,
+            variance_fail: varying.fail.variance.filter(|&variance| variance > 0.0)?,
             level: self.level(&arms)?,
             units: counts.units * exposure,
             requests: counts.requests * exposure,
@@ -233,6 +238,7 @@ impl<'a> Planner<'a> {
             units_needed: scaled(mean(&|e| e.units)),
             requests_needed: scaled(mean(&|e| e.requests)),
             duration_needed_s: self.duration_needed(rest, rest_looks, look_s),
+            covariate_saves_s: self.covariate_saves(rest, rest_looks, look_s),
             exposure_needed: self.exposure_needed(middle, look),
             ..nothing
         }
@@ -260,6 +266,13 @@ impl<'a> Planner<'a> {
             })
         };
         (0..looks).find(enough).map(|look| (look as i64 + 1) * look_s)
+    }
+
+    /// What the covariate saves of the time that is needed; nothing where it is not needed within the log without it.
+    fn covariate_saves(&self, rest: &Trajectory, looks: usize, look_s: i64) -> Option<i64> {
+        let bare = Self { asker: self.asker.without_covariate(), ..*self };
+        let needed = |planner: &Self| planner.duration_needed(rest, looks, look_s);
+        self.gate.covariate.then(|| Some(needed(&bare)? - needed(self)?))?
     }
 
     /// The variance is `A / e + B / (1 - e)` at exposure `e`; two exposures give A and B.

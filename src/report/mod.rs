@@ -576,6 +576,8 @@ pub struct GateRow {
     pub duration_needed_s: Option<i64>,
     /// Smallest exposure that does it within the stage's duration; null: none does.
     pub exposure_needed: Option<f64>,
+    /// Seconds at this exposure that the gate's covariate saves; null without one, or where it is too long for the log without it.
+    pub covariate_saves_s: Option<i64>,
 }
 
 /// Verdicts of one gate, stage and slice in one world.

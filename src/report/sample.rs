@@ -248,6 +248,7 @@ fn gate_row(gate: &Gate, stage: usize, slice: Option<Segment>) -> GateRow {
         requests_needed: Some(1_300.0 * (2.49 / sees).powi(2) * exposure * 100.0),
         duration_needed_s: (sees > 1.5).then_some(273_600),
         exposure_needed: (stage > 0).then_some(0.2),
+        covariate_saves_s: None,
     }
 }
 

@@ -497,6 +497,9 @@ pub(super) struct Gate {
     /// Where the standard error comes from: `wald`, what was observed; `score`, what is likely at the margin, which does not take an arm
     /// without an event, or without the tail of a skewed metric, for proof. Default: `wald`.
     pub(super) style: Option<Style>,
+    /// Takes stable's recorded answer to each request out of the values of both arms (CUPED), where the shadow goes on during the canary:
+    /// `stable`. Default: `none`.
+    pub(super) covariate: Option<Covariate>,
 }
 
 /// How the evidence is weighed.
@@ -525,6 +528,14 @@ pub(super) enum Correction {
     Hierarchy,
     Bonferroni,
     Bh,
+}
+
+/// What is taken out of a gate's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Covariate {
+    None,
+    Stable,
 }
 
 /// Where a gate's standard error comes from, or whose rules it follows.

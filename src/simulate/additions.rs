@@ -242,11 +242,20 @@ impl NewRow<'_> {
     fn moments(&self, answer: &Answer, place: usize, own: &mut [f64]) -> [f64; MOMENTS] {
         let place = if answer.block == Block::Candidate { place + 2 } else { place };
         let (mut dy, mut dx) = (0.0, 0.0);
+        let adjustment = answer.effect.and_then(|(stream, _)| self.sim.effects[stream].adjustment);
         for cell in self.cells.clone() {
             let inputs = self.sim.cells.inputs(cell);
             let (y, x) = (inputs[place], inputs[place + 1]);
             dx += x;
-            dy += self.effect(answer, cell).map_or(y, |(effect, since)| effect.sum(cell, since, y, x));
+            let shown = match self.effect(answer, cell) {
+                Some((effect, _)) if effect.is_recorded() => {
+                    dx += inputs[place + 3] - x;
+                    inputs[place + 2]
+                }
+                Some((effect, since)) => effect.sum(cell, since, y, x),
+                None => y,
+            };
+            dy += adjustment.map_or(shown, |adjustment| adjustment.left(shown, (y, x)));
         }
         let (y, x) = (own[0], own[1]);
         own[0] += dy;

@@ -1,10 +1,12 @@
 //! Cells as the simulation streams them: slot by slot, one row of numbers each.
 
+use super::layout::Adjustment;
 use crate::digest::Digest;
 use crate::digest::bins::BinLists;
 use crate::digest::cells::{Cells, MetricCells};
 use crate::domain::metric::Metric;
 use crate::domain::version::{PerVersion, Version};
+use crate::stats::covariate;
 
 /// Cells with items merged; `inputs` holds rows, covered, then Y and X of stable and of the candidate for each metric of sums.
 pub(super) struct FlatCells {
@@ -78,6 +80,25 @@ impl FlatCells {
             stride,
             metrics,
         }
+    }
+
+    /// What takes stable's answers out of a metric of sums: the slope of the candidate's residuals from its ratio on stable's, over units.
+    pub(super) fn adjustment(&self, metric: usize, units: usize) -> Option<Adjustment> {
+        let FlatMetric::Sums(place) = self.metrics[metric] else { return None };
+        let mut totals = vec![[0.0; 4]; units];
+        for cell in 0..self.len() {
+            let inputs = &self.inputs(cell)[place..place + 4];
+            totals[self.unit[cell] as usize].iter_mut().zip(inputs).for_each(|(total, input)| *total += input);
+        }
+        let sum = |index: usize| totals.iter().map(|total| total[index]).sum::<f64>();
+        let (stable, candidate) = ((sum(0), sum(1)), (sum(2), sum(3)));
+        if stable.1 <= 0.0 || candidate.1 <= 0.0 {
+            return None;
+        }
+        let (level, candidate_level) = (stable.0 / stable.1, candidate.0 / candidate.1);
+        let residuals: Vec<(f64, f64)> =
+            totals.iter().map(|&[sy, sx, cy, cx]| (cy - candidate_level * cx, sy - level * sx)).collect();
+        Some(Adjustment { slope: covariate::slope(&residuals), level })
     }
 
     pub(super) fn slots(&self) -> usize {

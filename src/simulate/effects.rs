@@ -6,7 +6,7 @@ use rand_distr::{Binomial, Distribution};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::{FlatCells, FlatMetric};
-use super::layout::Shape;
+use super::layout::{Adjustment, Shape};
 use crate::digest::Digest;
 use crate::digest::bins;
 use crate::domain::metric::Direction;
@@ -24,10 +24,14 @@ pub(super) struct EffectCells {
     pub(super) applies: Vec<bool>,
     /// What it does.
     change: CellChange,
+    /// What is then taken out.
+    pub(super) adjustment: Option<Adjustment>,
 }
 
 /// What an effect does to a cell.
 enum CellChange {
+    /// The candidate's recorded answers in place of stable's.
+    Recorded,
     /// Y becomes `scale * Y + shift * X`.
     Affine { shift: f64, scale: f64 },
     /// Of a rare metric: `scale` times as many units have an event, plus a share `shift` of the units.
@@ -80,7 +84,8 @@ impl EffectCells {
                 CellChange::MovedThresholds((0..=ramp).map(moved).collect())
             }
         };
-        Self { onset: slots(written.onset), ramp, applies: (0..cells.len()).map(holds).collect(), change }
+        let applies = (0..cells.len()).map(holds).collect();
+        Self { onset: slots(written.onset), ramp, applies, change, adjustment: None }
     }
 
     /// What a cell's Y becomes, so many slots after the onset; `x` is its X.
@@ -97,7 +102,7 @@ impl EffectCells {
                 };
                 y + ((0..all).filter(set_in).count() as f64).copysign(flips[cell])
             }
-            CellChange::Excess { .. } | CellChange::MovedThresholds(_) => y,
+            CellChange::Recorded | CellChange::Excess { .. } | CellChange::MovedThresholds(_) => y,
         }
     }
 
@@ -112,7 +117,9 @@ impl EffectCells {
     pub(super) fn thresholds(&self, since: usize) -> Option<&[f64]> {
         match &self.change {
             CellChange::MovedThresholds(moved) => Some(&moved[since.min(self.ramp)]),
-            CellChange::Affine { .. } | CellChange::Excess { .. } | CellChange::Add { .. } => None,
+            CellChange::Recorded | CellChange::Affine { .. } | CellChange::Excess { .. } | CellChange::Add { .. } => {
+                None
+            }
         }
     }
 }
@@ -120,7 +127,21 @@ impl EffectCells {
 impl EffectCells {
     /// A rare metric as a gate's margin or power curve needs it, everywhere from the start on.
     pub(super) fn excess(cells: &FlatCells, scale: f64, shift: f64) -> Self {
-        Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change: CellChange::Excess { shift, scale } }
+        Self::everywhere(cells, CellChange::Excess { shift, scale })
+    }
+
+    /// The candidate's recorded answers, everywhere from the start on.
+    pub(super) fn recorded(cells: &FlatCells) -> Self {
+        Self::everywhere(cells, CellChange::Recorded)
+    }
+
+    fn everywhere(cells: &FlatCells, change: CellChange) -> Self {
+        Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change, adjustment: None }
+    }
+
+    /// Whether cells show the candidate's recorded answers in place of stable's.
+    pub(super) fn is_recorded(&self) -> bool {
+        matches!(self.change, CellChange::Recorded)
     }
 }
 

@@ -54,6 +54,30 @@ pub enum Stream {
         /// Added, as a share of all units.
         shift: f64,
     },
+    /// A metric with stable's answers taken out, of the candidate's recorded answers or of an effect that has answers of its own.
+    Adjusted {
+        /// Index of the metric.
+        metric: usize,
+        /// Index of the effect.
+        effect: Option<usize>,
+    },
+}
+
+/// What is taken out of a metric's numerator: `slope (Y - level X)` of stable's answers to the same requests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adjustment {
+    /// Of the candidate's answers on stable's, over units.
+    pub slope: f64,
+    /// Stable's value over the log.
+    pub level: f64,
+}
+
+impl Adjustment {
+    /// What is left of a numerator.
+    #[must_use]
+    pub fn left(self, numerator: f64, (stable_y, stable_x): (f64, f64)) -> f64 {
+        numerator - self.slope * (stable_y - self.level * stable_x)
+    }
 }
 
 /// How a metric's sums are laid out.
@@ -102,6 +126,8 @@ pub struct Layout {
     pub streams: Vec<Stream>,
     /// Metric of each stream.
     pub(super) stream_metrics: Vec<usize>,
+    /// Per metric of the scenario: what gates with a covariate take out.
+    pub adjustments: Vec<Option<Adjustment>>,
     pub(super) plans: Vec<SlicePlan>,
     pub(super) all_width: usize,
     pub(super) arm_width: usize,
@@ -117,7 +143,7 @@ impl Layout {
         let streams = streams(scenario);
         let metric_of = |stream: &Stream| match *stream {
             Stream::Effect(effect) => scenario.effects[effect].metric,
-            Stream::Excess { metric, .. } => metric,
+            Stream::Excess { metric, .. } | Stream::Adjusted { metric, .. } => metric,
         };
         let stream_metrics: Vec<usize> = streams.iter().map(metric_of).collect();
         let mut layout = Self {
@@ -125,6 +151,7 @@ impl Layout {
             shapes,
             streams,
             stream_metrics,
+            adjustments: vec![None; scenario.metrics.len()],
             plans: Vec::new(),
             all_width: 0,
             arm_width: 0,
@@ -177,6 +204,21 @@ impl Layout {
         self.slices.len() - 1
     }
 
+    /// The stream of a metric's answers with stable's taken out.
+    #[must_use]
+    pub fn adjusted(&self, metric: usize, answers: Answers) -> Option<Answers> {
+        let effect = match answers {
+            Answers::Stable => return None,
+            Answers::Candidate => None,
+            Answers::Effect(stream) => match self.streams[stream] {
+                Stream::Effect(effect) => Some(effect),
+                Stream::Excess { .. } | Stream::Adjusted { .. } => return None,
+            },
+        };
+        let wanted = Stream::Adjusted { metric, effect };
+        self.streams.iter().position(|&stream| stream == wanted).map(Answers::Effect)
+    }
+
     /// Slices of a gate: overall, then every value of its segment columns.
     #[must_use]
     pub fn slices_of(&self, by: &[usize]) -> Vec<usize> {
@@ -213,6 +255,14 @@ fn streams(scenario: &Scenario) -> Vec<Stream> {
             if (scale, shift) != (1.0, 0.0) && !streams.contains(&stream) {
                 streams.push(stream);
             }
+        }
+    }
+    for metric in 0..scenario.metrics.len() {
+        if scenario.gates.iter().any(|gate| gate.covariate && gate.metric == metric) {
+            let effects =
+                (0..scenario.effects.len()).filter(|&e| scenario.effects[e].metric == metric).filter(needs_stream);
+            let all = std::iter::once(None).chain(effects.map(Some));
+            streams.extend(all.map(|effect| Stream::Adjusted { metric, effect }));
         }
     }
     streams

@@ -61,14 +61,25 @@ impl Simulator {
     /// Prepares a digest for a scenario.
     #[must_use]
     pub fn new(digest: &Digest, scenario: &Scenario) -> Self {
-        let layout = Layout::new(digest, scenario);
+        let mut layout = Layout::new(digest, scenario);
         let cells = FlatCells::new(digest, &scenario.metrics);
+        for gate in scenario.gates.iter().filter(|gate| gate.covariate) {
+            layout.adjustments[gate.metric] = cells.adjustment(gate.metric, digest.units.len());
+        }
         let effects = layout
             .streams
             .iter()
             .map(|&stream| match stream {
                 Stream::Effect(effect) => EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
                 Stream::Excess { scale, shift, .. } => EffectCells::excess(&cells, scale, shift),
+                Stream::Adjusted { metric, effect } => {
+                    let mut shown = effect.map_or_else(
+                        || EffectCells::recorded(&cells),
+                        |effect| EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
+                    );
+                    shown.adjustment = layout.adjustments[metric];
+                    shown
+                }
             })
             .collect();
         let slots_of =

@@ -128,7 +128,8 @@ impl<'a> Window<'a> {
             let of_stream = |effect: &super::EffectCells| {
                 // What has grown to its full size may have set in at any time.
                 let onset = (effect.onset as i64).saturating_sub(slots as i64).max(-(effect.ramp as i64));
-                if onset < stage.slots as i64 { onset } else { NEVER }
+                // Answers that are adjusted are never those of stable.
+                if onset < stage.slots as i64 || effect.adjustment.is_some() { onset } else { NEVER }
             };
             onsets.push(sim.effects.iter().map(of_stream).collect());
             looks += stage.looks();

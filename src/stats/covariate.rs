@@ -46,7 +46,17 @@ pub fn adjusted(treatment: &[(f64, f64)], control: &[(f64, f64)]) -> Adjusted {
 }
 
 /// Least-squares slope of `Y` on `X`; zero where `X` is constant.
-fn slope(units: &[(f64, f64)]) -> f64 {
+///
+/// # Formula
+/// `cov(Y, X) / var(X)`.
+///
+/// # Source
+/// A. Deng, Y. Xu, R. Kohavi, T. Walker (2013), WSDM: the coefficient that leaves least variance.
+///
+/// # Example
+/// (1, 1), (2, 2), (2, 3): 0.5.
+#[must_use]
+pub fn slope(units: &[(f64, f64)]) -> f64 {
     let n = units.len() as f64;
     let (y, x) = units.iter().fold((0.0, 0.0), |(y, x), unit| (y + unit.0, x + unit.1));
     let (y, x) = (y / n, x / n);

@@ -114,6 +114,7 @@ fn gates(report: &Report) -> Finished {
         .number_or("requests_needed", |row| row.requests_needed)
         .whole("duration_needed_s", |row| row.duration_needed_s)
         .number_or("exposure_needed", |row| row.exposure_needed)
+        .whole("covariate_saves_s", |row| row.covariate_saves_s)
         .named("gates")
 }
 

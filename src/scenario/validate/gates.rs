@@ -40,6 +40,7 @@ fn read_one(
     let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
     let kind = measured.map(|metric| &metric.kind);
     let style = style(&at.key("style"), written.style, measured, problems);
+    let covariate = covariate(at, written, measured, problems);
     counted(at, written, context, metric, problems);
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
@@ -75,6 +76,7 @@ fn read_one(
         test: test?,
         sequence: sequence?,
         style: style?,
+        covariate,
         alpha: alpha?,
         pass_spending,
         weight: weight?,
@@ -357,6 +359,31 @@ fn counted(at: &At, gate: &wire::Gate, context: &Context<'_>, metric: Option<usi
             problems.wrong::<()>(&at.key(key), why, hint);
         }
     }
+}
+
+/// Whether stable's answers are taken out: only of means, proportions and ratios against stable, with the variance that is left.
+fn covariate(at: &At, written: &wire::Gate, metric: Option<&Metric>, problems: &mut Problems) -> bool {
+    if written.covariate != Some(wire::Covariate::Stable) {
+        return false;
+    }
+    let at = at.key("covariate");
+    let hint = "leave it out, or use a metric of kind `mean`, `proportion` or `ratio`, `allow` alone, style `wald`, and a test of its interval";
+    let kind = metric.map(|metric| &metric.kind);
+    if let Some(kind @ (MetricKind::Quantile { .. } | MetricKind::Rare { .. })) = kind {
+        problems.wrong::<()>(&at, format!("but a {} is not adjusted by a covariate", kind.name()), hint);
+    } else if written.limit.is_some() {
+        problems.wrong::<()>(&at, "but a `limit` is about the candidate's own value", hint);
+    } else if written.style.is_some_and(|style| style != wire::Style::Wald) {
+        problems.wrong::<()>(&at, "but only style `wald` takes the variance that is left", hint);
+    } else if !matches!(
+        written.test,
+        None | Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence)
+    ) {
+        problems.wrong::<()>(&at, "but this test has no interval to narrow", hint);
+    } else if written.window.as_ref().is_some_and(|window| window != "stage") {
+        problems.wrong::<()>(&at, "but a trailing window has no variance to lessen", hint);
+    }
+    true
 }
 
 fn weight(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
