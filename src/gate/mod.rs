@@ -5,7 +5,10 @@ pub mod correction;
 pub mod lens;
 pub mod question;
 mod score;
+pub mod series;
 
 pub mod stage;
+
+pub mod kayenta;
 
 pub mod schedule;

@@ -1,5 +1,6 @@
 //! Verdicts of all gates → how a replicate ends.
 
+use super::kayenta::{self, Stop};
 use super::stage::StageVerdicts;
 use crate::domain::gate::{Decision, Verdict};
 use crate::domain::rollout::Promotion;
@@ -64,11 +65,21 @@ pub fn walk<'a>(scenario: &Scenario, verdicts: impl Fn(usize, usize) -> Option<&
         let looks = plan.looks();
         let said = |gate: usize| verdicts(gate, stage).map(|said| (gate, said));
         let gates: Vec<_> = (0..scenario.gates.len()).filter_map(said).collect();
-        let during = gates.iter().flat_map(|&(gate, said)| during(scenario, gate, said));
-        let at_end = gates.iter().filter_map(|&(gate, said)| at_end(scenario, stage, gate, said, looks));
+        // The score of Kayenta's gates decides for all of them.
+        let scored = kayenta::stop(scenario, &gates).map(|Stop { look, gate, reason }| Event {
+            look,
+            decision: Decision::RollBack,
+            gate,
+            reason,
+        });
+        let speaks = |(gate, _): &&(usize, &StageVerdicts)| scenario.gates[*gate].kayenta.is_none();
+        let during = gates.iter().filter(speaks).flat_map(|&(gate, said)| during(scenario, gate, said));
+        let at_end = gates.iter().filter(speaks).filter_map(|&(gate, said)| at_end(scenario, stage, gate, said, looks));
         // The first look decides; at the same look the stronger decision; then the order of the scenario.
-        let first =
-            during.chain(at_end).min_by_key(|event| (event.look, std::cmp::Reverse(event.decision), event.gate));
+        let first = during
+            .chain(at_end)
+            .chain(scored)
+            .min_by_key(|event| (event.look, std::cmp::Reverse(event.decision), event.gate));
         if let Some(event) = first {
             let Event { gate, reason, .. } = event;
             let end = if event.decision == Decision::RollBack {

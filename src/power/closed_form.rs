@@ -127,7 +127,7 @@ impl<'a> Planner<'a> {
         // The first step of a correction is the one a single bad slice must take.
         let alpha_fail = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
         let critical = |level: f64| match rule.test {
-            Test::Point => 0.0,
+            Test::Point | Test::MannWhitney => 0.0,
             Test::Fixed | Test::GroupSequential(_) => normal::upper_quantile(level),
             Test::ConfidenceSequence => mixture::boundary(level, mixture::tuning(alpha)),
         };
@@ -199,8 +199,9 @@ impl<'a> Planner<'a> {
             duration_needed_s: None,
             exposure_needed: None,
         };
-        // Sums of a trailing window have no second moments to plan with.
-        if self.gate.window != Window::Stage {
+        // Sums of a trailing window have no second moments to plan with. A rank test of points is planned by their number and by how they
+        // depend on each other, which no sum knows: a formula for independent points would promise what the replay refutes.
+        if self.gate.window != Window::Stage || self.gate.test == Test::MannWhitney {
             return nothing;
         }
         if expected.is_empty() {

@@ -55,6 +55,8 @@ pub(crate) fn test(name: &str) -> String {
         "fixed" => "one test".to_owned(),
         "confidence-sequence" => "confidence sequence".to_owned(),
         "group-sequential" => "group-sequential".to_owned(),
+        "mann-whitney" => "rank test of points".to_owned(),
+        "kayenta" => "Kayenta's judge".to_owned(),
         other => visible(other),
     }
 }

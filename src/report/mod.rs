@@ -530,7 +530,7 @@ pub struct GateRow {
     pub metric: String,
     /// Null: overall.
     pub segment: Option<Segment>,
-    /// `point`, `fixed`, `confidence-sequence`.
+    /// `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`, or `kayenta` for its judge.
     pub test: String,
     /// One-sided.
     pub alpha: f64,

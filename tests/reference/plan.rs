@@ -118,6 +118,15 @@ pub(crate) enum Test {
     Point,
     Fixed,
     Sequence,
+    Rank,
+}
+
+/// How alpha is shared by slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Correction {
+    Holm,
+    Bonferroni,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +156,7 @@ pub(crate) struct Gate {
     pub(crate) alpha: f64,
     /// Indices of segment columns.
     pub(crate) by: Vec<usize>,
-    pub(crate) holm: bool,
+    pub(crate) correction: Correction,
     /// Length of a trailing window in slots.
     pub(crate) window: Option<usize>,
     pub(crate) only_at_end: bool,
@@ -169,7 +178,7 @@ impl Gate {
             test: Test::Point,
             alpha: 0.05,
             by,
-            holm: true,
+            correction: Correction::Holm,
             window: None,
             only_at_end: false,
             min_units: 0.0,
@@ -181,11 +190,15 @@ impl Gate {
     }
 
     fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize]) -> Self {
-        let test = *[Test::Point, Test::Fixed, Test::Fixed, Test::Sequence].choose(rng).expect("not empty");
-        let limit = (rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0][metric]);
+        let tests = [Test::Point, Test::Fixed, Test::Fixed, Test::Sequence, Test::Rank];
+        let test = *tests.choose(rng).expect("not empty");
+        let limit =
+            (test != Test::Rank && rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0][metric]);
         let allow = (limit.is_none() || rng.random::<f64>() < 0.5).then(|| Margin::draw(rng, metric));
         let harm = (allow.is_some() && rng.random::<f64>() < 0.2).then(|| Margin::draw(rng, metric));
-        let window = if test == Test::Point && rng.random::<f64>() < 0.5 { windows.choose(rng).copied() } else { None };
+        let any_window = matches!(test, Test::Point | Test::Rank);
+        let corrections = [Correction::Holm, Correction::Holm, Correction::Bonferroni, Correction::None];
+        let window = if any_window && rng.random::<f64>() < 0.5 { windows.choose(rng).copied() } else { None };
         let actions = [Action::Promote, Action::Hold, Action::RollBack];
         Self {
             metric,
@@ -195,7 +208,7 @@ impl Gate {
             test,
             alpha: *[0.01, 0.05, 0.1, 0.3].choose(rng).expect("not empty"),
             by: [vec![], vec![0], vec![1], vec![1, 0]].choose(rng).expect("not empty").clone(),
-            holm: rng.random::<f64>() < 0.7,
+            correction: *corrections.choose(rng).expect("not empty"),
             window,
             only_at_end: rng.random::<f64>() < 0.3,
             min_units: if window.is_some() { 0.0 } else { *[0.0, 1.0, 2.0, 5.0].choose(rng).expect("not empty") },
@@ -212,6 +225,7 @@ impl Gate {
             Test::Point => "point",
             Test::Fixed => "fixed",
             Test::Sequence => "confidence-sequence",
+            Test::Rank => "mann-whitney",
         };
         let by: Vec<&str> = self.by.iter().map(|&column| SEGMENTS[column]).collect();
         let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").expect("strings take all");
@@ -226,7 +240,12 @@ impl Gate {
         line("test", format!("\"{test}\""));
         line("alpha", format!("{:?}", self.alpha));
         line("by", format!("{by:?}"));
-        line("correction", (if self.holm { "\"holm\"" } else { "\"none\"" }).into());
+        let correction = match self.correction {
+            Correction::Holm => "holm",
+            Correction::Bonferroni => "bonferroni",
+            Correction::None => "none",
+        };
+        line("correction", format!("\"{correction}\""));
         if let Some(slots) = self.window {
             line("window", format!("\"{}s\"", slots as i64 * slot_s));
         }

@@ -4,11 +4,15 @@ use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
+use super::kayenta;
 use super::values::{self, Context, Names};
 use crate::domain::gate::{Correction, Decision, Gate, Looks, Spending, Style, Test, Window};
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::Probability;
 use crate::domain::rollout::Promotion;
+
+/// Each side of the interval by which Kayenta's judge decides.
+const KAYENTA_ALPHA: f64 = 0.01;
 
 /// Below this many units per arm a normal interval is not to be trusted.
 const MIN_UNITS: f64 = 40.0;
@@ -39,6 +43,11 @@ fn read_one(
     }
     let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
     let style = style(&at.key("style"), written.style, measured, problems);
+    kayenta::points(at, written, problems);
+    let allow = thresholds.as_ref().and_then(|thresholds| thresholds.allow);
+    let better = measured.map(|metric| metric.better);
+    let judged = written.style == Some(wire::Style::Kayenta);
+    let kayenta = if judged { kayenta::metric(at, written, allow, better, problems) } else { None };
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
@@ -49,13 +58,18 @@ fn read_one(
         written.pass_spending.as_deref().and_then(|text| spent(&at.key("pass_spending"), text, written, problems));
     let test = test(&at.key("test"), written.test, looks, spending, problems);
     let weight = weight(&at.key("weight"), written.weight, problems);
-    let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
+    let alpha = probability(&at.key("alpha"), written.alpha, if judged { KAYENTA_ALPHA } else { 0.05 }, 0.5, problems);
     let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
     let by = by(&at.key("by"), written.by.clone(), context, problems);
     let correction = correction(&at.key("correction"), written.correction, problems);
     let window = window(at, written, test, context, problems);
     let point = test == Some(Test::Point);
+    // The points of a trailing window may come from other units than the stage's.
+    let any_units = point || judged || matches!(window, Some(Window::Trailing(_)));
     let thresholds = thresholds?;
+    if judged && kayenta.is_none() {
+        return None;
+    }
     Some(Gate {
         name: name?,
         metric: metric?,
@@ -65,6 +79,7 @@ fn read_one(
         allow_text: thresholds.text,
         test: test?,
         style: style?,
+        kayenta,
         alpha: alpha?,
         pass_spending,
         weight: weight?,
@@ -73,7 +88,7 @@ fn read_one(
         correction: correction?,
         window: window?,
         looks,
-        min_units: written.min_units.unwrap_or(if point { 0.0 } else { MIN_UNITS }),
+        min_units: written.min_units.unwrap_or(if any_units { 0.0 } else { MIN_UNITS }),
         min_requests: written.min_requests.unwrap_or(if point { 1.0 } else { 0.0 }),
         on_fail: match written.on_fail {
             Some(wire::OnFail::Pause) => Decision::Hold,
@@ -255,8 +270,7 @@ fn spent(at: &At, text: &str, gate: &wire::Gate, problems: &mut Problems) -> Opt
 fn style(at: &At, written: Option<wire::Style>, metric: Option<&Metric>, problems: &mut Problems) -> Option<Style> {
     match written {
         None if problems.is_broken(at) => None,
-        None | Some(wire::Style::Wald) => Some(Style::Wald),
-        Some(wire::Style::Kayenta) => problems.later(at, "style `kayenta`"),
+        None | Some(wire::Style::Wald | wire::Style::Kayenta) => Some(Style::Wald),
         Some(wire::Style::Score) => match metric {
             Some(Metric { kind: MetricKind::Proportion { .. }, judge: Judge { errors: Some(_), .. }, .. }) => problems
                 .wrong(
@@ -288,6 +302,7 @@ fn test(
         Some(wire::Test::GroupSequential) => spending.map(Test::GroupSequential),
         Some(wire::Test::Point) => Some(Test::Point),
         Some(wire::Test::Fixed) => Some(Test::Fixed),
+        Some(wire::Test::MannWhitney) => Some(Test::MannWhitney),
         Some(wire::Test::ConfidenceSequence) => Some(Test::ConfidenceSequence),
         Some(_) => {
             let shown = problems.shown(at);
@@ -295,7 +310,7 @@ fn test(
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
-                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`",
+                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`",
             )
         }
         None if problems.is_broken(at) => None,
@@ -334,7 +349,7 @@ fn correction(at: &At, written: Option<wire::Correction>, problems: &mut Problem
     match written {
         Some(wire::Correction::None) => Some(Correction::None),
         Some(wire::Correction::Hierarchy) => Some(Correction::Hierarchy),
-        Some(wire::Correction::Bonferroni) => problems.later(at, "correction `bonferroni`"),
+        Some(wire::Correction::Bonferroni) => Some(Correction::Bonferroni),
         Some(wire::Correction::Bh) => problems.later(at, "correction `bh`"),
         None if problems.is_broken(at) => None,
         Some(wire::Correction::Holm) | None => Some(Correction::Holm),
@@ -361,7 +376,7 @@ fn window(
     };
     let length = values::on_slots(at, length, context.slot, problems)?;
     if let Some(test) = test
-        && test != Test::Point
+        && !matches!(test, Test::Point | Test::MannWhitney)
     {
         return problems.later(at, format!("a trailing window with test `{}`", test.name()));
     }
