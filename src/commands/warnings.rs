@@ -3,7 +3,7 @@
 use super::{facts, silence};
 use crate::assign::Bucketing;
 use crate::digest::Digest;
-use crate::domain::gate::{Looks, Test};
+use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Moment, Seconds};
 use crate::report::{
@@ -109,7 +109,7 @@ fn error_rates(evidence: &Evidence<'_>) -> Vec<Warning> {
                 "{error} rate of gate `{}` is {} at a nominal {alpha}{more}: {}",
                 gate.name,
                 rate(&worst.rate),
-                advice(gate.test, gate.looks, error)
+                advice(gate, error)
             );
             warnings.push(warning(
                 "error-rate",
@@ -121,10 +121,16 @@ fn error_rates(evidence: &Evidence<'_>) -> Vec<Warning> {
     warnings
 }
 
-fn advice(test: Test, looks: Looks, error: &str) -> &'static str {
-    match (test, looks) {
+fn advice(gate: &Gate, error: &str) -> &'static str {
+    match (gate.test, gate.looks) {
         (Test::Point, _) => {
             "a bare threshold has no error rate to keep; use `fixed` at the stage's end or `confidence-sequence`"
+        }
+        (Test::MannWhitney, _) if gate.kayenta.is_some() && error == "wrong pass" => {
+            "Kayenta's Pass says that no difference was shown, not that there is none; ask another gate before promoting"
+        }
+        (Test::MannWhitney, _) => {
+            "a rank test takes the points of a series as independent, and each look as the only one; use `group-sequential`"
         }
         (Test::Fixed, Looks::All) if error != "wrong pass" => {
             "a fixed test at every look alarms at every chance it gets; use `looks = \"end\"` or `confidence-sequence`"

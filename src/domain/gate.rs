@@ -3,6 +3,7 @@
 use super::metric::Margin;
 use super::quantity::{Probability, Seconds};
 use super::rollout::Stage;
+use crate::stats::kayenta::MetricConfig;
 
 /// How a group-sequential gate spends its error over the information of a stage.
 ///
@@ -45,6 +46,8 @@ pub enum Test {
     MaxSprt,
     /// Mixture e-process of events: valid at all looks together.
     EProcess,
+    /// Rank test on one point per look and arm, as if points were independent; with [`Gate::kayenta`] Kayenta's judge.
+    MannWhitney,
 }
 
 impl Test {
@@ -65,6 +68,7 @@ impl Test {
             Self::Exact(_) => "exact",
             Self::MaxSprt => "max-sprt",
             Self::EProcess => "e-process",
+            Self::MannWhitney => "mann-whitney",
         }
     }
 }
@@ -126,6 +130,8 @@ pub enum Looks {
 pub enum Correction {
     /// Holm (1979).
     Holm,
+    /// Every slice at an equal share of alpha.
+    Bonferroni,
     /// Every slice at the full alpha.
     None,
     /// Half for all requests, half for the segments together.
@@ -156,6 +162,17 @@ pub enum Verdict {
     NoData,
 }
 
+/// A gate that Kayenta's judge classifies. The score of all such gates decides, not the gate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KayentaMetric {
+    /// Groups of the score it counts in.
+    pub groups: Vec<String>,
+    /// How it is classified.
+    pub config: MetricConfig,
+    /// Classified and reported, but left out of the score.
+    pub muted: bool,
+}
+
 /// A gate of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
@@ -179,6 +196,8 @@ pub struct Gate {
     pub style: Style,
     /// Stable's recorded answers to the same requests are taken out of both arms' values.
     pub covariate: bool,
+    /// Of style `kayenta`.
+    pub kayenta: Option<KayentaMetric>,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.
     pub alpha: Probability,
     /// How a group-sequential gate spends alpha on passing; without it, it passes by one test at the stage's end.
@@ -208,6 +227,12 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// The test, for reports: `kayenta` for its judge.
+    #[must_use]
+    pub fn test_name(&self) -> &'static str {
+        if self.kayenta.is_some() { "kayenta" } else { self.test.name() }
+    }
+
     /// Whether a stage leaves the gate anything to ask: nobody is left to compare with at 100 %.
     #[must_use]
     pub fn asked_in(&self, stage: &Stage) -> bool {

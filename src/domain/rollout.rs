@@ -1,6 +1,9 @@
 //! The schedule of a rollout.
 
+use std::collections::BTreeMap;
+
 use super::quantity::{Fraction, Moment, Probability, Seconds};
+use crate::stats::kayenta::Thresholds;
 
 /// One exposure level and how long it holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +87,17 @@ impl Budget {
     }
 }
 
+/// How the gates that Kayenta's judge classifies decide together.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Kayenta {
+    /// Thresholds of the score.
+    pub thresholds: Thresholds,
+    /// Weight of a group in per cent; groups without one share what is left.
+    pub weights: BTreeMap<String, f64>,
+    /// Time between the judge's runs: a multiple of every stage's time between looks. `None` runs at every look.
+    pub interval: Option<Seconds>,
+}
+
 /// Rules of the rollout that belong to no single gate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
@@ -97,4 +111,6 @@ pub struct Rollout {
     pub false_rollback: Option<Probability>,
     /// How it is kept.
     pub budget: Budget,
+    /// Of gates of style `kayenta`.
+    pub kayenta: Kayenta,
 }

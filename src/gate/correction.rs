@@ -2,7 +2,7 @@
 
 use super::question::Question;
 use crate::domain::gate::Correction;
-use crate::stats::holm;
+use crate::stats::adjust;
 
 /// Of the gate's failing error, the part that each question is sure of, whatever the others show. They sum to 1, except without a
 /// correction.
@@ -13,7 +13,7 @@ pub fn shares(correction: Correction, questions: &[Question]) -> Vec<f64> {
     let share = |question: &Question| match correction {
         Correction::None => 1.0,
         Correction::Hierarchy if segments > 0 => 0.5 / (if question.slice == 0 { overall } else { segments }) as f64,
-        Correction::Hierarchy | Correction::Holm => 1.0 / questions.len() as f64,
+        Correction::Hierarchy | Correction::Holm | Correction::Bonferroni => 1.0 / questions.len() as f64,
     };
     questions.iter().map(share).collect()
 }
@@ -21,17 +21,17 @@ pub fn shares(correction: Correction, questions: &[Question]) -> Vec<f64> {
 /// Which questions are rejected at a level of the whole gate.
 ///
 /// # Formula
-/// Holm's step-down; or for a hierarchy Bonferroni with the shares above as weights, so that many segments do not dilute what is asked of
+/// Holm's step-down; Bonferroni; or for a hierarchy Bonferroni with the shares above as weights, so that many segments do not dilute what is asked of
 /// all requests. The family-wise error is at most `alpha` under any dependence.
 ///
 /// # Source
 /// S. Holm (1979), Scand. J. Statist. 6, 65-70; for weights R. Rosenthal, D. B. Rubin (1983), Psychol. Bull. 94, 540-541.
 pub fn reject(correction: Correction, shares: &[f64], p_values: &[f64], alpha: f64, rejected: &mut Vec<bool>) {
+    rejected.clear();
     match correction {
         // Questions without data stay in the family: dropping them would let the data choose its size.
-        Correction::Holm => holm::reject(p_values, alpha, rejected),
-        Correction::None | Correction::Hierarchy => {
-            rejected.clear();
+        Correction::Holm if p_values.len() > 1 => rejected.extend(adjust::holm(p_values).iter().map(|&p| p <= alpha)),
+        Correction::Holm | Correction::Bonferroni | Correction::None | Correction::Hierarchy => {
             rejected.extend(p_values.iter().zip(shares).map(|(&p, share)| p <= alpha * share));
         }
     }

@@ -7,7 +7,10 @@ pub mod lens;
 pub mod question;
 mod score;
 pub mod sequence;
+pub mod series;
 
 pub mod stage;
+
+pub mod kayenta;
 
 pub mod schedule;

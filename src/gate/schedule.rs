@@ -1,5 +1,6 @@
 //! Verdicts of all gates → how a replicate ends.
 
+use super::kayenta::{self, Stop};
 use super::stage::StageVerdicts;
 use crate::domain::gate::{Decision, Verdict};
 use crate::domain::rollout::Promotion;
@@ -65,16 +66,31 @@ impl Event {
 
 /// Walks the stages until a gate stops the rollout. `verdicts` gives what a gate (first) said in a stage (second).
 pub fn walk<'a>(scenario: &Scenario, verdicts: impl Fn(usize, usize) -> Option<&'a StageVerdicts>) -> Outcome {
-    walk_events(scenario, |gate, stage| event(scenario, stage, gate, verdicts(gate, stage)?))
+    // The score of Kayenta's gates decides for all of them.
+    let scored = |stage: usize| {
+        let said: Vec<_> = (0..scenario.gates.len()).filter_map(|gate| Some((gate, verdicts(gate, stage)?))).collect();
+        let Stop { look, gate, reason } = kayenta::stop(scenario, &said)?;
+        Some((Event { look, decision: Decision::RollBack, reason }, gate))
+    };
+    walk_stages(scenario, |gate, stage| event(scenario, stage, gate, verdicts(gate, stage)?), scored)
 }
 
-/// The same where it is known what each gate (first), were it alone, would do in each stage (second).
+/// The same where it is known what each gate (first), were it alone, would do in each stage (second). No gate is Kayenta's.
 pub fn walk_events(scenario: &Scenario, events: impl Fn(usize, usize) -> Option<Event>) -> Outcome {
+    walk_stages(scenario, events, |_| None)
+}
+
+fn walk_stages(
+    scenario: &Scenario,
+    events: impl Fn(usize, usize) -> Option<Event>,
+    scored: impl Fn(usize) -> Option<(Event, usize)>,
+) -> Outcome {
     let mut looks_before = 0;
     for (stage, plan) in scenario.stages.iter().enumerate() {
         let of_gate = |gate: usize| events(gate, stage).map(|event| (event, gate));
         // Of gates that do the same at the same look, the first of the scenario counts.
-        let first = (0..scenario.gates.len()).filter_map(of_gate).min_by_key(|(event, gate)| (event.order(), *gate));
+        let all = (0..scenario.gates.len()).filter_map(of_gate).chain(scored(stage));
+        let first = all.min_by_key(|(event, gate)| (event.order(), *gate));
         if let Some((Event { look, decision, reason }, gate)) = first {
             let end = if decision == Decision::RollBack {
                 End::RolledBack { stage, gate, reason }
@@ -91,6 +107,10 @@ pub fn walk_events(scenario: &Scenario, events: impl Fn(usize, usize) -> Option<
 /// The first thing a gate does in a stage that stops a rollout, from what it said there.
 #[must_use]
 pub fn event(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts) -> Option<Event> {
+    if scenario.gates[gate].kayenta.is_some() {
+        // The score speaks for it.
+        return None;
+    }
     let looks = scenario.stages[stage].looks();
     during(scenario, gate, said).chain(at_end(scenario, stage, gate, said, looks)).min_by_key(Event::order)
 }

@@ -3,9 +3,11 @@
 use super::boundary::Boundary;
 use super::correction;
 use super::events::{self, Watch, Watched};
+use super::kayenta::{self, Run};
 use super::lens::Lens;
 use super::question::{Against, Asker, Contrast, LookArms, Question};
 use super::sequence;
+use super::series::Series;
 use crate::domain::gate::{Decision, Looks, Test, Verdict, Window};
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
@@ -29,6 +31,8 @@ pub struct StageVerdicts {
     pub level: f64,
     /// Per question.
     pub questions: Vec<QuestionRecord>,
+    /// Of a gate of style `kayenta`: every run of the judge.
+    pub runs: Vec<Run>,
 }
 
 /// What became of one question during a stage.
@@ -66,6 +70,8 @@ pub struct StageGate<'a> {
     pub earlier: &'a [Vec<Option<f64>>],
     /// Only what stops a rollout is wanted: looks that cannot matter are not asked, and none after a failure.
     pub brief: bool,
+    /// Of a gate of style `kayenta`: looks from one run of the judge to the next.
+    pub looks_per_run: usize,
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -80,7 +86,7 @@ pub struct StagePlace {
 }
 
 impl StagePlace {
-    fn span(&self, look: usize, window: Window) -> Span {
+    pub(super) fn span(&self, look: usize, window: Window) -> Span {
         let back = match window {
             Window::Stage => None,
             Window::Trailing(seconds) => {
@@ -104,13 +110,18 @@ impl StageGate<'_> {
             return None;
         }
         let gate = self.asker.gate;
-        let mut state = LookState::new(self.questions.len(), self.watches);
+        let series = self.series(reader, place, lens);
+        if let Some(metric) = &gate.kayenta {
+            return Some(kayenta::play(gate, &metric.config, self.asker.better, &series, place, self.looks_per_run));
+        }
+        let mut state = LookState::new(self.questions.len(), self.watches, series);
         let mut result = StageVerdicts {
             first_fail: None,
             first_no_data: None,
             end: Verdict::NoData,
             level: f64::INFINITY,
             questions: vec![QuestionRecord::default(); self.questions.len()],
+            runs: Vec::new(),
         };
         let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
         for look in first..looks {
@@ -132,9 +143,10 @@ impl StageGate<'_> {
                 break;
             }
         }
-        for (record, last) in result.questions.iter_mut().zip(&state.last) {
+        for (index, (record, last)) in result.questions.iter_mut().zip(&state.last).enumerate() {
             record.passed = last.is_some_and(|seen| seen.passes);
-            record.difference = last.map(|seen| seen.difference);
+            let shift = || self.shift(index, state.series.get(index)?, place.span(looks - 1, gate.window));
+            record.difference = last.and_then(|seen| seen.difference.or_else(shift));
             record.se = last.and_then(|seen| seen.se);
             record.z_fail = last.and_then(|seen| seen.z_fail);
         }
@@ -175,6 +187,8 @@ impl StageGate<'_> {
         for (index, question) in self.questions.iter().enumerate() {
             state.last[index] = if !open[index] || !self.enough(*question, arms) {
                 None
+            } else if let Some(series) = state.series.get(index) {
+                self.see_series(index, series, arms.span)
             } else if self.asker.gate.test.counts_events() {
                 self.count(index, lens, arms, (look, plan), state)
             } else {
@@ -190,6 +204,25 @@ impl StageGate<'_> {
                 state.p_fail[index] = if events::stays(self.asker.gate.test) { seen.p_fail } else { 1.0 };
             }
         }
+    }
+
+    /// Points of every question, for tests that read them.
+    fn series(&self, reader: Reader<'_>, place: StagePlace, lens: Lens) -> Vec<Series> {
+        let asked = self.questions.iter().filter(|_| self.asker.gate.test == Test::MannWhitney);
+        asked.map(|question| Series::of(self.asker.gate.metric, question.slice, lens, reader, place)).collect()
+    }
+
+    fn see_series(&self, index: usize, series: &Series, span: Span) -> Option<Seen> {
+        let Against::Stable { allow, harm } = self.questions[index].against else { return None };
+        let ranked = series.within(span).rank(allow, harm, self.asker.better)?;
+        let passes = ranked.pass <= self.asker.gate.alpha.get();
+        Some(Seen { difference: None, se: None, z_fail: None, p_fail: ranked.fail, passes })
+    }
+
+    /// The shift of points beyond `allow`: asked for at the stage's end only, because it looks at every pair of them.
+    fn shift(&self, index: usize, series: &Series, span: Span) -> Option<f64> {
+        let Against::Stable { allow, .. } = self.questions[index].against else { return None };
+        series.within(span).beyond(allow, self.asker.better)
     }
 
     fn enough(&self, question: Question, arms: &LookArms<'_>) -> bool {
@@ -216,7 +249,7 @@ impl StageGate<'_> {
         let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
         let last = look + 1 == plan.looks();
         Some(Seen {
-            difference: evidence.pass.difference,
+            difference: Some(evidence.pass.difference),
             se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),
             z_fail: evidence.fail.z(),
             p_fail: watched.p_fail(watch, question, &counts, last).min(state.p_fail[index]),
@@ -235,7 +268,7 @@ impl StageGate<'_> {
         let known = gate.window == Window::Stage;
         let se = evidence.pass.variance.filter(|&variance| known && variance > 0.0).map(f64::sqrt);
         let difference = evidence.pass.difference;
-        let undecided = Seen { difference, se, z_fail: None, p_fail: p_before, passes: false };
+        let undecided = Seen { difference: Some(difference), se, z_fail: None, p_fail: p_before, passes: false };
         if gate.test == Test::Point {
             let p_fail = if evidence.fail.difference > 0.0 { 0.0 } else { 1.0 };
             return Some(Seen { p_fail, passes: difference <= 0.0, ..undecided });
@@ -274,7 +307,8 @@ impl StageGate<'_> {
                 let passes = boundary.passes(look, z_pass).unwrap_or(z_pass > self.asker.z_alpha);
                 Seen { p_fail, passes, ..undecided }
             }
-            Test::Point | Test::Exact(_) | Test::MaxSprt | Test::EProcess => undecided,
+            // Asked of series, or of counts.
+            Test::Point | Test::MannWhitney | Test::Exact(_) | Test::MaxSprt | Test::EProcess => undecided,
         })
     }
 
@@ -311,7 +345,7 @@ fn units(question: Question, arms: &LookArms<'_>) -> f64 {
 /// What one question showed at one look.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    difference: f64,
+    difference: Option<f64>,
     se: Option<f64>,
     z_fail: Option<f64>,
     p_fail: f64,
@@ -326,10 +360,12 @@ struct LookState {
     p_values: Vec<f64>,
     rejected: Vec<bool>,
     passed: Vec<bool>,
+    /// Per question, for tests that read points.
+    series: Vec<Series>,
 }
 
 impl LookState {
-    fn new(questions: usize, watches: &[Option<Watch>]) -> Self {
+    fn new(questions: usize, watches: &[Option<Watch>], series: Vec<Series>) -> Self {
         Self {
             p_fail: vec![1.0; questions],
             last: vec![None; questions],
@@ -337,6 +373,7 @@ impl LookState {
             p_values: Vec::new(),
             rejected: Vec::new(),
             passed: vec![false; questions],
+            series,
         }
     }
 

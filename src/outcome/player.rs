@@ -516,6 +516,7 @@ impl<'a> Player<'a> {
                 shares: &self.levels.shares[gate],
                 earlier: &earlier,
                 brief,
+                looks_per_run: self.looks_per_run(place),
             };
             let said = stage_gate.play(reader, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {
@@ -529,6 +530,12 @@ impl<'a> Player<'a> {
 
     fn reader_of<'t>(&'t self, twins: Twins<'t>, swapped: bool) -> Reader<'t> {
         self.reader(twins.swapped.filter(|_| swapped).unwrap_or(twins.own))
+    }
+
+    /// Looks from one run of Kayenta's judge to the next.
+    fn looks_per_run(&self, place: StagePlace) -> usize {
+        let look_s = place.slot_s * place.plan.slots_per_look as i64;
+        self.scenario.rollout.kayenta.interval.map_or(1, |interval| (interval.0 / look_s) as usize)
     }
 
     fn reader<'t>(&'t self, trajectory: &'t Trajectory) -> Reader<'t> {

@@ -351,7 +351,7 @@ fn gate_row(player: &Player<'_>, plan: &Plan, tallies: &[&GateTally], digest: &D
         gate: gate.name.clone(),
         metric: scenario.metrics[gate.metric].name.clone(),
         segment: segment(player.simulator.layout.slices[question.slice], digest),
-        test: gate.test.name().into(),
+        test: gate.test_name().into(),
         alpha: gate.alpha.get(),
         power: gate.power.get(),
         allow: gate.allow_text.clone(),

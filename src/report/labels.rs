@@ -57,6 +57,8 @@ pub(crate) fn test(name: &str) -> String {
         "group-sequential" => "group-sequential".to_owned(),
         "exact" => "exact counts".to_owned(),
         "max-sprt" => "MaxSPRT".to_owned(),
+        "mann-whitney" => "rank test of points".to_owned(),
+        "kayenta" => "Kayenta's judge".to_owned(),
         other => visible(other),
     }
 }

@@ -546,7 +546,8 @@ pub struct GateRow {
     pub metric: String,
     /// Null: overall.
     pub segment: Option<Segment>,
-    /// `point`, `fixed`, `confidence-sequence`, `group-sequential`, `exact`, `max-sprt`, `e-process`.
+    /// `point`, `fixed`, `confidence-sequence`, `group-sequential`, `exact`, `max-sprt`, `e-process`, `mann-whitney`, or `kayenta` for its
+    /// judge.
     pub test: String,
     /// One-sided.
     pub alpha: f64,

@@ -236,6 +236,9 @@ fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a Stage
 
 /// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
 fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
+    if matches!(row.test.as_str(), "mann-whitney" | "kayenta") {
+        return "no closed form: see its power curve".to_owned();
+    }
     let way = if metric.is_some_and(|metric| metric.better == "higher") { "drop" } else { "rise" };
     let size = labels::regression(row, metric).map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));
     let place = format!("{} {}: sees {size}", labels::short(&stage.name, 8), labels::duration(stage.duration_s as f64));

@@ -14,6 +14,7 @@ use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
 use crate::domain::version::PerVersion;
 use crate::domain::world::Change;
+use crate::stats::kayenta::{self, EffectSize, Measure, MetricConfig, Missing, Thresholds};
 
 const MINIMAL: &str = include_str!("../../tests/scenarios/valid/minimal.toml");
 const WHOLE: &str = include_str!("../../tests/scenarios/valid/whole-language.toml");
@@ -103,6 +104,51 @@ fn defaults_are_resolved() {
     assert_eq!((gate.min_units, gate.min_requests), (40.0, 0.0));
     let decisions = (gate.on_fail, gate.on_inconclusive, gate.on_no_data);
     assert_eq!(decisions, (Decision::RollBack, Decision::Hold, Decision::Hold));
+}
+
+#[test]
+fn kayentas_keys_are_read() {
+    let text = include_str!("../../tests/scenarios/valid/kayenta.toml");
+    let scenario = Scenario::parse("kayenta.toml", text).unwrap();
+    let [quality, latency, ranks] = scenario.gates.as_slice() else { panic!("three gates") };
+    assert_eq!((quality.test, quality.test_name(), quality.alpha.get()), (Test::MannWhitney, "kayenta", 0.01));
+    assert_eq!((quality.min_units, quality.min_requests), (0.0, 0.0));
+    // What is accepted is the effect that fails, on the side that is worse.
+    let judged = quality.kayenta.as_ref().unwrap();
+    let effect = EffectSize { allowed_increase: 1.02, allowed_decrease: 0.98, ..EffectSize::default() };
+    let config = MetricConfig { direction: kayenta::Direction::Decrease, effect, ..MetricConfig::default() };
+    assert_eq!(
+        (judged.config, judged.groups.as_slice(), judged.muted),
+        (config, ["default".to_owned()].as_slice(), false)
+    );
+    let judged = latency.kayenta.as_ref().unwrap();
+    let effect = EffectSize {
+        measure: Measure::Cles,
+        allowed_increase: 0.6,
+        allowed_decrease: 0.4,
+        critical_increase: 0.8,
+        critical_decrease: 0.2,
+    };
+    let config = MetricConfig {
+        missing: Missing::Replace,
+        outlier_factor: Some(3.0),
+        effect,
+        critical: true,
+        must_have_data: true,
+        ..MetricConfig::default()
+    };
+    assert_eq!((judged.config, judged.groups.len(), judged.muted), (config, 2, true));
+    assert_eq!(
+        (ranks.test_name(), ranks.kayenta.as_ref(), ranks.correction),
+        ("mann-whitney", None, Correction::Bonferroni)
+    );
+    assert_eq!((ranks.window, ranks.min_units), (Window::Trailing(Seconds(1800)), 0.0));
+    let rollout = &scenario.rollout.kayenta;
+    assert_eq!(rollout.thresholds, Thresholds { marginal: Some(75.0), pass: Some(95.0) });
+    assert_eq!((rollout.weights["default"], rollout.interval), (100.0, Some(Seconds::HOUR)));
+    // Those of Spinnaker's canary stage.
+    let minimal = Scenario::parse("minimal.toml", MINIMAL).unwrap();
+    assert_eq!(minimal.rollout.kayenta.thresholds, Thresholds { marginal: Some(50.0), pass: Some(75.0) });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod effects;
 mod gates;
+mod kayenta;
 mod metrics;
 mod rollout;
 mod stages;
@@ -102,7 +103,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
     let gates = gates::read(written.gates.unwrap_or_default(), &context, problems);
     let zone = log.as_ref().and_then(|log| log.zone.clone());
-    let rollout = rollout::read(rollout_table, &context, zone.as_ref(), problems);
+    let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
     if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
         rollout::calibrates(rollout, gates, problems);
     }

@@ -495,11 +495,74 @@ pub(super) struct Gate {
     /// What a look without data does. Default: hold.
     pub(super) on_no_data: Option<Action>,
     /// Where the standard error comes from: `wald`, what was observed; `score`, what is likely at the margin, which does not take an arm
-    /// without an event, or without the tail of a skewed metric, for proof. Default: `wald`.
+    /// without an event, or without the tail of a skewed metric, for proof. `kayenta`, with test `mann-whitney`: its judge. Default: `wald`.
     pub(super) style: Option<Style>,
     /// Takes stable's recorded answer to each request out of the values of both arms (CUPED), where the shadow goes on during the canary:
     /// `stable`. Default: `none`.
     pub(super) covariate: Option<Covariate>,
+    /// Of style `kayenta`: how its judge classifies the metric.
+    pub(super) kayenta: Option<KayentaMetric>,
+}
+
+/// How Kayenta's judge classifies a metric.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KayentaMetric {
+    /// Groups of the score it counts in. Default: default.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub(super) groups: Option<Vec<String>>,
+    /// Which difference fails. Default: the one that is worse.
+    pub(super) direction: Option<KayentaDirection>,
+    /// What becomes of looks without a value. Default: remove.
+    pub(super) nan_strategy: Option<NanStrategy>,
+    /// Drops points further than so many interquartile ranges outside the quartiles. Default: all are kept.
+    #[schemars(extend("examples" = [3]))]
+    pub(super) outlier_factor: Option<f64>,
+    /// How large a difference is. Default: mean-ratio.
+    pub(super) effect_size: Option<EffectSize>,
+    /// Effect from which a higher candidate fails. Default: 1 and `allow` of a mean ratio, 0.5 of cles.
+    #[schemars(extend("examples" = [1.1]))]
+    pub(super) allowed_increase: Option<f64>,
+    /// Effect down to which a lower candidate fails. Default: 1 less `allow` of a mean ratio, 0.5 of cles.
+    #[schemars(extend("examples" = [0.9]))]
+    pub(super) allowed_decrease: Option<f64>,
+    /// Effect from which a higher candidate fails a critical metric. Default: 1 of a mean ratio, 0.5 of cles.
+    #[schemars(extend("examples" = [1.5]))]
+    pub(super) critical_increase: Option<f64>,
+    /// Effect down to which a lower candidate fails a critical metric. Default: 1 of a mean ratio, 0.5 of cles.
+    #[schemars(extend("examples" = [0.5]))]
+    pub(super) critical_decrease: Option<f64>,
+    /// Whether its failure alone makes the score 0. Default: false.
+    pub(super) critical: Option<bool>,
+    /// Whether an arm without points is a failure. Default: false.
+    pub(super) must_have_data: Option<bool>,
+    /// Whether it is reported but left out of the score. Default: false.
+    pub(super) muted: Option<bool>,
+}
+
+/// Which difference fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum KayentaDirection {
+    Increase,
+    Decrease,
+    Either,
+}
+
+/// What becomes of looks without a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NanStrategy {
+    Remove,
+    Replace,
+}
+
+/// How large a difference is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum EffectSize {
+    MeanRatio,
+    Cles,
 }
 
 /// How the evidence is weighed.
@@ -602,6 +665,26 @@ pub(super) struct Rollout {
     pub(super) diagnose: Option<Duration>,
     /// Time that rolling back takes. Default: 0.
     pub(super) mitigate: Option<Duration>,
+    /// How the gates of style `kayenta` decide together.
+    pub(super) kayenta: Option<Kayenta>,
+}
+
+/// The score of the gates of style `kayenta`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kayenta {
+    /// The last run of a stage must score at least this. Default: 75.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) pass: Option<f64>,
+    /// A run that scores this or less rolls back. Default: 50.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) marginal: Option<f64>,
+    /// Weights of groups in per cent. Default: groups without one share the rest equally.
+    #[schemars(extend("examples" = [{ "latency": 60, "errors": 40 }]))]
+    pub(super) weights: Option<BTreeMap<String, f64>>,
+    /// Time between runs of the judge. Default: every look.
+    #[schemars(extend("examples" = ["1h"]))]
+    pub(super) interval: Option<Duration>,
 }
 
 /// How the budget of false rollbacks is kept.

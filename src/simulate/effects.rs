@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn effect(ramp: usize, change: CellChange) -> EffectCells {
-        EffectCells { onset: 0, ramp, applies: vec![true], change }
+        EffectCells { onset: 0, ramp, applies: vec![true], change, adjustment: None }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Thresholds at which a quantile metric is asked: "what share of requests is above t".
 
 use crate::digest::bins::{self, BINS_PER_OCTAVE, BinLists};
-use crate::domain::gate::Gate;
+use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::Margin;
 use crate::domain::world::{Change, Effect};
 
 /// How far stable's quantile in a window may lie from the whole log's, as a factor either way.
 const WINDOW_FACTOR: f64 = 1.4;
+
+/// How far its value among the requests of one look may lie from that, as a factor either way, for gates that read such points.
+const POINT_FACTOR: f64 = 4.0;
 
 /// Thresholds of one quantile metric, ascending. Each is an edge of the digest's bins.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +48,10 @@ impl Grid {
             // Power curves go to three times the margin either side of it.
             lowest = lowest.min(low * (1.0 - factor).max(0.25) / (1.0 + 3.0 * factor));
             highest = highest.max(high * (1.0 + factor) / (1.0 - 3.0 * factor).max(0.25));
+        }
+        if gates.iter().any(|gate| gate.test == Test::MannWhitney) {
+            lowest = lowest.min(centre / POINT_FACTOR);
+            highest = highest.max(centre * POINT_FACTOR);
         }
         let (mut smallest, mut largest) = (lowest, highest);
         for effect in effects {

@@ -1,4 +1,4 @@
-//! P-values adjusted for several hypotheses. For decisions at one level see also [`super::holm`].
+//! P-values adjusted for several hypotheses: what is at most alpha is rejected.
 
 /// The order of ascending p-values.
 fn ascending(p: &[f64]) -> Vec<usize> {
@@ -54,6 +54,8 @@ pub fn sidak(p: &[f64]) -> Vec<f64> {
 }
 
 /// Holm: step-down with `(m - i + 1) p_(i)`. Family-wise error under any dependence.
+///
+/// At level alpha this rejects, in ascending order, while `p_(i) <= alpha / (m - i + 1)`.
 ///
 /// # Source
 /// S. Holm (1979), Scand. J. Statist. 6, 65-70.
@@ -195,11 +197,15 @@ mod tests {
         }
 
         #[test]
-        fn adjusted_holm_decides_as_holm(p in prop::collection::vec(0.0..0.2f64, 1..12)) {
-            let mut rejected = Vec::new();
-            super::super::holm::reject(&p, 0.05, &mut rejected);
-            for (adjusted, rejected) in holm(&p).into_iter().zip(rejected) {
-                prop_assert!((adjusted - 0.05).abs() < 1e-12 || (adjusted <= 0.05) == rejected);
+        fn holm_rejects_while_p_is_small_enough(p in prop::collection::vec(0.0..0.2f64, 1..12)) {
+            // S. Holm (1979): in ascending order, reject while p_(i) <= alpha / (m - i), i from 0.
+            let mut left = ascending(&p);
+            while let Some(&smallest) = left.first().filter(|&&index| p[index] <= 0.05 / left.len() as f64) {
+                prop_assert!(holm(&p)[smallest] <= 0.05 + 1e-12);
+                left.remove(0);
+            }
+            for kept in left {
+                prop_assert!(holm(&p)[kept] > 0.05 - 1e-12);
             }
         }
     }

@@ -10,7 +10,6 @@ pub mod clustering;
 pub mod covariate;
 mod discrete;
 pub mod drift;
-pub mod holm;
 pub mod interval;
 pub mod joint;
 pub mod kayenta;

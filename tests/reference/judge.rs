@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 
 use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, members, shared_out};
 use crate::log::{Answer, Log};
-use crate::plan::{Action, COST, Change, Gate, Margin, Plan, QUANTILE, RARE, SHARES, SIGN, Test, value};
+use crate::plan::{Action, COST, Change, Correction, Gate, Margin, Plan, QUANTILE, RARE, SHARES, SIGN, Test, value};
 
 /// What is taken as true of the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What a world makes of every request of a metric; `None` as recorded.
-    fn change(&self, world: World, metric: usize) -> Option<Change> {
+    pub(crate) fn change(&self, world: World, metric: usize) -> Option<Change> {
         match world {
             World::Margin(gate) if self.plan.gates[gate].metric == metric => {
                 let (gate, sign) = (&self.plan.gates[gate], SIGN[metric]);
@@ -232,7 +232,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Which answer a copy gets in a world, before anything is changed.
-    fn answer(&self, world: World, arm: Arm, asked: Request<'_>) -> Answer {
+    pub(crate) fn answer(&self, world: World, arm: Arm, asked: Request<'_>) -> Answer {
         let exchanged = world == World::Null && self.plan.swap;
         let candidate = match arm {
             Arm::Stable => exchanged && asked.swapped,
@@ -415,6 +415,13 @@ impl<'a> Judge<'a> {
                 if !open(question) || !has_enough(&crowd, &stage_crowd, gate, *question) {
                     continue;
                 }
+                if gate.test == Test::Rank {
+                    let Some(ranked) = self.ranked((stage, look), gate, question.slice, world) else { continue };
+                    any_data[index] = true;
+                    p_values[index] = ranked.fail;
+                    (record.passed, record.difference) = (ranked.passes, Some(ranked.shift));
+                    continue;
+                }
                 let Some(evidence) = self.evidence(&crowd, gate, *question, world) else { continue };
                 if gate.test != Test::Point && gate.test != Test::Exact {
                     let effective_units = evidence.1.effective_units;
@@ -464,7 +471,7 @@ impl<'a> Judge<'a> {
                 let strongest =
                     of_rejected.min_by(|&a, &b| p_values[a].total_cmp(&p_values[b])).expect("one is rejected");
                 // Of p-values that are equal, or nearly nothing, either may be called the smallest.
-                for other in (0..questions.len()).filter(|&other| other != strongest && gate.test != Test::Point) {
+                for other in (0..questions.len()).filter(|&other| other != strongest && !counted(gate.test)) {
                     self.compare(p_values[other], p_values[strongest], p_values[strongest].max(1e-6));
                 }
                 said.first_fail = Some((look, strongest));
@@ -524,7 +531,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes a comparison that rounding could turn.
-    fn compare(&self, a: f64, b: f64, size: f64) {
+    pub(crate) fn compare(&self, a: f64, b: f64, size: f64) {
         if (a - b).abs() <= 1e-7 * size {
             self.close.set(true);
         }
@@ -535,7 +542,11 @@ impl<'a> Judge<'a> {
         order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
         let mut rejected = vec![false; p_values.len()];
         for (rank, &index) in order.iter().enumerate() {
-            let level = if gate.holm { gate.alpha / (p_values.len() - rank) as f64 } else { gate.alpha };
+            let level = match gate.correction {
+                Correction::Holm => gate.alpha / (p_values.len() - rank) as f64,
+                Correction::Bonferroni => gate.alpha / p_values.len() as f64,
+                Correction::None => gate.alpha,
+            };
             self.compare(p_values[index], level, level);
             if p_values[index] > level {
                 break;
@@ -688,6 +699,11 @@ pub(crate) fn sums_of(crowd: &Crowd<'_>, metric: usize, arm: Arm, slice: Slice, 
 fn binomial(count: i32, trials: i32, share: f64) -> f64 {
     let ways = (0..count).map(|i| f64::from(trials - i) / f64::from(count - i)).product::<f64>();
     ways * share.powi(count) * (1.0 - share).powi(trials - count)
+}
+
+/// Whether p-values are counted, so that equal ones are the same.
+fn counted(test: Test) -> bool {
+    matches!(test, Test::Point | Test::Rank)
 }
 
 /// Whether a gate may speak.

@@ -7,11 +7,13 @@
 mod crowd;
 mod effects;
 mod judge;
+mod kayenta;
 mod log;
 mod measured;
 mod plan;
 mod quantiles;
 mod rare;
+mod series;
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -379,7 +381,8 @@ fn check_play(case: &Case, judge: &Judge<'_>, player: &Player<'_>, played: &Play
         for (index, (gate, of_gate)) in case.plan.gates.iter().zip(&said).enumerate() {
             let lens = player.gates[index].lens_of_world[world_index];
             // Largest ratios and offsets that a gate on this metric compares.
-            let size = [10.0, 10.0, 10.0, 1.0, 1.0, 10.0, 10.0][gate.metric];
+            let points_of_quantile = gate.test == plan::Test::Rank && gate.metric == QUANTILE;
+            let size = if points_of_quantile { 1e4 } else { [10.0, 10.0, 10.0, 1.0, 1.0, 10.0, 10.0][gate.metric] };
             for (stage, reference) in of_gate.iter().enumerate() {
                 let program = played.verdicts[index][lens][stage].as_ref();
                 check_said(program, reference.as_ref(), size, &format!("gate {index}, stage {stage}, {world:?}"))?;

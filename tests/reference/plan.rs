@@ -137,6 +137,15 @@ pub(crate) enum Test {
     Sequence,
     /// Exact counts, at a stage's end.
     Exact,
+    Rank,
+}
+
+/// How alpha is shared by slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Correction {
+    Holm,
+    Bonferroni,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +175,7 @@ pub(crate) struct Gate {
     pub(crate) alpha: f64,
     /// Indices of segment columns.
     pub(crate) by: Vec<usize>,
-    pub(crate) holm: bool,
+    pub(crate) correction: Correction,
     /// Length of a trailing window in slots.
     pub(crate) window: Option<usize>,
     pub(crate) only_at_end: bool,
@@ -188,7 +197,7 @@ impl Gate {
             test: Test::Point,
             alpha: 0.05,
             by,
-            holm: true,
+            correction: Correction::Holm,
             window: None,
             only_at_end: false,
             min_units: 0.0,
@@ -200,11 +209,13 @@ impl Gate {
     }
 
     fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize]) -> Self {
-        let mut test = *[Test::Point, Test::Fixed, Test::Fixed, Test::Sequence].choose(rng).expect("not empty");
-        if metric == RARE && rng.random::<f64>() < 0.7 {
-            test = Test::Exact;
+        let tests = [Test::Point, Test::Fixed, Test::Fixed, Test::Sequence, Test::Rank];
+        let mut test = *tests.choose(rng).expect("not empty");
+        if metric == RARE {
+            test = if rng.random::<f64>() < 0.7 { Test::Exact } else { Test::Fixed };
         }
-        let limit = (rng.random::<f64>() < 0.25).then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0, 0.3][metric]);
+        let limit = (test != Test::Rank && rng.random::<f64>() < 0.25)
+            .then(|| [0.6, 0.75, 0.5, 0.01, 5e-5, 3000.0, 0.3][metric]);
         let margin = |rng: &mut _| match Margin::draw(rng, metric) {
             // Exact counts are compared by how many times as many they are.
             Margin::Absolute(_) if test == Test::Exact => Margin::Percent(60.0),
@@ -212,11 +223,9 @@ impl Gate {
         };
         let allow = (limit.is_none() || rng.random::<f64>() < 0.5).then(|| margin(rng));
         let harm = (allow.is_some() && rng.random::<f64>() < 0.2).then(|| margin(rng));
-        let window = if test == Test::Point && metric != RARE && rng.random::<f64>() < 0.5 {
-            windows.choose(rng).copied()
-        } else {
-            None
-        };
+        let any_window = metric != RARE && matches!(test, Test::Point | Test::Rank);
+        let corrections = [Correction::Holm, Correction::Holm, Correction::Bonferroni, Correction::None];
+        let window = if any_window && rng.random::<f64>() < 0.5 { windows.choose(rng).copied() } else { None };
         let actions = [Action::Promote, Action::Hold, Action::RollBack];
         Self {
             metric,
@@ -226,7 +235,7 @@ impl Gate {
             test,
             alpha: *[0.01, 0.05, 0.1, 0.3].choose(rng).expect("not empty"),
             by: [vec![], vec![0], vec![1], vec![1, 0]].choose(rng).expect("not empty").clone(),
-            holm: rng.random::<f64>() < 0.7,
+            correction: *corrections.choose(rng).expect("not empty"),
             window,
             only_at_end: rng.random::<f64>() < 0.3 || test == Test::Exact,
             min_units: if window.is_some() { 0.0 } else { *[0.0, 1.0, 2.0, 5.0].choose(rng).expect("not empty") },
@@ -244,6 +253,7 @@ impl Gate {
             Test::Fixed => "fixed",
             Test::Sequence => "confidence-sequence",
             Test::Exact => "exact",
+            Test::Rank => "mann-whitney",
         };
         let by: Vec<&str> = self.by.iter().map(|&column| SEGMENTS[column]).collect();
         let mut line = |key: &str, value: String| writeln!(text, "{key} = {value}").expect("strings take all");
@@ -258,7 +268,12 @@ impl Gate {
         line("test", format!("\"{test}\""));
         line("alpha", format!("{:?}", self.alpha));
         line("by", format!("{by:?}"));
-        line("correction", (if self.holm { "\"holm\"" } else { "\"none\"" }).into());
+        let correction = match self.correction {
+            Correction::Holm => "holm",
+            Correction::Bonferroni => "bonferroni",
+            Correction::None => "none",
+        };
+        line("correction", format!("\"{correction}\""));
         if let Some(slots) = self.window {
             line("window", format!("\"{}s\"", slots as i64 * slot_s));
         }

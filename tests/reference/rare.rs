@@ -39,7 +39,7 @@ fn case() -> Case {
 fn streams(layout: &Layout) -> Vec<(usize, f64, f64)> {
     let of = |(index, stream): (usize, &Stream)| match *stream {
         Stream::Excess { scale, shift, .. } => Some((index, scale, shift)),
-        Stream::Effect(_) => None,
+        Stream::Effect(_) | Stream::Adjusted { .. } => None,
     };
     layout.streams.iter().enumerate().filter_map(of).collect()
 }

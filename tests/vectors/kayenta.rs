@@ -1,8 +1,10 @@
 //! Kayenta's own unit tests, and verdicts users reported.
 
+use replay::gate::kayenta::classify;
+use replay::gate::series::Points;
 use replay::stats::kayenta::{
     Classification, Direction, EffectSize, Fences, GroupScore, Label, Measure, Metric, MetricConfig, Missing, Pair,
-    Summary, Thresholds, cohen_d, judge, judge_means, mean_ratio, percentile, score,
+    Summary, Thresholds, cohen_d, judge_means, mean_ratio, percentile, score,
 };
 use replay::stats::normal;
 use serde_json::Value;
@@ -102,7 +104,8 @@ fn check_classification(datasets: &Value, case: &Value) {
     let (control, experiment) = (points(datasets, &case["control"]), points(datasets, &case["experiment"]));
     let config = config(case);
     let found = match text(case, "classifier") {
-        "mann_whitney" => judge(&control, &experiment, &config),
+        // What gates call.
+        "mann_whitney" => classify(Points { stable: &control, candidate: &experiment }, &config),
         "mean_inequality" => judge_means(&control, &experiment, &config),
         other => panic!("{}: unknown classifier `{other}`", id(case)),
     };

@@ -4,11 +4,15 @@ use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
+use super::kayenta;
 use super::values::{self, Context, Names};
 use crate::domain::gate::{Correction, Decision, Gate, Looks, Sequence, Spending, Style, Test, Tuning, Window};
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::Probability;
 use crate::domain::rollout::Promotion;
+
+/// Each side of the interval by which Kayenta's judge decides.
+const KAYENTA_ALPHA: f64 = 0.01;
 
 /// Below this many units per arm a normal interval is not to be trusted.
 const MIN_UNITS: f64 = 40.0;
@@ -42,6 +46,11 @@ fn read_one(
     let style = style(&at.key("style"), written.style, measured, problems);
     let covariate = covariate(at, written, measured, problems);
     counted(at, written, context, metric, problems);
+    kayenta::points(at, written, problems);
+    let allow = thresholds.as_ref().and_then(|thresholds| thresholds.allow);
+    let better = measured.map(|metric| metric.better);
+    let judged = written.style == Some(wire::Style::Kayenta);
+    let kayenta = if judged { kayenta::metric(at, written, allow, better, problems) } else { None };
     let looks = match written.looks {
         Some(wire::Looks::End) => Looks::End,
         Some(wire::Looks::All) | None => Looks::All,
@@ -53,7 +62,7 @@ fn read_one(
     let test = test(&at.key("test"), written.test, looks, spending, problems);
     let sequence = sequence(at, written, problems);
     let weight = weight(&at.key("weight"), written.weight, problems);
-    let alpha = probability(&at.key("alpha"), written.alpha, 0.05, 0.5, problems);
+    let alpha = probability(&at.key("alpha"), written.alpha, if judged { KAYENTA_ALPHA } else { 0.05 }, 0.5, problems);
     let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
     let by = by(&at.key("by"), written.by.clone(), context, problems);
     let correction = correction(&at.key("correction"), written.correction, problems);
@@ -65,7 +74,12 @@ fn read_one(
     let point = test == Some(Test::Point);
     // Exact counts need no normal interval, and units of a rare metric no design effect.
     let free = point || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
+    // The points of a trailing window may come from other units than the stage's.
+    let any_units = free || judged || matches!(window, Some(Window::Trailing(_)));
     let thresholds = thresholds?;
+    if judged && kayenta.is_none() {
+        return None;
+    }
     Some(Gate {
         name: name?,
         metric: metric?,
@@ -77,6 +91,7 @@ fn read_one(
         sequence: sequence?,
         style: style?,
         covariate,
+        kayenta,
         alpha: alpha?,
         pass_spending,
         weight: weight?,
@@ -85,7 +100,7 @@ fn read_one(
         correction: correction?,
         window: window?,
         looks,
-        min_units: written.min_units.unwrap_or(if free { 0.0 } else { MIN_UNITS }),
+        min_units: written.min_units.unwrap_or(if any_units { 0.0 } else { MIN_UNITS }),
         min_requests: written.min_requests.unwrap_or(if free { 1.0 } else { 0.0 }),
         on_fail: match written.on_fail {
             Some(wire::OnFail::Pause) => Decision::Hold,
@@ -308,8 +323,7 @@ fn sequence(gate: &At, written: &wire::Gate, problems: &mut Problems) -> Option<
 fn style(at: &At, written: Option<wire::Style>, metric: Option<&Metric>, problems: &mut Problems) -> Option<Style> {
     match written {
         None if problems.is_broken(at) => None,
-        None | Some(wire::Style::Wald) => Some(Style::Wald),
-        Some(wire::Style::Kayenta) => problems.later(at, "style `kayenta`"),
+        None | Some(wire::Style::Wald | wire::Style::Kayenta) => Some(Style::Wald),
         Some(wire::Style::Score) => match metric {
             Some(Metric { kind: MetricKind::Proportion { .. }, judge: Judge { errors: Some(_), .. }, .. }) => problems
                 .wrong(
@@ -405,6 +419,7 @@ fn test(
         Some(wire::Test::GroupSequential) => spending.map(Test::GroupSequential),
         Some(wire::Test::Point) => Some(Test::Point),
         Some(wire::Test::Fixed) => Some(Test::Fixed),
+        Some(wire::Test::MannWhitney) => Some(Test::MannWhitney),
         Some(wire::Test::ConfidenceSequence) => Some(Test::ConfidenceSequence),
         Some(wire::Test::Exact) => spending.map(Test::Exact),
         Some(wire::Test::MaxSprt) => Some(Test::MaxSprt),
@@ -415,7 +430,7 @@ fn test(
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
-                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `exact`, `max-sprt`, `e-process`",
+                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`, `exact`, `max-sprt`, `e-process`",
             )
         }
         None if problems.is_broken(at) => None,
@@ -454,7 +469,7 @@ fn correction(at: &At, written: Option<wire::Correction>, problems: &mut Problem
     match written {
         Some(wire::Correction::None) => Some(Correction::None),
         Some(wire::Correction::Hierarchy) => Some(Correction::Hierarchy),
-        Some(wire::Correction::Bonferroni) => problems.later(at, "correction `bonferroni`"),
+        Some(wire::Correction::Bonferroni) => Some(Correction::Bonferroni),
         Some(wire::Correction::Bh) => problems.later(at, "correction `bh`"),
         None if problems.is_broken(at) => None,
         Some(wire::Correction::Holm) | None => Some(Correction::Holm),
@@ -481,7 +496,7 @@ fn window(
     };
     let length = values::on_slots(at, length, context.slot, problems)?;
     if let Some(test) = test
-        && test != Test::Point
+        && !matches!(test, Test::Point | Test::MannWhitney)
     {
         return problems.later(at, format!("a trailing window with test `{}`", test.name()));
     }

@@ -7,6 +7,7 @@ use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, OneOrMany, Quantity};
+use super::kayenta;
 use super::values::{self, Context};
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
@@ -22,6 +23,7 @@ pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
 
 pub(super) fn read(
     mut written: wire::Rollout,
+    gates: Option<&[Gate]>,
     context: &Context<'_>,
     zone: Option<&TimeZone>,
     problems: &mut Problems,
@@ -35,12 +37,14 @@ pub(super) fn read(
     let budget =
         written.false_rollback.as_ref().map(|share| false_rollback(&at.key("false_rollback"), share, problems));
     let how = budget_kept(&at, &written, problems);
+    let kayenta = kayenta::rollout(written.kayenta, gates, context, problems);
     Some(Rollout {
         promote: context.promote,
         pass_from: pass_from?,
         start: start?,
         false_rollback: budget.flatten(),
         budget: how?,
+        kayenta: kayenta?,
     })
 }
 
@@ -70,6 +74,11 @@ fn false_rollback(at: &At, written: &Quantity, problems: &mut Problems) -> Optio
 pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Problems) {
     if rollout.budget != Budget::Calibrated {
         return;
+    }
+    if let Some(gate) = gates.iter().find(|gate| gate.kayenta.is_some()) {
+        let at = At::root().key("rollout").key("budget");
+        let why = format!("but gate `{}` is of style `kayenta`, which has no level to calibrate", gate.name);
+        problems.wrong::<()>(&at, why, "use `split`, or another style");
     }
     let bare = |gate: &&Gate| gate.test == Test::Point && gate.on_fail == Decision::RollBack;
     if let Some(gate) = gates.iter().find(bare) {
