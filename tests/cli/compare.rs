@@ -100,9 +100,12 @@ fn a_comparison_is_whole_and_the_same_for_any_number_of_threads() {
     // A comparison replaces a comparison, and no report.
     compare(&home, &arguments, "one");
     home.report("log.csv", "s.toml", &[], "report");
-    let refusal =
-        "error: report: exists and holds `report.html`, which is not part of a report\n\nhint: choose another --out\n";
-    home.refuses(&[&["compare"], &arguments[..], &["--out", "report"]].concat(), refusal);
+    let place = home.path("report").canonicalize().expect("is there");
+    let refusal = format!(
+        "error: {}: exists and holds `report.html`, which is not part of a report\n\nhint: choose another --out\n",
+        place.display()
+    );
+    home.refuses(&[&["compare"], &arguments[..], &["--out", "report"]].concat(), &refusal);
 }
 
 #[test]
