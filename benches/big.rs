@@ -24,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const RUNS: usize = 3;
 const BUCKETS: u64 = 10_000;
 
+#[expect(clippy::print_stdout, reason = "a comparison of two whole runs is not Criterion's")]
 fn main() {
     // Cargo adds `--bench`.
     let log = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));

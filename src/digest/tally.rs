@@ -432,7 +432,7 @@ struct Run {
 struct Pages {
     width: usize,
     len: usize,
-    pages: Vec<Vec<i64>>,
+    held: Vec<Vec<i64>>,
 }
 
 const PAGE_BITS: u32 = 12;
@@ -444,14 +444,14 @@ impl Pages {
     }
 
     fn grow(&mut self) {
-        if self.len == self.pages.len() * PAGE {
-            self.pages.push(vec![0; PAGE * self.width]);
+        if self.len == self.held.len() * PAGE {
+            self.held.push(vec![0; PAGE * self.width]);
         }
         self.len += 1;
     }
 
     fn at(&mut self, cell: u32, column: usize) -> &mut i64 {
-        let page = &mut self.pages[(cell >> PAGE_BITS) as usize];
+        let page = &mut self.held[(cell >> PAGE_BITS) as usize];
         &mut page[(cell as usize & (PAGE - 1)) * self.width + column]
     }
 
@@ -550,19 +550,19 @@ impl Order {
         let mut numbers: Vec<Vec<f64>> = quanta.iter().map(|_| Vec::with_capacity(self.cells.len())).collect();
         let mut left: Vec<Vec<usize>> = shards
             .iter()
-            .map(|shard| (0..shard.sums.pages.len()).map(|page| PAGE.min(shard.sums.len - page * PAGE)).collect())
+            .map(|shard| (0..shard.sums.held.len()).map(|page| PAGE.min(shard.sums.len - page * PAGE)).collect())
             .collect();
         for &(shard, cell) in &self.cells {
             let (shard, page) = (shard as usize, (cell >> PAGE_BITS) as usize);
             let sums = &mut shards[shard].sums;
             let start = (cell as usize & (PAGE - 1)) * sums.width;
-            let row = &sums.pages[page][start..start + sums.width];
+            let row = &sums.held[page][start..start + sums.width];
             for ((numbers, sum), quantum) in numbers.iter_mut().zip(row).zip(&quanta) {
                 numbers.push(*sum as f64 * quantum);
             }
             left[shard][page] -= 1;
             if left[shard][page] == 0 {
-                sums.pages[page] = Vec::new();
+                sums.held[page] = Vec::new();
             }
         }
         numbers

@@ -9,7 +9,7 @@ use crate::{ALPHA, LARGE, Run, SMALL};
 const REPLICATES: usize = 2000;
 
 /// Both gather in few users.
-const OUTCOMES: &str = r#"
+const OUTCOMES: &str = r"
 [outcomes.severe]
 rate = 0.004
 user_sd = 1.5
@@ -19,7 +19,7 @@ agreement = 0.5
 rate = 0.02
 user_sd = 1.0
 agreement = 0.5
-"#;
+";
 
 const SCENARIO: &str = r#"
 [log]
@@ -159,7 +159,6 @@ fn gates_that_count_events_err_at_most_as_often_as_they_say() {
                 ("wrong failures", run.failed(gate, margin, stage)),
                 ("wrong passes", run.passed(gate, margin, stage)),
             ];
-            println!("{:24} {stage} {errors:?}", rule.name);
             for (error, events) in errors {
                 assert!(not_above(events, REPLICATES, ALPHA), "{}: {events} {error} in stage {stage}", rule.name);
                 wrong += events;

@@ -110,14 +110,12 @@ const STAGES: [(u32, u32); 8] = [(5, 6), (10, 6), (10, 18), (20, 6), (20, 16), (
 const APPROXIMATION: f64 = 0.01;
 
 #[test]
+#[expect(clippy::print_stdout, reason = "shown with `--nocapture`, or when it fails")]
 fn the_closed_form_is_what_is_replayed() {
-    let stages: String = STAGES
-        .iter()
-        .enumerate()
-        .map(|(index, (exposure, hours))| {
-            format!("[[stages]]\nname = \"{index}\"\nexposure = \"{exposure}%\"\nduration = \"{hours}h\"\n\n")
-        })
-        .collect();
+    let stage = |(index, (exposure, hours)): (usize, &(u32, u32))| {
+        format!("[[stages]]\nname = \"{index}\"\nexposure = \"{exposure}%\"\nduration = \"{hours}h\"\n\n")
+    };
+    let stages = STAGES.iter().enumerate().map(stage).collect::<Vec<_>>().concat();
     let loaded = Loaded::of_recipe(RECIPE, &(stages + SCENARIO));
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);

@@ -108,7 +108,7 @@ pub(crate) fn not_above(events: usize, trials: usize, rate: f64) -> bool {
 /// Whether two counts can come from one rate: the normal deviate of their difference, at 1 in 10,000.
 pub(crate) fn agree(counts: [usize; 2], trials: usize) -> bool {
     let [a, b] = counts.map(|count| count as f64 / trials as f64);
-    let rate = (a + b) / 2.0;
+    let rate = f64::midpoint(a, b);
     (a - b).abs() <= 3.89 * (2.0 * rate * (1.0 - rate) / trials as f64).sqrt()
 }
 
