@@ -43,7 +43,7 @@ impl Lens {
             World::Multiple(gate, multiple) if scenario.gates[gate].metric == metric => {
                 let sign = scenario.metrics[metric].better.worse_sign();
                 let worse = |allow: Margin| Self::worse_by(allow.times(CURVE_MULTIPLES[multiple]), sign);
-                scenario.gates[gate].allow.map_or(Self::NULL, worse)
+                scenario.gates[gate].allow.map_or(Self::NULL, worse).on(metric, layout)
             }
             World::Null | World::Margin(_) | World::Effect(_) | World::Multiple(..) => Self::NULL,
         }

@@ -330,11 +330,13 @@ fn warnings(report: &Report) -> String {
         return String::new();
     }
     let mut text = String::from("WARNINGS\n");
-    for warning in report.warnings.iter().take(NOTES) {
+    // What a check of health says of itself is above.
+    let shown = NOTES - usize::from(report.health.iter().any(|row| row.alarm));
+    for warning in report.warnings.iter().take(shown) {
         let place = labels::short(&warning.r#where, 24);
         text.push_str(&wrapped(&format!("  {place}: {}", labels::short(&warning.text, 150)), "    "));
     }
-    more(&mut text, report.warnings.len(), NOTES, "warnings");
+    more(&mut text, report.warnings.len(), shown, "warnings");
     text
 }
 

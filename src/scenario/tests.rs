@@ -155,7 +155,7 @@ fn kayentas_keys_are_read() {
 fn everything_written_is_read() {
     let scenario = Scenario::parse("whole-language.toml", WHOLE).unwrap();
     let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    let known = ["quality", "latency_p95", "slow", "cost per task", "price", "solved", "unsafe"];
+    let known = ["quality", "latency_p95", "slow", "cost per task", "price", "solved"];
     assert_eq!(names, known, "in the order written");
     let columns = PerVersion { stable: "stable_quality".to_owned(), candidate: "candidate_quality".to_owned() };
     assert_eq!(scenario.metrics[0].kind, MetricKind::Mean { column: columns });
@@ -172,9 +172,7 @@ fn everything_written_is_read() {
     assert_eq!(scenario.stages[3].duration, Seconds(0));
     assert_eq!(scenario.duration(), Seconds(4 * 86_400));
 
-    let [quality, latency, slow, cost, exact, watched, always] = scenario.gates.as_slice() else {
-        panic!("seven gates")
-    };
+    let [quality, latency, slow, cost] = scenario.gates.as_slice() else { panic!("four gates") };
     assert_eq!((quality.by.as_slice(), quality.test), ([1, 2].as_slice(), Test::Fixed));
     assert_eq!((latency.allow, latency.allow_text.as_str()), (Some(Margin::Absolute(20.0)), "20 ms"));
     assert_eq!((latency.window, latency.test), (Window::Trailing(Seconds::HOUR), Test::Point));
@@ -185,10 +183,6 @@ fn everything_written_is_read() {
     assert_eq!((cost.allow, cost.harm), (Some(Margin::Absolute(0.001)), Some(Margin::Relative(0.0))));
 
     assert_eq!(slow.sequence, Sequence { tuning: Tuning::Units(20_000.0), two_sided: true });
-    let tests = [exact.test, watched.test, always.test];
-    assert_eq!(tests, [Test::Exact(Spending::Power(2.0)), Test::MaxSprt, Test::EProcess]);
-    assert_eq!((exact.min_units, exact.min_requests), (0.0, 1.0));
-    assert!(scenario.metrics[6].kind.is_rare());
 
     assert_eq!(scenario.rollout.pass_from, 2);
     let Starts::Listed(starts) = &scenario.rollout.start else { panic!("listed starts") };
@@ -221,6 +215,17 @@ fn a_budget_is_read_with_what_it_needs() {
     assert!((scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
     scenario.gates[0].on_fail = Decision::Hold;
     assert!((scenario.alpha_fail(0) - 0.05).abs() < 1e-15);
+}
+
+#[test]
+fn tests_that_count_events_are_read() {
+    let scenario = Scenario::parse("rare.toml", include_str!("../../tests/scenarios/valid/rare.toml")).unwrap();
+    assert!(scenario.metrics[0].kind.is_rare());
+    let [exact, watched, always] = scenario.gates.as_slice() else { panic!("three gates") };
+    let tests = [exact.test, watched.test, always.test];
+    assert_eq!(tests, [Test::Exact(Spending::Power(2.0)), Test::MaxSprt, Test::EProcess]);
+    // Exact counts need no normal interval.
+    assert_eq!((exact.min_units, exact.min_requests), (0.0, 1.0));
 }
 
 #[test]
