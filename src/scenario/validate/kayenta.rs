@@ -7,7 +7,7 @@ use super::super::problems::{Problems, known_words};
 use super::super::wire;
 use super::values::{self, Context, Named};
 use crate::domain::gate::{Gate, KayentaMetric};
-use crate::domain::metric::{self, Margin};
+use crate::domain::metric::{self, Margin, MetricKind};
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Kayenta, Stage};
 use crate::stats::kayenta::{Direction, EffectSize, Measure, MetricConfig, Missing, Thresholds};
@@ -17,8 +17,12 @@ const PASS: f64 = 75.0;
 const MARGINAL: f64 = 50.0;
 
 /// What a rank test of points cannot do, whatever its style.
-pub(super) fn points(at: &At, gate: &wire::Gate, problems: &mut Problems) {
+pub(super) fn points(at: &At, gate: &wire::Gate, kind: Option<&MetricKind>, problems: &mut Problems) {
     let ranks = gate.test == Some(wire::Test::MannWhitney);
+    if ranks && kind.is_some_and(MetricKind::is_rare) {
+        let hint = "use a metric of kind `proportion`, whose requests count at every look";
+        problems.wrong::<()>(&at.key("test"), "but a unit of a rare metric counts once in a stage", hint);
+    }
     if ranks && gate.limit.is_some() {
         let at = at.key("limit");
         let message = format!("`{}` has no place in test `mann-whitney`", problems.name(&at));
