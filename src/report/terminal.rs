@@ -11,7 +11,7 @@ use super::{GateRow, HealthRow, MetricFacts, Report, SelfCheckRow, StageFacts, W
 use crate::error::printable;
 
 /// Rows shown of each list; the page has all.
-const WORLDS: usize = 13;
+const WORLDS: usize = 12;
 const GATES: usize = 6;
 const STAGES: usize = 6;
 const NOTES: usize = 3;

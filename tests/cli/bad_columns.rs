@@ -90,7 +90,7 @@ fn an_unknown_key() {
     home.write("s.toml", &text);
     home.refuses_log(&format!(
         "error: s.toml:{}: `rollout.promte` is not a key of the scenario language\n\nhint: did you mean `promote`? keys here: `budget`, \
-         `diagnose`, `false_rollback`, `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
+         `diagnose`, `false_rollback`, `kayenta`, `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
         line_of(&text, "promte")
     ));
 }

@@ -13,7 +13,7 @@ fn shipped() -> Vec<(String, &'static str)> {
     names.sort();
     assert!(names.len() >= 5);
     let log = |name: &str| match name {
-        "staged.toml" | "prompt-change.toml" => "datasets/support-bot.parquet",
+        "staged.toml" | "prompt-change.toml" | "kayenta.toml" => "datasets/support-bot.parquet",
         "llm-shadow.toml" | "llm-shadow-oracle.toml" | "llm-shadow-sequential.toml" | "llm-shadow-safety.toml" => {
             "../shared/datasets/llm-shadow.parquet"
         }

@@ -22,10 +22,11 @@ const SENSITIVITY: f64 = 0.9;
 const SPECIFICITY: f64 = 0.75;
 
 /// The keys, each after a line that occurs once.
-const KEYS: [(&str, &str); 4] = [
+const KEYS: [(&str, &str); 5] = [
     ("column = \"{version}_quality\"\n", "null_means = \"worst\"\nworst = -1\nmeasured = { share = \"60%\" }\n"),
     ("column = \"{version}_ok\"\n", "null_means = \"fail\"\nmeasured = { sensitivity = 0.9, specificity = \"75%\" }\n"),
     ("over = 500\n", "null_means = \"fail\"\n"),
+    ("over = 3000\n", "null_means = \"fail\"\n"),
     ("quantile = 0.9\n", "null_means = \"worst\"\nworst = 7000\n"),
 ];
 
