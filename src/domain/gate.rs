@@ -194,7 +194,7 @@ pub struct Gate {
     pub sequence: Sequence,
     /// Where its standard error comes from.
     pub style: Style,
-    /// Stable's recorded answers to the same requests are taken out of both arms' values.
+    /// What stable answered to the candidate's requests is taken out of their values.
     pub covariate: bool,
     /// Of style `kayenta`.
     pub kayenta: Option<KayentaMetric>,

@@ -107,7 +107,7 @@ pub struct Asker<'a> {
     pub z_alpha: f64,
     /// Whether a unit of its metric counts once.
     pub rare: bool,
-    /// What is taken out of both arms' values.
+    /// What is taken out of the candidate's values.
     adjustment: Option<Adjustment>,
 }
 
@@ -228,7 +228,7 @@ impl<'a> Asker<'a> {
         let (factor, offset) = margin.contrast(self.better);
         match &self.layout.shapes[metric] {
             Shape::Moments => {
-                let (candidate, stable) = self.moments(slice, lens, arms);
+                let (candidate, stable, factor) = self.moments(slice, lens, factor, arms);
                 let contrast = contrast(&candidate, &stable, sign, factor, offset)?;
                 Some(match self.gate.style {
                     Style::Wald => contrast,
@@ -260,20 +260,24 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Sums of the candidate's and of stable's arm, with stable's answers taken out of both where the gate has a covariate.
-    fn moments(&self, slice: usize, lens: Lens, arms: &impl Arms) -> (UnitSums, UnitSums) {
+    /// Sums of the candidate's and of stable's arm, and the factor of stable's value.
+    ///
+    /// With a covariate the candidate's value is `C - slope (S - stable)`, where `S` is what stable answered to the candidate's requests, and
+    /// `stable` the value of stable's arm: of that, the factor less the slope is left.
+    fn moments(&self, slice: usize, lens: Lens, factor: f64, arms: &impl Arms) -> (UnitSums, UnitSums, f64) {
         let metric = self.gate.metric;
         let candidate = |answers: Answers| arms.sums(Arm::Candidate, answers, slice, metric, None);
         let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, None);
         let Some(Adjustment { slope, level }) = self.adjustment else {
-            return (candidate(lens.answers).affine(lens.shift, lens.scale), stable);
+            return (candidate(lens.answers).affine(lens.shift, lens.scale), stable, factor);
         };
         let adjusted = match self.layout.adjusted(metric, lens.answers) {
-            Some(answers) => candidate(answers),
+            // Those are `C - slope (S - level)`.
+            Some(answers) => candidate(answers).affine(-slope * level, 1.0),
             // Stable's own answers, changed: what is taken out is a share of them.
-            None => candidate(Answers::Stable).affine(lens.shift + slope * level, lens.scale - slope),
+            None => candidate(Answers::Stable).affine(lens.shift, lens.scale - slope),
         };
-        (adjusted, stable.affine(slope * level, 1.0 - slope))
+        (adjusted, stable, factor - slope)
     }
 
     /// The same questions without the covariate.

@@ -497,7 +497,7 @@ pub(super) struct Gate {
     /// Where the standard error comes from: `wald`, what was observed; `score`, what is likely at the margin, which does not take an arm
     /// without an event, or without the tail of a skewed metric, for proof. `kayenta`, with test `mann-whitney`: its judge. Default: `wald`.
     pub(super) style: Option<Style>,
-    /// Takes stable's recorded answer to each request out of the values of both arms (CUPED), where the shadow goes on during the canary:
+    /// Takes what stable answered to the candidate's requests out of their values (CUPED), where the shadow goes on during the canary:
     /// `stable`. Default: `none`.
     pub(super) covariate: Option<Covariate>,
     /// Of style `kayenta`: how its judge classifies the metric.

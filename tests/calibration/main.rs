@@ -5,6 +5,7 @@
 
 mod buckets;
 mod budgets;
+mod covariate;
 mod events;
 mod mistakes;
 mod power;
