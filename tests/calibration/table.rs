@@ -35,6 +35,15 @@ const TESTS: [(&str, &str); 4] = [
     ("point", "test = \"point\""),
 ];
 
+/// Counts of units and of requests, and ranks of points.
+const COUNTS: [(&str, &str, &str, &str); 5] = [
+    ("incidents", "100%", "exact, at the end", "test = \"exact\"\nlooks = \"end\""),
+    ("incidents", "100%", "exact", "test = \"exact\""),
+    ("incidents", "100%", "max-sprt", "test = \"max-sprt\""),
+    ("incidents", "100%", "e-process", "test = \"e-process\""),
+    ("success", "2pp", "mann-whitney, at the end", "test = \"mann-whitney\"\nlooks = \"end\""),
+];
+
 /// Users differ by a Pareto law in how much they send and by a normal one in how they fare; the largest sends what is stated.
 fn recipe(units: usize, seed: usize) -> String {
     let users = 2 * units;
@@ -135,6 +144,11 @@ kind = "proportion"
 column = "{{version}}_error"
 better = "lower"
 
+[metrics.incidents]
+kind = "rare"
+column = "{{version}}_error"
+better = "lower"
+
 [metrics.latency]
 kind = "quantile"
 quantile = 0.95
@@ -152,7 +166,7 @@ replicates = {replicates}
 seed = 5
 "#
     );
-    let gate = |(gate, (metric, allow, style, test)): (usize, (&str, &str, &str, &str))| {
+    let gate = |(gate, (metric, allow, style, _, test)): (usize, (&str, &str, &str, &str, &str))| {
         let style = if style == "score" { "style = \"score\"" } else { "" };
         let units = if test.contains("point") { "" } else { "min_units = 20" };
         format!(
@@ -162,13 +176,14 @@ seed = 5
     std::iter::once(head).chain(gates().enumerate().map(gate)).collect()
 }
 
-/// Metric, margin, style and test of every gate.
-fn gates() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str)> {
+/// Metric, margin, style, name of the test and test of every gate.
+fn gates() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'static str, &'static str)> {
     let every = METRICS.iter().flat_map(|&metric| TESTS.iter().map(move |&test| (metric, test)));
     // A bare threshold has no standard error.
-    every
-        .map(|((metric, allow, style), (_, test))| (metric, allow, style, test))
-        .filter(|(_, _, style, test)| *style == "wald" || !test.contains("point"))
+    let intervals = every
+        .map(|((metric, allow, style), (name, test))| (metric, allow, style, name, test))
+        .filter(|(_, _, style, name, _)| *style == "wald" || *name != "point");
+    intervals.chain(COUNTS.iter().map(|&(metric, allow, name, test)| (metric, allow, "wald", name, test)))
 }
 
 /// What became of one gate in the world of its margin.
@@ -227,8 +242,7 @@ fn error_rates() {
     println!("| metric | test | 40 units per arm | 400 | 4,000 |");
     println!("|---|---|---|---|---|");
     let sizes = SIZES.map(|(units, logs, per_log)| (per_log as f64, play(units, logs, per_log)));
-    for (gate, (metric, _, style, test)) in gates().enumerate() {
-        let name = TESTS.iter().find(|(_, other)| *other == test).expect("one of them").0;
+    for (gate, (metric, _, style, name, _)) in gates().enumerate() {
         let style = if style == "score" { ", score" } else { "" };
         let cell = |(per_log, counts): &(f64, Vec<Counts>)| {
             let percent = |kind: usize| {
