@@ -305,12 +305,7 @@ fn of_sums(
             part(Version::Candidate) - factor * part(Version::Stable)
         }
     };
-    let (unit, item) = clusters.variances(cells, influence(1.0));
-    let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
-        let (unit, item) = clusters.variances(cells, influence(factor));
-        let variance = unit?.max(item.unwrap_or(0.0));
-        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
-    });
+    let ((unit, item), beyond_allow) = spread(clusters, cells, value, contrast, influence);
     Some(Difference {
         value,
         se_unit: unit.map(f64::sqrt),
@@ -319,6 +314,23 @@ fn of_sums(
         design_effect: design_effect(sums, clusters, cells),
         pairs: cells.iter().map(|&cell| paired.n[cell as usize]).sum(),
     })
+}
+
+/// Variances of the difference, by unit and both ways, and how far it lies beyond a margin, with its standard error; from influences of
+/// cells on `candidate - factor * stable`.
+fn spread<I: Fn(u32) -> f64>(
+    clusters: &Clusters,
+    cells: &[u32],
+    value: PerVersion<f64>,
+    contrast: Option<(f64, (f64, f64))>,
+    influence: impl Fn(f64) -> I,
+) -> ((Option<f64>, Option<f64>), Option<(f64, f64)>) {
+    let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
+        let (unit, item) = clusters.variances(cells, influence(factor));
+        let variance = unit?.max(item.unwrap_or(0.0));
+        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
+    });
+    (clusters.variances(cells, influence(1.0)), beyond_allow)
 }
 
 /// The paired difference of two shares of units with an event.
@@ -355,12 +367,7 @@ fn of_firsts(
             part(Version::Candidate) - factor * part(Version::Stable)
         }
     };
-    let (unit, item) = clusters.variances(cells, influence(1.0));
-    let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
-        let (unit, item) = clusters.variances(cells, influence(factor));
-        let variance = unit?.max(item.unwrap_or(0.0));
-        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
-    });
+    let ((unit, item), beyond_allow) = spread(clusters, cells, value, contrast, influence);
     Some(Difference {
         value,
         se_unit: unit.map(f64::sqrt),

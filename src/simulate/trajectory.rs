@@ -73,20 +73,16 @@ impl Reader<'_> {
     /// Units and requests of an arm in a slice.
     #[must_use]
     pub fn counts(&self, span: Span, arm: Arm, slice: usize) -> Counts {
-        let now = self.row(span.look, arm, slice);
-        let before = span.since.map(|since| self.row(since, arm, slice));
-        let since = |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place));
+        let since = self.since(span, arm, slice);
         // Units of a trailing window are not a difference of cumulative counts: they stay those of the stage.
-        Counts { units: now.at(0), covered: since(1), requests: since(2) }
+        Counts { units: self.row(span.look, arm, slice).at(0), covered: since(1), requests: since(2) }
     }
 
     /// Share of the requests of stable's arm above a threshold of a quantile metric's grid; `None` without requests.
     #[must_use]
     pub fn stable_share_above(&self, span: Span, slice: usize, metric: usize, index: usize) -> Option<f64> {
         let base = self.base(slice, Answers::Stable, metric);
-        let now = self.row(span.look, Arm::Stable, slice);
-        let before = span.since.map(|since| self.row(since, Arm::Stable, slice));
-        let since = |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place));
+        let since = self.since(span, Arm::Stable, slice);
         let (y, x) = (since(base + 2 + 3 * index), since(base));
         (x > 0.0).then(|| y / x)
     }
@@ -136,9 +132,7 @@ impl Reader<'_> {
             return None;
         }
         let base = self.base(slice, answers, metric);
-        let now = self.row(span.look, arm, slice);
-        let before = span.since.map(|since| self.row(since, arm, slice));
-        let since = |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place));
+        let since = self.since(span, arm, slice);
         Some((since(base), since(base + 1)))
     }
 
@@ -169,6 +163,13 @@ impl Reader<'_> {
         // Stable's arm is what is left of all traffic.
         let taken_from = now.all.map_or((0.0, 0.0), |all| (all[places[2]], all[places[4]]));
         UnitSums { units: now.at(0), y, x, yy, yx, xx, taken_from }
+    }
+
+    /// A sum of first order by its place in the slice, over the span alone.
+    fn since(&self, span: Span, arm: Arm, slice: usize) -> impl Fn(usize) -> f64 {
+        let now = self.row(span.look, arm, slice);
+        let before = span.since.map(|since| self.row(since, arm, slice));
+        move |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place))
     }
 
     fn row(&self, look: usize, arm: Arm, slice: usize) -> Row<'_> {
