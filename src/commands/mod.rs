@@ -1,5 +1,6 @@
 //! One verb per file; each body reads as the pipeline.
 
+mod advice;
 mod assign;
 mod check;
 mod compare;

@@ -98,6 +98,58 @@ pub struct Kayenta {
     pub interval: Option<Seconds>,
 }
 
+/// How long something takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Delay {
+    /// The same each time.
+    Fixed(Seconds),
+    /// Log-normal: drawn anew for each replicate.
+    Lognormal {
+        /// Half of all times are shorter.
+        median: Seconds,
+        /// Nine of ten are shorter.
+        p90: Seconds,
+    },
+}
+
+impl Delay {
+    /// Nothing.
+    pub const NONE: Self = Self::Fixed(Seconds(0));
+
+    /// Upper tenth of the normal distribution.
+    const Z_P90: f64 = 1.281_551_565_544_600_4;
+
+    /// The time at a standard normal deviate, in whole seconds.
+    #[must_use]
+    pub fn at(self, deviate: f64) -> Seconds {
+        match self {
+            Self::Fixed(seconds) => seconds,
+            Self::Lognormal { median, p90 } => {
+                let spread = (p90.0 as f64 / median.0 as f64).ln() / Self::Z_P90;
+                // Ten thousand years are as good as any longer time.
+                Seconds((median.0 as f64 * (spread * deviate).exp()).round().min(3e11) as i64)
+            }
+        }
+    }
+}
+
+/// From a failing look until everyone is back on stable.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recovery {
+    /// Until the decision to roll back.
+    pub diagnose: Delay,
+    /// From there until it has been carried out.
+    pub mitigate: Delay,
+}
+
+impl Recovery {
+    /// Whether it takes any time.
+    #[must_use]
+    pub fn takes_time(self) -> bool {
+        self.diagnose != Delay::NONE || self.mitigate != Delay::NONE
+    }
+}
+
 /// Rules of the rollout that belong to no single gate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
@@ -111,6 +163,23 @@ pub struct Rollout {
     pub false_rollback: Option<Probability>,
     /// How it is kept.
     pub budget: Budget,
+    /// What a rollback takes.
+    pub recovery: Recovery,
     /// Of gates of style `kayenta`.
     pub kayenta: Kayenta,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_has_its_median_and_its_ninetieth_percentile() {
+        let delay = Delay::Lognormal { median: Seconds(600), p90: Seconds(3600) };
+        assert_eq!(delay.at(0.0), Seconds(600));
+        assert_eq!(delay.at(1.281_551_565_544_600_4), Seconds(3600));
+        assert_eq!(delay.at(-1.281_551_565_544_600_4), Seconds(100));
+        assert_eq!(Delay::Fixed(Seconds(60)).at(3.0), Seconds(60));
+        assert!(delay.at(40.0).0 <= 300_000_000_000, "a time that is no number of seconds");
+    }
 }

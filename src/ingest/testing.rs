@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Kayenta, Promotion, Rollout, Starts};
+use crate::domain::rollout::{Delay, Kayenta, Promotion, Recovery, Rollout, Starts};
 use crate::domain::version::{PerVersion, Version};
 use crate::ingest::values::whole;
 use crate::scenario::{Assignment, HashName, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile};
@@ -74,6 +74,7 @@ pub(crate) fn scenario() -> Scenario {
             start: Starts::AnyHour,
             false_rollback: None,
             budget: crate::domain::rollout::Budget::Split,
+            recovery: Recovery { diagnose: Delay::NONE, mitigate: Delay::NONE },
             kayenta: Kayenta::default(),
         },
         effects: Vec::new(),

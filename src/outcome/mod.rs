@@ -5,6 +5,7 @@ pub mod calibration;
 pub mod comparison;
 pub mod health;
 pub mod player;
+pub mod recovery;
 pub mod rows;
 pub mod tally;
 pub mod together;

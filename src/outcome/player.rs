@@ -10,10 +10,11 @@ use rayon::prelude::*;
 use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
 use super::health::{self, SampleRatio};
+use super::recovery::{Rollback, served_until};
 use super::watches::{self, Watches};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
-use crate::domain::quantity::Moment;
+use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Budget;
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
@@ -91,8 +92,8 @@ pub struct Played {
     pub worlds: Vec<WorldOutcome>,
     /// Per stage: units and requests on the candidate at its end.
     pub stages: Vec<(f64, f64)>,
-    /// Requests the candidate has served by each look.
-    pub exposed_requests: Vec<f64>,
+    /// Requests and units the candidate has served by each look, had nothing stopped the rollout.
+    pub served: Vec<(f64, f64)>,
     /// Per stage: units of both arms against its exposure.
     pub sample_ratio: Vec<Option<SampleRatio>>,
 }
@@ -104,9 +105,11 @@ pub struct WorldOutcome {
     pub outcome: Outcome,
     /// Why it was rolled back, if it was.
     pub cause: Option<Cause>,
-    /// Seconds from the start.
+    /// Seconds from the start to the look that ended it.
     pub duration_s: i64,
-    /// Requests served by the candidate.
+    /// What a rollback then took.
+    pub rollback: Option<Rollback>,
+    /// Requests served by the candidate, until everyone was back on stable.
     pub exposed_requests: f64,
     /// Units served by the candidate.
     pub exposed_units: f64,
@@ -339,7 +342,12 @@ impl<'a> Player<'a> {
     }
 
     fn play_block(&self, block: &[(usize, usize)]) -> Vec<Played> {
-        self.play_lanes(self.lanes(block))
+        let replayed = self.replay(self.lanes(block), self.tunes());
+        let planned = self.planned_at(&replayed);
+        let judge = |((start, twins), &(_, replicate)): ((usize, Twins<'_>), &(usize, usize))| {
+            self.judge(twins, planned.of(start), Rollback::of_replicate(self.scenario, replicate))
+        };
+        replayed.twins().zip(block).map(judge).collect()
     }
 
     /// Lanes of replicates from their start slots, and after them their twins with exchanged answers, where the null world needs those.
@@ -353,10 +361,12 @@ impl<'a> Player<'a> {
         lanes
     }
 
-    /// Replays given lanes from their start slots, and judges them; lanes with exchanged answers come last, in the order of the others.
+    /// Replays given lanes from their start slots, and judges them, with rollbacks of the median length; lanes with exchanged answers come
+    /// last, in the order of the others.
     #[must_use]
     pub fn play_lanes(&self, lanes: Vec<(usize, Lane)>) -> Vec<Played> {
-        self.with_twins(lanes, |twins, planned| self.judge(twins, planned))
+        let rollback = Rollback::median(self.scenario);
+        self.with_twins(lanes, |twins, planned| self.judge(twins, planned, rollback))
     }
 
     /// Replays given lanes from their start slots, and looks at each together with its twin.
@@ -430,16 +440,16 @@ impl<'a> Player<'a> {
         self.simulator.plan.iter().map(place).collect()
     }
 
-    /// Every gate in every world on one finished trajectory; `planned` belongs to the same start.
+    /// Every gate in every world on one finished trajectory; `planned` belongs to the same start, and a rollback would take so long.
     #[must_use]
-    pub fn judge(&self, twins: Twins<'_>, planned: &Planned) -> Played {
+    pub fn judge(&self, twins: Twins<'_>, planned: &Planned, rollback: Rollback) -> Played {
         let reader = self.reader(twins.own);
         let places = self.places();
         let ask = |(gate, plan): (usize, &GatePlan)| {
             plan.lenses.iter().map(|lens| self.verdicts(gate, lens, twins, planned, &self.boundaries)).collect()
         };
         let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self.gates.iter().enumerate().map(ask).collect();
-        let exposed_requests = exposed_requests(reader, &places);
+        let served = served(reader, &places);
         let ends = |place: &StagePlace| {
             let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
             let counts =
@@ -448,7 +458,7 @@ impl<'a> Player<'a> {
         };
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
-            self.outcome(world, &verdicts, self.reader_of(twins, swapped), &places, &exposed_requests)
+            self.outcome(world, &verdicts, self.reader_of(twins, swapped), &places, &served, rollback)
         };
         let worlds = (0..self.worlds.len()).map(outcome);
         Played {
@@ -456,7 +466,7 @@ impl<'a> Player<'a> {
             stages: places.iter().map(ends).collect(),
             sample_ratio: places.iter().map(|place| health::sample_ratio(reader, place)).collect(),
             verdicts,
-            exposed_requests,
+            served,
         }
     }
 
@@ -548,20 +558,25 @@ impl<'a> Player<'a> {
         verdicts: &[Vec<Vec<Option<StageVerdicts>>>],
         reader: Reader<'_>,
         places: &[StagePlace],
-        exposed_requests: &[f64],
+        served: &[(f64, f64)],
+        rollback: Rollback,
     ) -> WorldOutcome {
         let outcome = schedule::walk(self.scenario, |gate, stage| {
             verdicts[gate][self.gates[gate].lens_of_world[world]][stage].as_ref()
         });
         let duration_s = time_of(outcome.looks, places);
+        let rollback = matches!(outcome.end, End::RolledBack { .. }).then_some(rollback);
+        let after = rollback.map_or(Seconds(0), Rollback::total);
+        let (requests, units) = served_until(served, outcome.looks, places, after);
         let spans = spans_until(outcome.looks, places);
+        let longer = longer(served, &spans, outcome.looks, requests);
         let lens = |metric| {
             Lens::of(self.worlds[world], metric, self.scenario, &self.simulator.layout, &self.levels_of_metrics)
         };
-        let served = |metric: usize| served(reader, &spans, metric, lens(metric));
+        let answered = |metric: usize| answered(reader, &spans, longer, metric, lens(metric));
         let excess = |(metric, facts): (usize, &crate::domain::metric::Metric)| match facts.kind {
             MetricKind::Proportion { .. } | MetricKind::Rare { .. } => {
-                let (candidate, stable) = served(metric);
+                let (candidate, stable) = answered(metric);
                 facts.better.worse_sign() * (candidate - stable)
             }
             _ => 0.0,
@@ -570,10 +585,11 @@ impl<'a> Player<'a> {
             cause: self.cause(world, outcome, duration_s),
             outcome,
             duration_s,
-            exposed_requests: outcome.looks.checked_sub(1).map_or(0.0, |look| exposed_requests[look]),
-            exposed_units: outcome.looks.checked_sub(1).map_or(0.0, |look| reader.trajectory.exposed_units[look]),
+            rollback,
+            exposed_requests: requests,
+            exposed_units: units,
             excess: self.scenario.metrics.iter().enumerate().map(excess).collect(),
-            cost: self.cost_metric().map(served),
+            cost: self.cost_metric().map(answered),
         }
     }
 
@@ -675,16 +691,17 @@ fn level(metric: usize, simulator: &Simulator, arms: &WholeArms<'_>) -> f64 {
     }
 }
 
-/// Requests the candidate has served by each look, over all stages so far.
-pub(super) fn exposed_requests(reader: Reader<'_>, places: &[StagePlace]) -> Vec<f64> {
+/// Requests and units the candidate has served by each look, over all stages so far.
+pub(super) fn served(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64)> {
     let mut before = 0.0;
     let mut by_look = Vec::new();
     for place in places {
         for look in 0..place.plan.looks() {
             let span = Span { look: place.first_look + look, since: None };
-            by_look.push(before + reader.counts(span, Arm::Candidate, 0).requests);
+            let requests = before + reader.counts(span, Arm::Candidate, 0).requests;
+            by_look.push((requests, reader.trajectory.exposed_units[span.look]));
         }
-        before = by_look.last().copied().unwrap_or(before);
+        before = by_look.last().map_or(before, |&(requests, _)| requests);
     }
     by_look
 }
@@ -695,11 +712,24 @@ fn spans_until(looks: usize, places: &[StagePlace]) -> Vec<Span> {
     entered.map(|place| Span { look: (place.first_look + place.plan.looks()).min(looks) - 1, since: None }).collect()
 }
 
-/// Sums over the candidate's requests of what they got, and of what stable would have given them.
-fn served(reader: Reader<'_>, spans: &[Span], metric: usize, lens: Lens) -> (f64, f64) {
+/// How many times as much the candidate serves in the stage of the last look until everyone is back on stable, when it has then served so
+/// many requests in all.
+fn longer(served: &[(f64, f64)], spans: &[Span], looks: usize, requests: f64) -> f64 {
+    let by = |looks: usize| looks.checked_sub(1).map_or(0.0, |look| served[look].0);
+    // The end of the stage before is where that of the last look began.
+    let before = spans.len().checked_sub(2).map_or(0.0, |index| by(spans[index].look + 1));
+    let in_stage = by(looks) - before;
+    if in_stage > 0.0 { (requests - before) / in_stage } else { 1.0 }
+}
+
+/// Sums over the candidate's requests of what they got, and of what stable would have given them; of the last span `longer` times as much.
+fn answered(reader: Reader<'_>, spans: &[Span], longer: f64, metric: usize, lens: Lens) -> (f64, f64) {
     let sum = |answers: Answers| {
-        let sums = spans.iter().map(|&span| reader.sums(span, Arm::Candidate, answers, 0, metric, None));
-        sums.fold((0.0, 0.0), |(y, x), sums| (y + sums.y, x + sums.x))
+        spans.iter().enumerate().fold((0.0, 0.0), |(y, x), (index, &span)| {
+            let sums = reader.sums(span, Arm::Candidate, answers, 0, metric, None);
+            let times = if index + 1 == spans.len() { longer } else { 1.0 };
+            (y + times * sums.y, x + times * sums.x)
+        })
     };
     let (y, x) = sum(lens.answers);
     (lens.scale * y + lens.shift * x, sum(Answers::Stable).0)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::health::SampleRatio;
 use super::player::{Cause, Player, WorldOutcome};
+use super::recovery::Rollback;
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::metric::Margin;
@@ -15,7 +16,7 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RolledBackBy,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RecoveryRow, RolledBackBy,
     Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
@@ -203,6 +204,7 @@ impl WorldRows<'_> {
             rolled_back_by: self.rolled_back_by(),
             detected: caused_by(Cause::Harm),
             time_to_detect_s: spread(self.detection_times().into_iter()),
+            recovery: self.recovery(),
             detection_curve: self.detection_curve(),
             exposed_requests: self.spread_of(|o| o.exposed_requests),
             exposed_units: self.spread_of(|o| (o.exposed_units * self.digest.units_each()).round()),
@@ -210,7 +212,7 @@ impl WorldRows<'_> {
             excess_bad: self.excess_bad(),
             cost_usd: cost(|(candidate, _)| candidate),
             excess_cost_usd: cost(|(candidate, stable)| candidate - stable),
-            duration_s: self.spread_of(|o| o.duration_s as f64),
+            duration_s: self.spread_of(|o| (o.duration_s + o.rollback.map_or(0, |rollback| rollback.total().0)) as f64),
         }
     }
 
@@ -300,6 +302,22 @@ impl WorldRows<'_> {
             FanPoint { time_s: time_after(look, &places) as f64, p10: spread.p10, p50: spread.p50, p90: spread.p90 }
         };
         self.tally.fan_looks.iter().enumerate().map(point).collect()
+    }
+
+    /// How the time from a regression's onset to its end is made up, where rolling back takes any.
+    fn recovery(&self) -> Option<RecoveryRow> {
+        let found: Vec<(f64, Rollback)> = self
+            .outcomes()
+            .iter()
+            .filter(|o| o.cause == Some(Cause::Harm) && self.player.scenario.rollout.recovery.takes_time())
+            .filter_map(|o| Some(((o.duration_s - self.onset_s()) as f64, o.rollback?)))
+            .collect();
+        let spread_of = |value: fn(&(f64, Rollback)) -> f64| spread(found.iter().map(value));
+        Some(RecoveryRow {
+            diagnose_s: spread_of(|(_, rollback)| rollback.diagnose.0 as f64)?,
+            mitigate_s: spread_of(|(_, rollback)| rollback.mitigate.0 as f64)?,
+            time_to_recover_s: spread_of(|(detect, rollback)| detect + rollback.total().0 as f64)?,
+        })
     }
 
     fn excess_bad(&self) -> BTreeMap<String, Spread> {

@@ -114,7 +114,7 @@ impl Tally {
             *checked += f64::from(u8::from(ratio.is_some()));
             *alarms += f64::from(u8::from(ratio.is_some_and(|ratio| ratio.alarms())));
         }
-        self.fan.push(self.fan_looks.iter().map(|&look| played.exposed_requests[look]).collect());
+        self.fan.push(self.fan_looks.iter().map(|&look| played.served[look].0).collect());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::player::{Ground, PlannedAt, Player, Twins, exposed_requests, time_of};
+use super::player::{Ground, PlannedAt, Player, Twins, served, time_of};
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
 use crate::domain::world::World;
@@ -200,12 +200,12 @@ impl<'a> Variants<'a> {
         let planned: Vec<PlannedAt> = self.players.iter().map(|player| player.planned_at(&replayed)).collect();
         let endings = replayed.twins().map(|(start, twins)| self.endings(start, twins, &planned)).collect();
         let places = first.places();
-        let served = |(_, twins): (usize, Twins<'_>)| {
+        let served_by_look = |(_, twins): (usize, Twins<'_>)| {
             let reader = Reader { layout: &first.simulator.layout, trajectory: twins.own };
-            exposed_requests(reader, &places).into_iter().zip(twins.own.exposed_units.iter().copied()).collect()
+            served(reader, &places)
         };
         let replicates = block.iter().map(|&(_, replicate)| replicate).collect();
-        Block { replicates, served: replayed.twins().map(served).collect(), endings }
+        Block { replicates, served: replayed.twins().map(served_by_look).collect(), endings }
     }
 
     /// How one replicate ends under every scenario in each of its worlds.

@@ -206,7 +206,12 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         "together_at_least" => "the same whatever the correlation: 1 less the sum of the gates’ misses",
         "power_each" => "plan each gate with this power, and all pass together with the power that the gates ask for",
         "time_to_detect" => "from the effect’s onset to the rollback, among replicates that detect; median (10 %–90 %)",
-        "exposed" => "served by the candidate before the end; median (10 %–90 %)",
+        "diagnose" => "from the failing look to the decision to roll back; median (10 %–90 %)",
+        "mitigate" => "from the decision until everyone is back on stable; median (10 %–90 %)",
+        "time_to_recover" => {
+            "from the effect’s onset until everyone is back on stable, among replicates that detect; median (10 %–90 %)"
+        }
+        "exposed" => "served by the candidate before the end, or until everyone is back on stable; median (10 %–90 %)",
         "pass_null" => "chance to pass at the stage’s end if the candidate is as good as stable",
         "false_alarm" => "chance to fail although the candidate is as good as stable",
         "wrong_pass" => "chance to pass although the metric is worse by exactly the accepted regression",

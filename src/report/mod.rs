@@ -455,6 +455,9 @@ pub struct WorldRow {
     pub detected: Share,
     /// Seconds from the effect's onset to the rollback for harm, among those that detect; null if none does.
     pub time_to_detect_s: Option<Spread>,
+    /// How the time from the onset until everyone is back on stable goes on, among those that detect; null if none does, or if rolling
+    /// back takes no time.
+    pub recovery: Option<RecoveryRow>,
     /// Share detected by a time, over all replicates (censored runs stay in the denominator).
     pub detection_curve: Vec<CurvePoint>,
     /// Requests served by the candidate.
@@ -470,8 +473,19 @@ pub struct WorldRow {
     pub cost_usd: Option<Spread>,
     /// The same beyond what stable would have cost.
     pub excess_cost_usd: Option<Spread>,
-    /// Seconds from the start to the end, however it ended.
+    /// Seconds from the start to the end, however it ended; of a rollback, until everyone is back on stable.
     pub duration_s: Spread,
+}
+
+/// What a rollback for harm takes after it has been detected.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct RecoveryRow {
+    /// Seconds from the failing look to the decision.
+    pub diagnose_s: Spread,
+    /// Seconds from there until everyone is back on stable.
+    pub mitigate_s: Spread,
+    /// Seconds from the effect's onset until then: detecting, diagnosing and mitigating.
+    pub time_to_recover_s: Spread,
 }
 
 /// Rollbacks by cause.

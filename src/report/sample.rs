@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Alternative, BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, HealthRow,
-    HumanRow, IfMissing, JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, Report,
+    HumanRow, IfMissing, JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, RecoveryRow, Report,
     RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread, StageFacts, Together,
     Warning, WorldRow, WorldStage,
 };
@@ -168,6 +168,11 @@ fn world(name: &str, kind: &str, meaning: &str, caught: [f64; 5], harmful: bool)
         ],
         detected: share(if harmful { back } else { 0.0 }),
         time_to_detect_s: harmful.then(|| spread(40_000.0 + 200_000.0 * (1.0 - caught[1]))),
+        recovery: harmful.then(|| RecoveryRow {
+            diagnose_s: spread(600.0),
+            mitigate_s: spread(60.0),
+            time_to_recover_s: spread(40_660.0 + 200_000.0 * (1.0 - caught[1])),
+        }),
         detection_curve: curve,
         exposed_requests: spread(1_500.0 + 200_000.0 * entered),
         exposed_units: spread(90.0 + 8_000.0 * entered),

@@ -77,6 +77,25 @@ pub(super) enum Tuning {
 #[derive(Debug, Deserialize)]
 pub(super) struct Duration(pub(super) String);
 
+/// How long something takes.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Delay {
+    /// The same each time.
+    Fixed(Duration),
+    /// Log-normal.
+    Lognormal(Lognormal),
+}
+
+/// A log-normal length of time.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lognormal {
+    /// Half of all times are shorter.
+    pub(super) median: Option<Duration>,
+    /// Nine of ten are shorter.
+    pub(super) p90: Option<Duration>,
+}
+
 /// A margin.
 #[derive(Debug, Deserialize)]
 pub(super) struct Margin(pub(super) Quantity);
@@ -101,6 +120,14 @@ macro_rules! written_as {
 }
 
 written_as!(Duration, { "type": "string", "examples": ["15m", "48h", "1h 30m", "7d"] });
+written_as!(Delay, {
+    "type": ["string", "object"],
+    "properties": {
+        "median": { "type": "string", "description": "Half of all times are shorter.", "examples": ["10m"] },
+        "p90": { "type": "string", "description": "Nine of ten times are shorter.", "examples": ["1h"] },
+    },
+    "additionalProperties": false, "required": ["median", "p90"], "examples": ["10m"],
+});
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
 written_as!(Tuning, { "type": ["string", "number"], "examples": ["planned", "growthbook", "eppo", "msprt", 20000] });
@@ -661,10 +688,11 @@ pub(super) struct Rollout {
     /// How that budget is kept: `split` over gates and stages; `rollout`, spent once by each gate over all stages together;
     /// `calibrated` by replay. Default: split.
     pub(super) budget: Option<Budget>,
-    /// Time from a failing look to the decision to roll back. Default: 0.
-    pub(super) diagnose: Option<Duration>,
-    /// Time that rolling back takes. Default: 0.
-    pub(super) mitigate: Option<Duration>,
+    /// Time from a failing look to the decision to roll back, in which the candidate goes on serving: a duration, or
+    /// `{ median = "10m", p90 = "1h" }`, log-normal. Default: 0.
+    pub(super) diagnose: Option<Delay>,
+    /// Time that rolling back then takes, in the same forms. Default: 0.
+    pub(super) mitigate: Option<Delay>,
     /// How the gates of style `kayenta` decide together.
     pub(super) kayenta: Option<Kayenta>,
 }

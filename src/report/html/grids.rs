@@ -2,7 +2,7 @@
 
 use super::{Cell, Grid, heads};
 use crate::report::terminal::decides;
-use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, WorldRow, labels};
+use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, Spread, WorldRow, labels};
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
     value.map_or_else(|| labels::NONE.to_owned(), written)
@@ -103,6 +103,33 @@ pub(super) fn served(report: &Report) -> Grid {
             ("start to end", ""),
         ]),
         rows: report.worlds.iter().map(row).collect(),
+    }
+}
+
+/// From the onset of a regression until everyone is back on stable.
+pub(super) fn recovery(report: &Report) -> Grid {
+    let row = |world: &WorldRow| {
+        let recovery = world.recovery?;
+        let time = |spread: Spread| Cell::number(labels::spread(spread, labels::duration));
+        Some(vec![
+            Cell::name(labels::world(&world.world)),
+            Cell::number(labels::share(world.detected)),
+            Cell::number(or_none(world.time_to_detect_s, |detect| labels::spread(detect, labels::duration))),
+            time(recovery.diagnose_s),
+            time(recovery.mitigate_s),
+            time(recovery.time_to_recover_s),
+        ])
+    };
+    Grid {
+        head: heads(&[
+            ("If the candidate is", ""),
+            ("found", "harm"),
+            ("until the failing look", "time_to_detect"),
+            ("until the decision", "diagnose"),
+            ("until it is carried out", "mitigate"),
+            ("in all", "time_to_recover"),
+        ]),
+        rows: report.worlds.iter().filter_map(row).collect(),
     }
 }
 

@@ -155,6 +155,7 @@ pub(crate) fn empty() -> Report {
         world.detection_curve.clear();
         world.exposure_fan.clear();
         world.time_to_detect_s = None;
+        world.recovery = None;
         world.detected = share(0.0);
     }
     report.exact = None;

@@ -11,7 +11,7 @@ use super::kayenta;
 use super::values::{self, Context};
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
-use crate::domain::rollout::{Budget, Promotion, Rollout, StartTime, Starts};
+use crate::domain::rollout::{Budget, Delay, Promotion, Recovery, Rollout, StartTime, Starts};
 
 /// What promotion needs; gates take a default from it.
 pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
@@ -30,8 +30,8 @@ pub(super) fn read(
 ) -> Option<Rollout> {
     let at = At::root().key("rollout");
     values::only_zero(&at.key("max_hold"), written.max_hold.as_ref(), "holding a stage", problems);
-    values::only_zero(&at.key("diagnose"), written.diagnose.as_ref(), "time to diagnose", problems);
-    values::only_zero(&at.key("mitigate"), written.mitigate.as_ref(), "time to mitigate", problems);
+    let diagnose = delay(&at.key("diagnose"), written.diagnose.as_ref(), problems);
+    let mitigate = delay(&at.key("mitigate"), written.mitigate.as_ref(), problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
     let start = starts(&at.key("start"), written.start.take(), context.slot, zone, problems);
     let budget =
@@ -44,7 +44,27 @@ pub(super) fn read(
         start: start?,
         false_rollback: budget.flatten(),
         budget: how?,
+        recovery: Recovery { diagnose: diagnose?, mitigate: mitigate? },
         kayenta: kayenta?,
+    })
+}
+
+fn delay(at: &At, written: Option<&wire::Delay>, problems: &mut Problems) -> Option<Delay> {
+    problems.or_default(at, written, Delay::NONE, |problems, written| match written {
+        wire::Delay::Fixed(text) => values::duration(at, text, problems).map(Delay::Fixed),
+        wire::Delay::Lognormal(lognormal) => {
+            let median = values::duration(&at.key("median"), lognormal.median.as_ref()?, problems);
+            let p90 = values::duration(&at.key("p90"), lognormal.p90.as_ref()?, problems);
+            let (median, p90) = (median?, p90?);
+            if median.0 == 0 {
+                return problems.wrong(&at.key("median"), "which leaves no time to draw", "write a single `\"0\"` for no time");
+            }
+            if p90 <= median {
+                let why = format!("which is not longer than the median of {median}");
+                return problems.wrong(&at.key("p90"), why, "nine of ten times are shorter than `p90`, five of ten than `median`");
+            }
+            Some(Delay::Lognormal { median, p90 })
+        }
     })
 }
 

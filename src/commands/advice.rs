@@ -1,0 +1,232 @@
+//! What the sources call common mistakes of a release plan, each with the number behind it, before anything is simulated.
+
+use crate::digest::Digest;
+use crate::domain::gate::{Decision, Gate, Looks, Test};
+use crate::domain::metric::Margin;
+use crate::domain::rollout::{Promotion, Stage};
+use crate::gate::question::Against;
+use crate::outcome::player::Player;
+use crate::outcome::rows::segment;
+use crate::power::closed_form::{self, Plan};
+use crate::report::{Segment, ShadowRow, Warning, labels};
+use crate::scenario::Scenario;
+use crate::simulate::trajectory::{Arm, Reader, Span};
+
+/// Smaller segments could hide anything, and say little about a plan.
+const SMALLEST_SEGMENT: f64 = 0.02;
+
+/// A gate whose smallest regression seen is more than this many times what it allows does not see its own margin.
+const SEES: f64 = 2.0;
+
+/// Advice on a plan, in the order of its stages and gates.
+pub(super) fn all(player: &Player<'_>, digest: &Digest, shadow: &[ShadowRow]) -> Vec<Warning> {
+    let plans = closed_form::plans(player);
+    let plan = Advisor { player, scenario: player.scenario, digest, plans: &plans };
+    [plan.short_stages(), plan.small_segments(), plan.hidden_segments(shadow), plan.no_rollback(), plan.bare_looks()]
+        .concat()
+}
+
+struct Advisor<'a> {
+    player: &'a Player<'a>,
+    scenario: &'a Scenario,
+    digest: &'a Digest,
+    plans: &'a [Plan],
+}
+
+fn advice(code: &str, place: String, text: String) -> Warning {
+    Warning { code: code.into(), r#where: place, text }
+}
+
+impl Advisor<'_> {
+    fn stage(&self, plan: &Plan) -> &Stage {
+        &self.scenario.stages[plan.stage]
+    }
+
+    /// The slice of a plan; `None` for all requests.
+    fn segment(&self, plan: &Plan) -> Option<Segment> {
+        let slice = self.player.gates[plan.gate].questions[plan.question].slice;
+        segment(self.player.simulator.layout.slices[slice], self.digest)
+    }
+
+    /// Plans of a gate over all requests, stage by stage.
+    fn overall(&self, gate: usize) -> impl Iterator<Item = &Plan> {
+        self.plans.iter().filter(move |plan| plan.gate == gate && self.segment(plan).is_none())
+    }
+
+    /// Stages that cannot show what is asked of them: a pass where one is needed, or a regression of the size that is accepted.
+    fn short_stages(&self) -> Vec<Warning> {
+        let gates = self.scenario.gates.iter().enumerate();
+        gates.flat_map(|(index, gate)| self.never_passes(index, gate).into_iter().chain(self.sees_little(index, gate))).collect()
+    }
+
+    fn never_passes(&self, index: usize, gate: &Gate) -> Vec<Warning> {
+        if self.scenario.rollout.promote != Promotion::AllPass {
+            return Vec::new();
+        }
+        let needed = self.overall(index).filter(|plan| plan.stage >= self.scenario.rollout.pass_from);
+        let short = needed.filter_map(|plan| Some((plan, plan.power.filter(|power| *power < gate.power.get())?)));
+        let text = |(plan, power): (&Plan, f64)| {
+            let stage = self.stage(plan);
+            let longer = plan.duration_needed_s.map(|seconds| format!("run {}", labels::duration(seconds as f64)));
+            let wider = plan.exposure_needed.map(|exposure| format!("expose {}", labels::percent(exposure)));
+            let ways: Vec<String> = longer.into_iter().chain(wider).collect();
+            let remedy = if ways.is_empty() { "accept a larger regression, or ask later in the ramp".into() } else { ways.join(" or ") };
+            let text = format!(
+                "gate `{}` passes a candidate as good as stable in only {} of rollouts by the end of {} at {}, {} is asked: {remedy}",
+                gate.name,
+                labels::percent(power),
+                stage.duration,
+                stage.exposure,
+                labels::percent(gate.power.get())
+            );
+            advice("short-stage", format!("stage {}", stage.name), text)
+        };
+        short.map(text).collect()
+    }
+
+    /// Under `no-fail` a gate that no stage lets see its margin is none.
+    fn sees_little(&self, index: usize, gate: &Gate) -> Option<Warning> {
+        let Some(Margin::Relative(allow)) = gate.allow.filter(|_| self.scenario.rollout.promote == Promotion::NoFail) else {
+            return None;
+        };
+        let seen = self.overall(index).filter_map(|plan| Some((plan, plan.mde_relative?)));
+        let (plan, sees) = seen.min_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|(_, sees)| *sees > SEES * allow)?;
+        let text = format!(
+            "gate `{}` accepts {} and sees no regression below {} in any stage: what lies between is promoted; run longer, expose more, or say \
+             what is really accepted",
+            gate.name,
+            labels::percent(allow),
+            labels::percent(sees)
+        );
+        Some(advice("blind-gate", format!("stage {}", self.stage(plan).name), text))
+    }
+
+    /// Segments with fewer units on the candidate than a gate needs to speak, or to pass.
+    fn small_segments(&self) -> Vec<Warning> {
+        let mut found = Vec::new();
+        for (index, gate) in self.scenario.gates.iter().enumerate().filter(|(_, gate)| !gate.by.is_empty()) {
+            for stage in 0..self.scenario.stages.len() {
+                let slices: Vec<(Segment, f64, f64)> = self
+                    .plans
+                    .iter()
+                    .filter(|plan| plan.gate == index && plan.stage == stage)
+                    .filter_map(|plan| Some((self.segment(plan)?, self.units(plan), self.needed(plan, gate))))
+                    .collect();
+                let mut small: Vec<&(Segment, f64, f64)> = slices.iter().filter(|(_, units, needed)| units < needed).collect();
+                small.sort_by(|a, b| (a.1 / a.2).total_cmp(&(b.1 / b.2)));
+                let Some((segment, units, needed)) = small.first() else { continue };
+                let text = format!(
+                    "gate `{}` has too few units on the candidate in {} of {} segments; fewest in {}: about {}, and needs {}",
+                    gate.name,
+                    small.len(),
+                    slices.len(),
+                    labels::segment(Some(segment)),
+                    labels::count(*units),
+                    labels::count(*needed)
+                );
+                found.push(advice("small-segment", format!("stage {}", self.scenario.stages[stage].name), text));
+            }
+        }
+        found
+    }
+
+    /// Units on the candidate that the middle start expects at the stage's end.
+    fn units(&self, plan: &Plan) -> f64 {
+        let place = self.player.places()[plan.stage];
+        let censuses = &self.player.sampled_censuses;
+        let reader = Reader { layout: &self.player.simulator.layout, trajectory: &censuses[censuses.len() / 2] };
+        let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
+        let slice = self.player.gates[plan.gate].questions[plan.question].slice;
+        reader.counts(span, Arm::Candidate, slice).units * place.plan.exposure
+    }
+
+    /// To speak, and where a pass is needed, to pass.
+    fn needed(&self, plan: &Plan, gate: &Gate) -> f64 {
+        let passes = self.scenario.rollout.promote == Promotion::AllPass && plan.stage >= self.scenario.rollout.pass_from;
+        let stable = matches!(self.player.gates[plan.gate].questions[plan.question].against, Against::Stable { .. });
+        gate.min_units.max(plan.units_needed.filter(|_| passes && stable).unwrap_or(0.0))
+    }
+
+    /// Gates that look at all requests only, although a segment could be far worse than the whole may be.
+    fn hidden_segments(&self, shadow: &[ShadowRow]) -> Vec<Warning> {
+        let whole = self.digest.facts.rows as f64;
+        let share = |row: &ShadowRow| row.requests as f64 / whole.max(1.0);
+        let of_gate = |gate: &Gate| {
+            let Some(Margin::Relative(allow)) = gate.allow.filter(|allow| gate.by.is_empty() && !allow.is_zero()) else {
+                return None;
+            };
+            let metric = &self.scenario.metrics[gate.metric];
+            let segments = shadow.iter().filter(|row| row.metric == metric.name && row.segment.is_some());
+            let segments: Vec<&ShadowRow> = segments.filter(|row| share(row) >= SMALLEST_SEGMENT).collect();
+            let sign = metric.better.worse_sign();
+            // What the log itself already shows comes before what it could hide.
+            let beyond = |row: &&ShadowRow| {
+                let margin = allow * row.stable.abs();
+                row.low.zip(row.high).map(|(low, high)| if sign > 0.0 { low } else { -high }).is_some_and(|surely| surely > margin)
+            };
+            let worst = segments.iter().copied().filter(beyond).max_by(|a, b| {
+                let size = |row: &ShadowRow| sign * row.difference / row.stable.abs();
+                size(a).total_cmp(&size(b))
+            });
+            let place = format!("gate {}", gate.name);
+            if let Some(row) = worst {
+                let text = format!(
+                    "accepts {} over all requests, and the log shows {} worse by {} in {} ({} of requests): ask `by = [\"{}\"]`",
+                    labels::percent(allow),
+                    labels::visible(&metric.name),
+                    labels::percent(sign * row.difference / row.stable.abs()),
+                    labels::segment(row.segment.as_ref()),
+                    labels::percent(share(row)),
+                    row.segment.as_ref().map_or("", |segment| &segment.column)
+                );
+                return Some(advice("hidden-regression", place, text));
+            }
+            let smallest = segments.into_iter().min_by(|a, b| a.requests.cmp(&b.requests))?;
+            let text = format!(
+                "accepts {} over all requests: {} could be worse by {} in {} ({} of requests) without going past it; ask `by`",
+                labels::percent(allow),
+                labels::visible(&metric.name),
+                labels::percent(allow / share(smallest)),
+                labels::segment(smallest.segment.as_ref()),
+                labels::percent(share(smallest))
+            );
+            Some(advice("hidden-segment", place, text))
+        };
+        self.scenario.gates.iter().filter_map(of_gate).collect()
+    }
+
+    /// Gates of which a failure changes nothing by itself.
+    fn no_rollback(&self) -> Vec<Warning> {
+        let seconds = (self.digest.end().0 - self.digest.first.0).max(1) as f64;
+        let per_hour = self.digest.facts.rows as f64 / seconds * 3600.0;
+        let canary = self.scenario.stages.iter().filter(|stage| stage.has_control());
+        let exposure = canary.map(|stage| stage.exposure.get()).fold(0.0, f64::max);
+        let text = || {
+            format!(
+                "has no rollback rule: when it fails a person is waited for, while the candidate serves up to {} requests an hour",
+                labels::count(per_hour * exposure)
+            )
+        };
+        let pausing = self.scenario.gates.iter().filter(|gate| gate.on_fail != Decision::RollBack);
+        pausing.map(|gate| advice("no-rollback", format!("gate {}", gate.name), text())).collect()
+    }
+
+    /// Rules that compare bare estimates, or repeat a test made for one look.
+    fn bare_looks(&self) -> Vec<Warning> {
+        let looks = |gate: &Gate| -> usize {
+            self.scenario.stages.iter().filter(|stage| gate.asked_in(stage)).map(Stage::looks).sum()
+        };
+        let peeking = self.scenario.gates.iter().filter(|gate| {
+            gate.looks == Looks::All && matches!(gate.test, Test::Point | Test::Fixed) && looks(gate) > 1
+        });
+        let text = |gate: &Gate| {
+            let what = if gate.test == Test::Point {
+                "compares bare estimates, which have no error rate,"
+            } else {
+                "repeats a test made for one look"
+            };
+            format!("{what} at {} looks: use `group-sequential`, or `looks = \"end\"`", looks(gate))
+        };
+        peeking.map(|gate| advice("peeking", format!("gate {}", gate.name), text(gate))).collect()
+    }
+}
