@@ -35,7 +35,8 @@ fn every_shipped_scenario_fits_its_log() {
         assert_eq!(alone, format!("{}: no problems; give a log to check it too\n", path(&scenario)));
         if repository(log).exists() {
             let both = home.succeeds(&["check", &path(log), "--scenario", &path(&scenario)]);
-            assert!(both.starts_with("no problems: ") && both.ends_with(" start times fit in the log\n"), "{both}");
+            let counted = both.lines().next().unwrap_or_default();
+            assert!(counted.starts_with("no problems: ") && counted.ends_with(" start times fit in the log"), "{both}");
         }
     }
     assert_eq!(home.names(), [""; 0], "checking writes nothing");
@@ -45,7 +46,7 @@ fn every_shipped_scenario_fits_its_log() {
 fn a_clean_log_is_counted() {
     let home = Home::new();
     let answer = home.succeeds(&["check", &demo_log(), "--scenario", &demo_scenario()]);
-    assert_eq!(answer, "no problems: 45748 requests of 4013 units; 4 start times fit in the log\n");
+    assert!(answer.starts_with("no problems: 45748 requests of 4013 units; 4 start times fit in the log\n"), "{answer}");
 }
 
 #[test]
