@@ -613,8 +613,9 @@ impl<'a> Judge<'a> {
 
     fn ending(&self, world: World, end: End, looks: usize) -> Ending {
         let mut left = looks;
-        let (mut slots, mut requests, mut cost, mut excess) = (0, 0.0, (0.0, 0.0), [0.0; 3]);
+        let (mut slots, mut requests, mut units, mut cost, mut excess) = (0, 0.0, 0.0, (0.0, 0.0), [0.0; 3]);
         let mut served = BTreeSet::new();
+        let rollback_s = if matches!(end, End::RolledBack { .. }) { self.plan.rollback_s } else { 0 };
         for (stage, plan) in self.plan.stages.iter().enumerate() {
             let here = left.min(plan.looks);
             left -= here;
@@ -623,16 +624,22 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let crowd = self.crowd(stage, here - 1, None);
+            // Only the stage of the last look is prolonged, by the time that a rollback takes.
+            let longer = if left == 0 { self.served_by(stage, here, rollback_s, &served) } else { None };
+            let (more_requests, more_units) = longer.unwrap_or((0.0, 0.0));
             served.extend(crowd.served());
+            units = served.len() as f64 + more_units;
+            let in_stage = crowd.sums(Arm::Candidate, None, &|_| None).requests;
+            let times = if in_stage > 0.0 { 1.0 + more_requests / in_stage } else { 1.0 };
             let total = |metric: usize| {
                 let shown = sums_of(&crowd, metric, Arm::Candidate, None, &|asked| self.shown(world, metric, asked))
                     .moments()[0];
                 // The same copies, had stable answered them.
                 let stable = sums_of(&crowd, metric, Arm::Candidate, None, &|asked| self.stable(world, metric, asked))
                     .moments()[0];
-                (shown, stable)
+                (shown * times, stable * times)
             };
-            requests += crowd.sums(Arm::Candidate, None, &|_| None).requests;
+            requests += in_stage + more_requests;
             let of_cost = total(COST);
             cost = (cost.0 + of_cost.0, cost.1 + of_cost.1);
             for (sum, metric) in excess.iter_mut().zip(SHARES) {
@@ -652,11 +659,42 @@ impl<'a> Judge<'a> {
             looks,
             slots,
             exposed_requests: requests,
-            exposed_units: served.len() as f64,
+            exposed_units: units,
             cost,
             excess,
             harmful,
         }
+    }
+
+    /// Requests and units that the candidate serves for so many seconds after a look of a stage, looks counted from 1; `before` were served
+    /// in earlier stages. A second at a time is evenly served between looks; past the stage's end, the seconds before it come again.
+    fn served_by(&self, stage: usize, look: usize, seconds: i64, before: &BTreeSet<usize>) -> Option<(f64, f64)> {
+        let plan = &self.plan.stages[stage];
+        let look_s = plan.slots_per_look as i64 * self.plan.slot_s;
+        let by: Vec<(f64, f64)> = (0..=plan.looks)
+            .map(|looks| {
+                let Some(look) = looks.checked_sub(1) else { return (0.0, before.len() as f64) };
+                let crowd = self.crowd(stage, look, None);
+                let mut served = before.clone();
+                served.extend(crowd.served());
+                (crowd.sums(Arm::Candidate, None, &|_| None).requests, served.len() as f64)
+            })
+            .collect();
+        let (begin, end) = (look as i64 * look_s, plan.looks as i64 * look_s);
+        let beyond = (begin + seconds - end).max(0);
+        let stretch = beyond.min(end);
+        // How often each second of the stage is served once more.
+        let once = begin..begin + seconds - beyond;
+        let mut more = (0.0, 0.0);
+        for (index, pair) in by.windows(2).enumerate() {
+            let here = index as i64 * look_s..(index as i64 + 1) * look_s;
+            let common = |from: i64, to: i64| (to.min(here.end) - from.max(here.start)).max(0) as f64;
+            let repeated = if stretch > 0 { common(end - stretch, end) * beyond as f64 / stretch as f64 } else { 0.0 };
+            let times = (common(once.start, once.end) + repeated) / look_s as f64;
+            more.0 += times * (pair[1].0 - pair[0].0);
+            more.1 += times * (pair[1].1 - pair[0].1);
+        }
+        (seconds > 0).then_some(more)
     }
 
     /// Whether the whole log, every request answered by both versions, is past the failing margin, and has been in this rollout.

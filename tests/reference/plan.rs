@@ -382,6 +382,8 @@ pub(crate) struct Plan {
     pub(crate) tiled: bool,
     pub(crate) seed: u64,
     pub(crate) slot_s: i64,
+    /// Seconds from a failing look until everyone is back on stable.
+    pub(crate) rollback_s: i64,
 }
 
 impl Plan {
@@ -397,6 +399,7 @@ impl Plan {
             tiled: false,
             seed: 5,
             slot_s: QUARTER_S,
+            rollback_s: 0,
         }
     }
 
@@ -435,6 +438,7 @@ impl Plan {
             tiled,
             seed: rng.random_range(0..1_000_000),
             slot_s,
+            rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
     }
 
@@ -470,6 +474,9 @@ impl Plan {
             None => writeln!(text, "promote = \"no-fail\""),
         }
         .expect("strings take all");
+        let diagnose = self.rollback_s / 3;
+        writeln!(text, "diagnose = \"{diagnose}s\"\nmitigate = \"{}s\"", self.rollback_s - diagnose)
+            .expect("strings take all");
         let resample = if self.poisson { "poisson" } else { "none" };
         let null = if self.swap { "swap" } else { "stable" };
         text + &format!(
