@@ -95,7 +95,7 @@ pub enum Command {
     /// Say how long each stage must run: what each gate can decide, and what more would take
     #[command(after_help = POWER_EXAMPLES)]
     Power(RunArgs),
-    /// Report problems of a scenario and a log without simulating
+    /// Report problems of a scenario and a log, and give advice on the plan, without simulating
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Compare variants of a schedule on the same traffic: which are on the frontier?
