@@ -125,6 +125,38 @@ pub enum Looks {
     End,
 }
 
+/// How long a gate must fail before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// At so many of so many looks, the present one among them.
+    Looks {
+        /// How many must fail; at least 1.
+        failing: usize,
+        /// Of how many; at least as many.
+        of: usize,
+    },
+    /// At every look for so long.
+    Lasting(Seconds),
+}
+
+impl Patience {
+    /// Acts at once.
+    pub const NONE: Self = Self::Looks { failing: 1, of: 1 };
+
+    /// How many of how many looks must fail where looks are so far apart.
+    #[must_use]
+    pub fn looks(self, look_every: Seconds) -> (usize, usize) {
+        match self {
+            Self::Looks { failing, of } => (failing, of),
+            Self::Lasting(time) => {
+                // The first failing look begins the time, the last one ends it.
+                let steps = (time.0 as u64).div_ceil(look_every.0.max(1) as u64) as usize;
+                (steps + 1, steps + 1)
+            }
+        }
+    }
+}
+
 /// How the error of one gate is shared by its slices (overall and segments).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Correction {
@@ -218,6 +250,8 @@ pub struct Gate {
     pub min_units: f64,
     /// Requests with data per arm before the gate may speak.
     pub min_requests: f64,
+    /// How long it must fail.
+    pub patience: Patience,
     /// What a failure does: `RollBack` or `Hold`.
     pub on_fail: Decision,
     /// What an inconclusive end of stage does.
@@ -237,5 +271,20 @@ impl Gate {
     #[must_use]
     pub fn asked_in(&self, stage: &Stage) -> bool {
         stage.looks() > 0 && (stage.has_control() || self.limit.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_in_time_spans_its_looks() {
+        let quarter = Seconds(900);
+        assert_eq!(Patience::NONE.looks(quarter), (1, 1));
+        assert_eq!(Patience::Looks { failing: 3, of: 5 }.looks(quarter), (3, 5));
+        assert_eq!(Patience::Lasting(Seconds(1800)).looks(quarter), (3, 3), "a look, one after 15 and one after 30 minutes");
+        assert_eq!(Patience::Lasting(Seconds(600)).looks(quarter), (2, 2));
+        assert_eq!(Patience::Lasting(Seconds(0)).looks(quarter), (1, 1));
     }
 }

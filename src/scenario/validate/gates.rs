@@ -6,13 +6,16 @@ use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::kayenta;
 use super::values::{self, Context, Names};
-use crate::domain::gate::{Correction, Decision, Gate, Looks, Sequence, Spending, Style, Test, Tuning, Window};
+use crate::domain::gate::{Correction, Decision, Gate, Looks, Patience, Sequence, Spending, Style, Test, Tuning, Window};
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
-use crate::domain::quantity::Probability;
+use crate::domain::quantity::{Probability, Seconds};
 use crate::domain::rollout::Promotion;
 
 /// Each side of the interval by which Kayenta's judge decides.
 const KAYENTA_ALPHA: f64 = 0.01;
+
+/// Windows of looks are kept in memory.
+const MOST_PATIENT_LOOKS: usize = 1000;
 
 /// Below this many units per arm a normal interval is not to be trusted.
 const MIN_UNITS: f64 = 40.0;
@@ -38,9 +41,6 @@ fn read_one(
     let name = names.fresh(&at.key("name"), written.name.clone(), problems);
     let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
     let thresholds = thresholds(at, written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
-    if written.patience.as_ref().is_some_and(|patience| patience.trim() != "1 of 1") {
-        problems.later::<()>(&at.key("patience"), "`patience` other than `1 of 1`");
-    }
     let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
     let kind = measured.map(|metric| &metric.kind);
     let style = style(&at.key("style"), written.style, measured, problems);
@@ -66,6 +66,7 @@ fn read_one(
     let power = probability(&at.key("power"), written.power, 0.8, 1.0, problems);
     let by = by(&at.key("by"), written.by.clone(), context, problems);
     let correction = correction(&at.key("correction"), written.correction, problems);
+    let patience = patience(&at.key("patience"), written, looks, context, problems);
     let window = window(at, written, test, context, problems);
     if kind.is_some_and(MetricKind::is_rare) && matches!(window, Some(Window::Trailing(_))) {
         let hint = "leave `window` out, or use a metric of kind `proportion`";
@@ -102,6 +103,7 @@ fn read_one(
         looks,
         min_units: written.min_units.unwrap_or(if any_units { 0.0 } else { MIN_UNITS }),
         min_requests: written.min_requests.unwrap_or(if free { 1.0 } else { 0.0 }),
+        patience: patience?,
         on_fail: match written.on_fail {
             Some(wire::OnFail::Pause) => Decision::Hold,
             Some(wire::OnFail::Rollback) | None => Decision::RollBack,
@@ -114,6 +116,54 @@ fn read_one(
             decision,
         ),
         on_no_data: written.on_no_data.map_or(Decision::Hold, decision),
+    })
+}
+
+/// `3 of 5` looks, or a length of time.
+fn patience(
+    at: &At,
+    written: &wire::Gate,
+    looks: Looks,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Patience> {
+    const HINT: &str = "write `3 of 5` looks, or a duration such as `10m`";
+    problems.or_default(at, written.patience.as_ref(), Patience::NONE, |problems, text| {
+        let found = match text.split_once(" of ") {
+            Some((failing, of)) => {
+                let count = |text: &str| text.trim().parse::<u16>().ok().map(usize::from);
+                match count(failing).zip(count(of)) {
+                    Some((failing, of)) if (1..=of).contains(&failing) && of <= MOST_PATIENT_LOOKS => {
+                        Patience::Looks { failing, of }
+                    }
+                    Some(_) => {
+                        let why = format!("which is not 1 to N of N looks, N at most {MOST_PATIENT_LOOKS}");
+                        return problems.wrong(at, why, HINT);
+                    }
+                    None => return problems.wrong(at, "which is no number of looks", HINT),
+                }
+            }
+            None => match quantities::duration(text) {
+                Ok(time) => Patience::Lasting(time),
+                Err(why) => return problems.wrong(at, why, HINT),
+            },
+        };
+        let patient = found != Patience::NONE && found != Patience::Lasting(Seconds(0));
+        if patient && looks == Looks::End {
+            return problems.wrong(at, "but `looks = \"end\"` leaves one look", "leave one of them out");
+        }
+        if patient && written.style == Some(wire::Style::Kayenta) {
+            return problems.wrong(at, "but the score of Kayenta's judge decides at each of its runs", "leave it out");
+        }
+        // A stage that cannot hold so many looks could never fail.
+        for stage in context.stages.iter().filter_map(|stage| stage.value.as_ref()) {
+            let (failing, _) = found.looks(stage.look_every);
+            if stage.looks() > 0 && failing > stage.looks() {
+                let why = format!("and stage `{}` has only {} looks, {failing} would have to fail", stage.name, stage.looks());
+                return problems.wrong(at, why, "ask for fewer, look more often, or prolong the stage");
+            }
+        }
+        Some(found)
     })
 }
 
