@@ -1,5 +1,6 @@
 //! What is measured, and which way is worse.
 
+use super::quantity::Seconds;
 use super::version::PerVersion;
 
 /// Which way a metric improves.
@@ -106,6 +107,8 @@ pub struct Judge {
     pub human: Option<PerVersion<String>>,
     /// US dollars for one judgement of one version's output.
     pub cost_usd: Option<f64>,
+    /// Time from a request to its judgement: gates see it only then.
+    pub delay: Seconds,
 }
 
 /// How a judge of yes-or-no outcomes errs, for both versions alike.

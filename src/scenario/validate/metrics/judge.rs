@@ -16,9 +16,7 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Judge {
     let Some(written) = written else { return Judge::default() };
-    if written.delay.is_some() {
-        problems.later::<()>(&at.key("delay"), "`measured.delay` (judgements that come later than the request)");
-    }
+    let delay = written.delay.as_ref().and_then(|delay| values::duration(&at.key("delay"), delay, problems));
     let corrects = [
         ("human", written.human.is_some()),
         ("sensitivity", written.sensitivity.is_some()),
@@ -38,6 +36,7 @@ pub(super) fn read(
         errors: errors(at, written, kind, problems),
         human: human(&at.key("human"), written, kind, problems),
         cost_usd: cost(&at.key("cost_usd"), written.cost_usd, problems),
+        delay: delay.unwrap_or_default(),
     }
 }
 
