@@ -10,6 +10,7 @@ use replay::digest;
 use replay::domain::gate::Looks;
 use replay::gate::question::Against;
 use replay::outcome::player::{Player, Twins};
+use replay::outcome::recovery::Rollback;
 use replay::simulate::Simulator;
 use replay::simulate::lanes::Lane;
 
@@ -34,7 +35,11 @@ fn bench(criterion: &mut Criterion) {
         group.bench_function(name, |bench| {
             bench.iter(|| {
                 for trajectory in &trajectories {
-                    black_box(player.judge(Twins { own: trajectory, swapped: None }, &planned));
+                    black_box(player.judge(
+                        Twins { own: trajectory, swapped: None },
+                        &planned,
+                        Rollback::median(player.scenario),
+                    ));
                 }
             });
         });

@@ -14,6 +14,7 @@ use replay::digest::{self, Digest};
 use replay::domain::quantity::Seconds;
 use replay::domain::world::{Change, Effect};
 use replay::outcome::player::{Player, Twins};
+use replay::outcome::recovery::Rollback;
 use replay::scenario::Scenario;
 use replay::simulate::Simulator;
 use replay::simulate::lanes::Lane;
@@ -122,7 +123,7 @@ fn cost(digest: &Digest, scenario: &Scenario, grown: Grown, factor: usize) -> Co
             now.simulate += begin.elapsed().as_secs_f64();
             let begin = Instant::now();
             for own in &trajectories {
-                black_box(player.judge(Twins { own, swapped: None }, &planned));
+                black_box(player.judge(Twins { own, swapped: None }, &planned, Rollback::median(player.scenario)));
             }
             now.decide += begin.elapsed().as_secs_f64();
         }

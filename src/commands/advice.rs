@@ -56,7 +56,9 @@ impl Advisor<'_> {
     /// Stages that cannot show what is asked of them: a pass where one is needed, or a regression of the size that is accepted.
     fn short_stages(&self) -> Vec<Warning> {
         let gates = self.scenario.gates.iter().enumerate();
-        gates.flat_map(|(index, gate)| self.never_passes(index, gate).into_iter().chain(self.sees_little(index, gate))).collect()
+        gates
+            .flat_map(|(index, gate)| self.never_passes(index, gate).into_iter().chain(self.sees_little(index, gate)))
+            .collect()
     }
 
     fn never_passes(&self, index: usize, gate: &Gate) -> Vec<Warning> {
@@ -70,7 +72,11 @@ impl Advisor<'_> {
             let longer = plan.duration_needed_s.map(|seconds| format!("run {}", labels::duration(seconds as f64)));
             let wider = plan.exposure_needed.map(|exposure| format!("expose {}", labels::percent(exposure)));
             let ways: Vec<String> = longer.into_iter().chain(wider).collect();
-            let remedy = if ways.is_empty() { "accept a larger regression, or ask later in the ramp".into() } else { ways.join(" or ") };
+            let remedy = if ways.is_empty() {
+                "accept a larger regression, or ask later in the ramp".into()
+            } else {
+                ways.join(" or ")
+            };
             let text = format!(
                 "gate `{}` passes a candidate as good as stable in only {} of rollouts by the end of {} at {}, {} is asked: {remedy}",
                 gate.name,
@@ -86,7 +92,8 @@ impl Advisor<'_> {
 
     /// Under `no-fail` a gate that no stage lets see its margin is none.
     fn sees_little(&self, index: usize, gate: &Gate) -> Option<Warning> {
-        let Some(Margin::Relative(allow)) = gate.allow.filter(|_| self.scenario.rollout.promote == Promotion::NoFail) else {
+        let Some(Margin::Relative(allow)) = gate.allow.filter(|_| self.scenario.rollout.promote == Promotion::NoFail)
+        else {
             return None;
         };
         let seen = self.overall(index).filter_map(|plan| Some((plan, plan.mde_relative?)));
@@ -112,7 +119,8 @@ impl Advisor<'_> {
                     .filter(|plan| plan.gate == index && plan.stage == stage)
                     .filter_map(|plan| Some((self.segment(plan)?, self.units(plan), self.needed(plan, gate))))
                     .collect();
-                let mut small: Vec<&(Segment, f64, f64)> = slices.iter().filter(|(_, units, needed)| units < needed).collect();
+                let mut small: Vec<&(Segment, f64, f64)> =
+                    slices.iter().filter(|(_, units, needed)| units < needed).collect();
                 small.sort_by(|a, b| (a.1 / a.2).total_cmp(&(b.1 / b.2)));
                 let Some((segment, units, needed)) = small.first() else { continue };
                 let text = format!(
@@ -142,7 +150,8 @@ impl Advisor<'_> {
 
     /// To speak, and where a pass is needed, to pass.
     fn needed(&self, plan: &Plan, gate: &Gate) -> f64 {
-        let passes = self.scenario.rollout.promote == Promotion::AllPass && plan.stage >= self.scenario.rollout.pass_from;
+        let passes =
+            self.scenario.rollout.promote == Promotion::AllPass && plan.stage >= self.scenario.rollout.pass_from;
         let stable = matches!(self.player.gates[plan.gate].questions[plan.question].against, Against::Stable { .. });
         gate.min_units.max(plan.units_needed.filter(|_| passes && stable).unwrap_or(0.0))
     }
@@ -152,7 +161,8 @@ impl Advisor<'_> {
         let whole = self.digest.facts.rows as f64;
         let share = |row: &ShadowRow| row.requests as f64 / whole.max(1.0);
         let of_gate = |gate: &Gate| {
-            let Some(Margin::Relative(allow)) = gate.allow.filter(|allow| gate.by.is_empty() && !allow.is_zero()) else {
+            let Some(Margin::Relative(allow)) = gate.allow.filter(|allow| gate.by.is_empty() && !allow.is_zero())
+            else {
                 return None;
             };
             let metric = &self.scenario.metrics[gate.metric];
@@ -162,7 +172,10 @@ impl Advisor<'_> {
             // What the log itself already shows comes before what it could hide.
             let beyond = |row: &&ShadowRow| {
                 let margin = allow * row.stable.abs();
-                row.low.zip(row.high).map(|(low, high)| if sign > 0.0 { low } else { -high }).is_some_and(|surely| surely > margin)
+                row.low
+                    .zip(row.high)
+                    .map(|(low, high)| if sign > 0.0 { low } else { -high })
+                    .is_some_and(|surely| surely > margin)
             };
             let worst = segments.iter().copied().filter(beyond).max_by(|a, b| {
                 let size = |row: &ShadowRow| sign * row.difference / row.stable.abs();

@@ -283,7 +283,11 @@ mod tests {
         let quarter = Seconds(900);
         assert_eq!(Patience::NONE.looks(quarter), (1, 1));
         assert_eq!(Patience::Looks { failing: 3, of: 5 }.looks(quarter), (3, 5));
-        assert_eq!(Patience::Lasting(Seconds(1800)).looks(quarter), (3, 3), "a look, one after 15 and one after 30 minutes");
+        assert_eq!(
+            Patience::Lasting(Seconds(1800)).looks(quarter),
+            (3, 3),
+            "a look, one after 15 and one after 30 minutes"
+        );
         assert_eq!(Patience::Lasting(Seconds(600)).looks(quarter), (2, 2));
         assert_eq!(Patience::Lasting(Seconds(0)).looks(quarter), (1, 1));
     }

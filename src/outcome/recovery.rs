@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_candidate_serves_on_until_everyone_is_back() {
         let served = [(10.0, 1.0), (30.0, 2.0), (60.0, 4.0), (100.0, 5.0), (300.0, 9.0), (700.0, 13.0)];
-        let until = |looks, minutes| served_until(&served, looks, &places(), Seconds(minutes * 60));
+        let until = |looks, minutes: i64| served_until(&served, looks, &places(), Seconds(minutes * 60));
         assert_eq!(until(0, 30), (0.0, 0.0));
         assert_eq!(until(2, 0), (30.0, 2.0));
         // A third of the way to the third look.

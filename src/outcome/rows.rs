@@ -16,8 +16,8 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RecoveryRow, RolledBackBy,
-    Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RecoveryRow,
+    RolledBackBy, Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::layout::Slice;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     Alternative, BudgetFacts, Causes, Coverage, CurvePoint, ExactReplay, Excluded, FanPoint, GateRow, HealthRow,
-    HumanRow, IfMissing, JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, RecoveryRow, Report,
-    RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread, StageFacts, Together,
+    HumanRow, IfMissing, JudgeFacts, LogFacts, MetricFacts, PairCounts, PowerCurve, PowerPoint, Rates, RecoveryRow,
+    Report, RolledBackBy, SCHEMA, ScenarioFacts, Segment, SelfCheckRow, ShadowRow, Share, Spread, StageFacts, Together,
     Warning, WorldRow, WorldStage,
 };
 

@@ -46,7 +46,10 @@ fn every_shipped_scenario_fits_its_log() {
 fn a_clean_log_is_counted() {
     let home = Home::new();
     let answer = home.succeeds(&["check", &demo_log(), "--scenario", &demo_scenario()]);
-    assert!(answer.starts_with("no problems: 45748 requests of 4013 units; 4 start times fit in the log\n"), "{answer}");
+    assert!(
+        answer.starts_with("no problems: 45748 requests of 4013 units; 4 start times fit in the log\n"),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -654,16 +654,7 @@ impl<'a> Judge<'a> {
             End::RolledBack { gate, why: Why::Inconclusive, .. } => Some(self.is_harmful(world, gate, 0, slots)),
             _ => None,
         };
-        Ending {
-            end,
-            looks,
-            slots,
-            exposed_requests: requests,
-            exposed_units: units,
-            cost,
-            excess,
-            harmful,
-        }
+        Ending { end, looks, slots, exposed_requests: requests, exposed_units: units, cost, excess, harmful }
     }
 
     /// Requests and units that the candidate serves for so many seconds after a look of a stage, looks counted from 1; `before` were served

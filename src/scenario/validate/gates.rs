@@ -6,7 +6,9 @@ use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::kayenta;
 use super::values::{self, Context, Names};
-use crate::domain::gate::{Correction, Decision, Gate, Looks, Patience, Sequence, Spending, Style, Test, Tuning, Window};
+use crate::domain::gate::{
+    Correction, Decision, Gate, Looks, Patience, Sequence, Spending, Style, Test, Tuning, Window,
+};
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Probability, Seconds};
 use crate::domain::rollout::Promotion;
@@ -159,7 +161,11 @@ fn patience(
         for stage in context.stages.iter().filter_map(|stage| stage.value.as_ref()) {
             let (failing, _) = found.looks(stage.look_every);
             if stage.looks() > 0 && failing > stage.looks() {
-                let why = format!("and stage `{}` has only {} looks, {failing} would have to fail", stage.name, stage.looks());
+                let why = format!(
+                    "and stage `{}` has only {} looks, {failing} would have to fail",
+                    stage.name,
+                    stage.looks()
+                );
                 return problems.wrong(at, why, "ask for fewer, look more often, or prolong the stage");
             }
         }

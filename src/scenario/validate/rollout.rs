@@ -57,11 +57,19 @@ fn delay(at: &At, written: Option<&wire::Delay>, problems: &mut Problems) -> Opt
             let p90 = values::duration(&at.key("p90"), lognormal.p90.as_ref()?, problems);
             let (median, p90) = (median?, p90?);
             if median.0 == 0 {
-                return problems.wrong(&at.key("median"), "which leaves no time to draw", "write a single `\"0\"` for no time");
+                return problems.wrong(
+                    &at.key("median"),
+                    "which leaves no time to draw",
+                    "write a single `\"0\"` for no time",
+                );
             }
             if p90 <= median {
                 let why = format!("which is not longer than the median of {median}");
-                return problems.wrong(&at.key("p90"), why, "nine of ten times are shorter than `p90`, five of ten than `median`");
+                return problems.wrong(
+                    &at.key("p90"),
+                    why,
+                    "nine of ten times are shorter than `p90`, five of ten than `median`",
+                );
             }
             Some(Delay::Lognormal { median, p90 })
         }
