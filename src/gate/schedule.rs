@@ -98,6 +98,7 @@ pub fn outcome(scenario: &Scenario, stops: impl Iterator<Item = Stop>) -> Outcom
 }
 
 /// Where a gate, were it alone, stops a rollout, from what it said in each stage.
+#[must_use]
 pub fn first_stop(scenario: &Scenario, gate: usize, said: &[Option<StageVerdicts>]) -> Option<Stop> {
     said.iter().enumerate().find_map(|(index, said)| stop(scenario, index, gate, said.as_ref()?))
 }

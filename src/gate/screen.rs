@@ -237,7 +237,7 @@ impl Terms {
             let least = (of_candidate * own + of_stable * stable_variance[look]) * (1.0 - ROUNDING);
             let (bound, beyond) = (bounds[look], difference * difference);
             // Without a value in an arm no comparison holds.
-            (bound <= 0.0) | ((difference > 0.0) & (beyond > bound * bound * least))
+            bound <= 0.0 || (difference > 0.0 && beyond > bound * bound * least)
         })
     }
 }
