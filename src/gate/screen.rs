@@ -61,14 +61,22 @@ impl Side {
             self.effective_units.push(0.0);
             return;
         };
-        let x2 = sums.x * sums.x;
-        let units = if sums.units > 1.0 { sums.units / (sums.units - 1.0) } else { 1.0 };
-        let terms = units * (sums.yy + ratio * ratio * sums.xx) / x2;
         self.ratio.push(ratio);
-        self.variance.push((sums.ratio_variance().unwrap_or(0.0) - NOISE * terms).max(0.0));
-        self.rounding.push(NOISE * units * sums.xx / x2);
+        self.variance.push(least_variance(sums, ratio));
+        self.rounding.push(noise(sums, sums.xx));
         self.effective_units.push(sums.effective_units());
     }
+}
+
+/// At most the variance of a ratio that is known.
+fn least_variance(sums: &UnitSums, ratio: f64) -> f64 {
+    (sums.ratio_variance().unwrap_or(0.0) - noise(sums, sums.yy + ratio * ratio * sums.xx)).max(0.0)
+}
+
+/// At least what rounding makes of terms of the variance.
+fn noise(sums: &UnitSums, terms: f64) -> f64 {
+    let units = if sums.units > 1.0 { sums.units / (sums.units - 1.0) } else { 1.0 };
+    NOISE * units * terms / (sums.x * sums.x)
 }
 
 impl<'a> Screen<'a> {
@@ -195,14 +203,13 @@ impl Sides<'_> {
         let arms = LookArms { reader: self.screen.reader, span: self.place.span(look, Window::Stage) };
         let (slice, metric) = (self.question.slice, self.asker.gate.metric);
         let sums = arms.sums(Arm::Candidate, self.lens.answers, slice, metric, Some(place));
-        let Some(difference) = sums.ratio().map(|share| self.terms.sign * (share - held_against)) else { return false };
+        let Some(share) = sums.ratio() else { return false };
+        let difference = self.terms.sign * (share - held_against);
         if difference.is_nan() || difference <= 0.0 {
             return false;
         }
-        let mut candidate = Side::default();
-        candidate.push(&sums);
         let [of_candidate, of_stable] = self.terms.variance_weights;
-        let least = of_candidate * candidate.variance[0] + of_stable * variance;
+        let least = of_candidate * least_variance(&sums, share) + of_stable * variance;
         difference * difference > bound * bound * least * (1.0 - ROUNDING)
     }
 }
