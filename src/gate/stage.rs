@@ -219,17 +219,16 @@ impl StageGate<'_> {
         if gate.on_no_data == Decision::RollBack {
             return true;
         }
-        let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
-        let may_cross = |index: usize| {
-            let boundary = &self.boundaries[index];
-            let bound = boundary.fail.get(look).copied().unwrap_or(f64::INFINITY);
-            // Earlier stages may add to the statistic what this one does not show.
-            bound.is_finite() && (bound <= 0.0 || !boundary.weights.is_empty() || worse(index))
-        };
         let mut questions = 0..self.questions.len();
         match gate.test {
-            Test::GroupSequential(_) if gate.pass_spending.is_none() => questions.any(may_cross),
-            Test::Fixed => self.alpha_fail >= 0.5 || questions.any(worse),
+            // Earlier stages may add to the statistic what this one does not show.
+            Test::GroupSequential(_) if gate.pass_spending.is_none() => {
+                self.boundaries.iter().any(|boundary| boundary.fail.get(look).is_some_and(|bound| bound.is_finite()))
+            }
+            Test::Fixed => {
+                let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
+                self.alpha_fail >= 0.5 || questions.any(worse)
+            }
             _ => true,
         }
     }
