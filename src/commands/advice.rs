@@ -143,7 +143,9 @@ impl Advisor<'_> {
         let place = self.player.places()[plan.stage];
         let censuses = &self.player.sampled_censuses;
         let reader = Reader { layout: &self.player.simulator.layout, trajectory: &censuses[censuses.len() / 2] };
-        let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
+        let metric = &self.scenario.metrics[self.scenario.gates[plan.gate].metric];
+        let Some(look) = place.seen(place.plan.looks() - 1, metric.judge.delay) else { return 0.0 };
+        let span = Span { look, since: None };
         let slice = self.player.gates[plan.gate].questions[plan.question].slice;
         reader.counts(span, Arm::Candidate, slice).units * place.plan.exposure
     }

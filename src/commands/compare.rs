@@ -39,7 +39,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
         let simulator = Simulator::new(loaded.of(group[0]), &union);
         let judged = Variants::new(scenarios.clone(), &simulator, starts[group[0]].clone());
         let mut tallies: Vec<Tally<'_>> =
-            scenarios.iter().map(|scenario| Tally::new(scenario, &judged.seconds, horizon_s, &reference)).collect();
+            scenarios.iter().map(|scenario| Tally::new(scenario, (&judged.seconds, &judged.places), horizon_s, &reference)).collect();
         judged.play(&stop, |blocks| {
             comparison::count(blocks, &mut tallies, &mut reference, simulation == 0);
             progress.advance(blocks.iter().map(|block| block.replicates.len()).sum());
@@ -92,12 +92,6 @@ fn variants(args: &CompareArgs) -> Result<(Vec<Variant>, Vec<String>)> {
     }
     let files: Vec<&Path> = args.scenario.iter().map(std::path::PathBuf::as_path).collect();
     let mut variants = sweep::variants(&files, &sweeps)?;
-    if let Some(gate) = variants.iter().flat_map(|variant| &variant.scenario.gates).find(|gate| gate.kayenta.is_some())
-    {
-        let what = format!("gate `{}` is of style `kayenta`, whose score is not compared yet", gate.name);
-        let hint = "run the scenario alone: `replay LOG --scenario FILE` scores it";
-        return Err(vec![Problem::new("--scenario", what).hint(hint)].into());
-    }
     let first = variants[0].scenario.simulation;
     let other = |variant: &Variant| {
         let own = variant.scenario.simulation;

@@ -150,8 +150,8 @@ impl Patience {
             Self::Looks { failing, of } => (failing, of),
             Self::Lasting(time) => {
                 // The first failing look begins the time, the last one ends it.
-                let steps = (time.0 as u64).div_ceil(look_every.0.max(1) as u64) as usize;
-                (steps + 1, steps + 1)
+                let looks = time.steps(look_every) + 1;
+                (looks, looks)
             }
         }
     }

@@ -62,6 +62,12 @@ impl Seconds {
     pub const DAY: Self = Self(86_400);
     /// One week.
     pub const WEEK: Self = Self(7 * 86_400);
+
+    /// How many steps of a length it takes to have passed; none of nothing.
+    #[must_use]
+    pub fn steps(self, step: Self) -> usize {
+        (self.0.max(0) as u64).div_ceil(step.0.max(1) as u64) as usize
+    }
 }
 
 impl fmt::Display for Seconds {

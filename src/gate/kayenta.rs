@@ -56,6 +56,7 @@ pub(super) fn play(
     };
     StageVerdicts {
         first_fail,
+        first_failing: None,
         first_no_data: runs.iter().find(no_data).map(|run| run.look),
         end: last.map_or(Verdict::NoData, |run| verdict(&run.classes)),
         // The judge has no level to choose.
@@ -247,7 +248,7 @@ interval = "2h"
     fn said(labels: &[Classification]) -> StageVerdicts {
         let runs = labels.iter().enumerate().map(|(run, class)| Run { look: 2 * run + 1, classes: vec![*class] });
         let (end, level) = (Verdict::Inconclusive, f64::INFINITY);
-        StageVerdicts { first_fail: None, first_no_data: None, end, level, questions: Vec::new(), runs: runs.collect() }
+        StageVerdicts { first_fail: None, first_failing: None, first_no_data: None, end, level, questions: Vec::new(), runs: runs.collect() }
     }
 
     fn stops(latency: [Classification; 2], errors: [Classification; 2]) -> Option<(usize, usize, Reason)> {

@@ -4,8 +4,10 @@ pub mod boundary;
 pub mod correction;
 pub mod events;
 pub mod lens;
+mod patience;
 pub mod question;
 mod score;
+pub mod screen;
 pub mod sequence;
 pub mod series;
 

@@ -5,10 +5,13 @@ use super::correction;
 use super::events::{self, Watch, Watched};
 use super::kayenta::{self, Run};
 use super::lens::Lens;
+use super::patience::Patience;
 use super::question::{Against, Asker, Contrast, LookArms, Question};
+use super::screen::Screen;
 use super::sequence;
 use super::series::Series;
-use crate::domain::gate::{Decision, Looks, Test, Verdict, Window};
+use crate::domain::gate::{self as domain, Decision, Looks, Test, Verdict, Window};
+use crate::domain::quantity::Seconds;
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::normal;
@@ -20,8 +23,11 @@ const FEWEST_EFFECTIVE_UNITS: f64 = 4.0;
 /// What a gate said during a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageVerdicts {
-    /// First failing look (from 0 within the stage) and the question with the strongest evidence there.
+    /// The look (from 0 within the stage) at which it has failed for as long as its patience asks, and the question with the strongest
+    /// evidence there.
     pub first_fail: Option<(usize, usize)>,
+    /// The first look of a gate with patience at which it fails; nothing is said of others.
+    pub first_failing: Option<usize>,
     /// First look without enough data.
     pub first_no_data: Option<usize>,
     /// Verdict of the gate at the stage's end.
@@ -86,6 +92,19 @@ pub struct StagePlace {
 }
 
 impl StagePlace {
+    /// Time between looks.
+    #[must_use]
+    pub fn look_every(&self) -> Seconds {
+        Seconds(self.slot_s * self.plan.slots_per_look as i64)
+    }
+
+    /// The look, over all stages, up to which the outcomes of the stage are seen at one of its looks, where judgements take so long; `None`
+    /// before the first of them.
+    #[must_use]
+    pub fn seen(&self, look: usize, delay: Seconds) -> Option<usize> {
+        Some(self.first_look + look.checked_sub(delay.steps(self.look_every()))?)
+    }
+
     pub(super) fn span(&self, look: usize, window: Window) -> Span {
         let back = match window {
             Window::Stage => None,
@@ -101,8 +120,8 @@ impl StagePlace {
 impl StageGate<'_> {
     /// Asks at every look of the stage; `None` where the stage leaves nothing to ask.
     #[must_use]
-    pub fn play(&self, reader: Reader<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
-        let looks = place.plan.looks();
+    pub fn play(&self, screen: &Screen<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
+        let (looks, reader) = (place.plan.looks(), screen.reader);
         let has_control = place.plan.exposure < 1.0;
         let open: Vec<bool> =
             self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
@@ -117,23 +136,52 @@ impl StageGate<'_> {
         let mut state = LookState::new(self.questions.len(), self.watches, series);
         let mut result = StageVerdicts {
             first_fail: None,
+            first_failing: None,
             first_no_data: None,
             end: Verdict::NoData,
             level: f64::INFINITY,
             questions: vec![QuestionRecord::default(); self.questions.len()],
             runs: Vec::new(),
         };
-        let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
-        for look in first..looks {
-            let arms = LookArms { reader, span: place.span(look, gate.window) };
-            if self.brief && look + 1 < looks && !self.may_matter(look, &open, lens, &arms) {
-                continue;
+        let mut first = if gate.looks == Looks::End { looks - 1 } else { 0 };
+        if first + 1 < looks && self.is_screened() {
+            self.screen(screen, place, lens, &open, &mut result);
+            if self.brief && result.first_fail.is_some() {
+                result.end = Verdict::Fail;
+                return Some(result);
             }
-            self.ask(&open, lens, &arms, (look, place.plan), &mut state);
-            result.end = self.judge(&open, &mut state, &mut result.questions);
-            result.level = result.level.min(correction::smallest_level(self.shares, &state.p_values));
+            first = looks - 1;
+        }
+        let lag = self.asker.delay.steps(place.look_every());
+        let patience = Patience::new(gate.patience.looks(place.look_every()));
+        let mut of_questions = vec![patience.clone(); self.questions.len()];
+        let mut of_gate = patience;
+        for look in first..looks {
+            let seen = look.checked_sub(lag).map(|seen| LookArms { reader, span: place.span(seen, gate.window) });
+            if let Some(arms) = seen {
+                if self.brief && look + 1 < looks && !self.may_matter(look, &open, lens, &arms) {
+                    of_gate.pass_over();
+                    continue;
+                }
+                self.ask(&open, lens, &arms, (look, place.plan), &mut state);
+            }
+            result.end = self.judge(&open, &mut state);
+            for ((record, &rejected), patience) in
+                result.questions.iter_mut().zip(&state.rejected).zip(&mut of_questions)
+            {
+                record.failed |= patience.see(rejected, 1.0).0;
+            }
+            let smallest = correction::smallest_level(self.shares, &state.p_values);
+            let (acts, level) = of_gate.see(result.end == Verdict::Fail, smallest);
+            result.level = result.level.min(level);
             match result.end {
+                Verdict::Fail if !acts => {
+                    // It goes on, as if nothing had been shown yet.
+                    result.first_failing = result.first_failing.or(Some(look));
+                    result.end = Verdict::Inconclusive;
+                }
                 Verdict::Fail if result.first_fail.is_none() => {
+                    result.first_failing = result.first_failing.or(Some(look));
                     result.first_fail = state.strongest().map(|question| (look, question));
                 }
                 Verdict::NoData if result.first_no_data.is_none() => result.first_no_data = Some(look),
@@ -145,12 +193,65 @@ impl StageGate<'_> {
         }
         for (index, (record, last)) in result.questions.iter_mut().zip(&state.last).enumerate() {
             record.passed = last.is_some_and(|seen| seen.passes);
-            let shift = || self.shift(index, state.series.get(index)?, place.span(looks - 1, gate.window));
+            let shift = || {
+                let seen = (looks - 1).checked_sub(lag)?;
+                self.shift(index, state.series.get(index)?, place.span(seen, gate.window))
+            };
             record.difference = last.and_then(|seen| seen.difference.or_else(shift));
             record.se = last.and_then(|seen| seen.se);
             record.z_fail = last.and_then(|seen| seen.z_fail);
         }
         Some(result)
+    }
+
+    /// Whether a question fails at a look whatever the others and other looks show, and passes at the stage's end only.
+    fn is_screened(&self) -> bool {
+        let gate = self.asker.gate;
+        let alone = self.boundaries.iter().all(|boundary| boundary.alone(0).is_some());
+        let at_once = gate.patience == domain::Patience::NONE && self.asker.delay.0 == 0;
+        matches!(gate.test, Test::GroupSequential(_)) && gate.window == Window::Stage && alone && at_once
+    }
+
+    /// What the looks before the stage's last show: each question's first failure is looked for where the screen leaves it possible.
+    fn screen(&self, screen: &Screen<'_>, place: StagePlace, lens: Lens, open: &[bool], result: &mut StageVerdicts) {
+        let last = place.plan.looks() - 1;
+        let arms = |look: usize| LookArms { reader: screen.reader, span: place.span(look, Window::Stage) };
+        let fails = |index: usize, look: usize| {
+            let arms = arms(look);
+            let seen = || self.see(index, lens, &arms, look, 1.0);
+            self.enough(self.questions[index], &arms) && seen().is_some_and(|seen| seen.p_fail < 1.0)
+        };
+        let mut wanted = last;
+        for index in (0..open.len()).filter(|&index| open[index]) {
+            let bounds = &self.boundaries[index].fail;
+            if bounds.is_empty() {
+                continue;
+            }
+            let sides = screen.sides(&self.asker, self.questions[index], lens, place);
+            let Some(look) = sides.first(0..wanted, bounds, |look| fails(index, look)) else { continue };
+            result.questions[index].failed = true;
+            if result.first_fail.is_none_or(|(first, _)| look < first) {
+                result.first_fail = Some((look, index));
+            }
+            if self.brief {
+                // A later failure of another question stops nothing.
+                wanted = look;
+            }
+        }
+        result.level = if result.first_fail.is_some() { 0.0 } else { f64::INFINITY };
+        if self.brief && self.asker.gate.on_no_data != Decision::RollBack {
+            return;
+        }
+        let overall = open.iter().position(|&open| open).expect("something is asked");
+        let question = self.questions[overall];
+        let sides = screen.sides(&self.asker, question, lens, place);
+        let silent =
+            |look: usize| !self.enough(question, &arms(look)) || sides.effective_units(look) < FEWEST_EFFECTIVE_UNITS;
+        // What another question shows there is a failure all the same.
+        let failing = |look: usize| {
+            (0..open.len()).any(|index| open[index] && result.questions[index].failed && fails(index, look))
+        };
+        result.first_no_data = (0..wanted).find(|&look| silent(look) && !failing(look));
     }
 
     /// Whether a look before the stage's end could fail, pass for good, or lack data in a way that matters.
@@ -161,17 +262,16 @@ impl StageGate<'_> {
         if gate.on_no_data == Decision::RollBack {
             return true;
         }
-        let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
-        let may_cross = |index: usize| {
-            let boundary = &self.boundaries[index];
-            let bound = boundary.fail.get(look).copied().unwrap_or(f64::INFINITY);
-            // Earlier stages may add to the statistic what this one does not show.
-            bound.is_finite() && (bound <= 0.0 || !boundary.weights.is_empty() || worse(index))
-        };
         let mut questions = 0..self.questions.len();
         match gate.test {
-            Test::GroupSequential(_) if gate.pass_spending.is_none() => questions.any(may_cross),
-            Test::Fixed => self.alpha_fail >= 0.5 || questions.any(worse),
+            // Earlier stages may add to the statistic what this one does not show.
+            Test::GroupSequential(_) if gate.pass_spending.is_none() => {
+                self.boundaries.iter().any(|boundary| boundary.fail.get(look).is_some_and(|bound| bound.is_finite()))
+            }
+            Test::Fixed => {
+                let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
+                self.alpha_fail >= 0.5 || questions.any(worse)
+            }
             _ => true,
         }
     }
@@ -312,14 +412,11 @@ impl StageGate<'_> {
         })
     }
 
-    fn judge(&self, open: &[bool], state: &mut LookState, records: &mut [QuestionRecord]) -> Verdict {
+    fn judge(&self, open: &[bool], state: &mut LookState) -> Verdict {
         state.p_values.clear();
         state.p_values.extend(state.last.iter().map(|seen| seen.map_or(1.0, |seen| seen.p_fail)));
         let correction = self.asker.gate.correction;
         correction::reject(correction, self.shares, &state.p_values, self.alpha_fail, &mut state.rejected);
-        for (record, &rejected) in records.iter_mut().zip(&state.rejected) {
-            record.failed |= rejected;
-        }
         let overall = open.iter().position(|&open| open).expect("something is asked");
         if state.rejected.contains(&true) {
             Verdict::Fail

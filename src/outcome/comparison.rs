@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::recovery::{Rollback, served_until};
 use super::rows::{kind, share, spread};
 use super::variants::{Block, Ending, Kind, worlds};
+use crate::domain::quantity::Seconds;
 use crate::domain::world::World;
+use crate::gate::stage::StagePlace;
 use crate::report::Share;
 use crate::report::comparison::{Differences, Estimate, VariantWorld};
 use crate::scenario::Scenario;
@@ -88,6 +91,7 @@ pub struct Tally<'a> {
     null: usize,
     horizon_s: i64,
     seconds: Vec<i64>,
+    places: Vec<StagePlace>,
     worlds: Vec<WorldTally>,
     measures: [Moments; MEASURES],
     paired: [Moments; MEASURES],
@@ -104,12 +108,17 @@ pub fn is_bad(world: World, scenario: &Scenario) -> bool {
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing counted yet. `seconds` since the start by looks; `reference` knows the worlds of the first variant.
+    /// Nothing counted yet. `seconds` since the start by looks, and where each stage's looks are; `reference` knows the worlds of the first variant.
     ///
     /// # Panics
     /// Never: every scenario has a null world.
     #[must_use]
-    pub fn new(scenario: &'a Scenario, seconds: &[i64], horizon_s: i64, reference: &Reference) -> Self {
+    pub fn new(
+        scenario: &'a Scenario,
+        (seconds, places): (&[i64], &[StagePlace]),
+        horizon_s: i64,
+        reference: &Reference,
+    ) -> Self {
         let kinds = worlds(scenario);
         let onset = |world: World| match world {
             World::Effect(effect) => scenario.effects[effect].onset.0,
@@ -131,6 +140,7 @@ impl<'a> Tally<'a> {
             null: kinds.iter().position(|world| *world == World::Null).expect("every run plays the null world"),
             horizon_s,
             seconds: seconds.to_vec(),
+            places: places.to_vec(),
             worlds: kinds.iter().map(empty).collect(),
             measures: [Moments::default(); MEASURES],
             paired: [Moments::default(); MEASURES],
@@ -138,19 +148,31 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Counts the replicates of some blocks, in which this variant has an index.
-    fn add(&mut self, blocks: &[Block], variant: usize, reference: &Reference) {
-        for block in blocks {
-            for (lane, replicate) in block.replicates.iter().enumerate() {
-                let endings = &block.endings[lane][variant];
-                self.add_replicate(endings, &block.served[lane], reference.replicates.get(replicate));
-            }
+    /// Counts the replicates of some blocks, in which the worlds of this variant begin at an index. `references` are the first variant's.
+    fn add(&mut self, blocks: &[Block], first_world: usize, references: &[Option<&Replicate>]) {
+        for (lane, reference) in blocks.iter().flat_map(Block::lanes).zip(references) {
+            let endings = &lane.endings[first_world..][..self.kinds.len()];
+            let after = self.after(lane.replicate);
+            let served: Vec<(f64, f64)> = endings.iter().map(|ending| self.served(lane.served, *ending, after)).collect();
+            self.add_replicate(endings, &served, *reference);
         }
     }
 
+    /// What a rollback takes in a replicate.
+    fn after(&self, replicate: usize) -> Seconds {
+        let takes_time = self.scenario.rollout.recovery.takes_time();
+        if takes_time { Rollback::of_replicate(self.scenario, replicate).total() } else { Seconds(0) }
+    }
+
+    /// Requests and units until a rollout has ended, or everyone is back on stable.
+    fn served(&self, by_look: &[(f64, f64)], ending: Ending, after: Seconds) -> (f64, f64) {
+        let stays = matches!(ending.kind, Kind::Promoted | Kind::Stalled);
+        served_until(by_look, ending.looks as usize, &self.places, if stays { Seconds(0) } else { after })
+    }
+
+    /// `served`: per world, requests and units until its end.
     fn add_replicate(&mut self, endings: &[Ending], served: &[(f64, f64)], reference: Option<&Replicate>) {
-        for (tally, ending) in self.worlds.iter_mut().zip(endings) {
-            let (requests, units) = served_until(served, *ending);
+        for ((tally, ending), &(requests, units)) in self.worlds.iter_mut().zip(endings).zip(served) {
             tally.counts[ending.kind as usize] += 1.0;
             tally.ended[ending.looks as usize] += 1;
             tally.found[ending.looks as usize] += u32::from(ending.kind == Kind::Harm);
@@ -158,7 +180,7 @@ impl<'a> Tally<'a> {
             tally.units.add(units);
             let same = reference.zip(tally.reference).map(|(reference, world)| reference.worlds[world]);
             if let Some(same) = same {
-                let own = of_world(*ending, served);
+                let own = of_world(*ending, requests);
                 tally.paired.iter_mut().zip(own).zip(same).for_each(|((paired, own), same)| paired.add(own - same));
             }
         }
@@ -180,7 +202,7 @@ impl<'a> Tally<'a> {
         let share = 1.0 / self.bad.len() as f64;
         for &(world, onset) in &self.bad {
             let ending = endings[world];
-            let (requests, units) = served_until(served, ending);
+            let (requests, units) = served[world];
             let time = if ending.kind == Kind::Harm { self.seconds[ending.looks as usize] } else { self.horizon_s };
             measures[MISSED] += share * one(ending.kind == Kind::Promoted);
             measures[TIME_TO_DETECT] += share * (time - onset) as f64;
@@ -310,13 +332,13 @@ impl Reference {
     }
 
     fn add(&mut self, blocks: &[Block], first: &Tally<'_>) {
-        for block in blocks {
-            for (lane, &replicate) in block.replicates.iter().enumerate() {
-                let (endings, served) = (&block.endings[lane][0], &block.served[lane]);
-                let measures = first.measures(endings, served);
-                let worlds = endings.iter().map(|ending| of_world(*ending, served)).collect();
-                self.replicates.insert(replicate, Replicate { measures, worlds });
-            }
+        for lane in blocks.iter().flat_map(Block::lanes) {
+            let endings = &lane.endings[..first.kinds.len()];
+            let after = first.after(lane.replicate);
+            let served: Vec<(f64, f64)> = endings.iter().map(|ending| first.served(lane.served, *ending, after)).collect();
+            let measures = first.measures(endings, &served);
+            let worlds = endings.iter().zip(&served).map(|(ending, served)| of_world(*ending, served.0)).collect();
+            self.replicates.insert(lane.replicate, Replicate { measures, worlds });
         }
     }
 }
@@ -326,19 +348,22 @@ pub fn count(blocks: &[Block], tallies: &mut [Tally<'_>], reference: &mut Refere
     if holds_first {
         reference.add(blocks, &tallies[0]);
     }
-    let reference = &*reference;
-    tallies.par_iter_mut().enumerate().for_each(|(variant, tally)| tally.add(blocks, variant, reference));
+    let numbers = blocks.iter().flat_map(|block| &block.replicates);
+    let references: Vec<Option<&Replicate>> = numbers.map(|number| reference.replicates.get(number)).collect();
+    let mut first_world = 0;
+    let begin = |tally: &Tally<'_>| {
+        let begin = first_world;
+        first_world += tally.kinds.len();
+        begin
+    };
+    let begins: Vec<usize> = tallies.iter().map(begin).collect();
+    tallies.par_iter_mut().zip(begins).for_each(|(tally, begin)| tally.add(blocks, begin, &references));
 }
 
-/// Requests and units until a rollout ended.
-fn served_until(served: &[(f64, f64)], ending: Ending) -> (f64, f64) {
-    (ending.looks as usize).checked_sub(1).map_or((0.0, 0.0), |look| served[look])
-}
-
-fn of_world(ending: Ending, served: &[(f64, f64)]) -> [f64; OF_WORLD] {
+fn of_world(ending: Ending, requests: f64) -> [f64; OF_WORLD] {
     let one = |flag: bool| f64::from(u8::from(flag));
     let stays = matches!(ending.kind, Kind::Promoted | Kind::Stalled);
-    [one(ending.kind == Kind::Promoted), one(!stays), served_until(served, ending).0]
+    [one(ending.kind == Kind::Promoted), one(!stays), requests]
 }
 
 /// What makes a variant better, each smaller is better.

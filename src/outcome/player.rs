@@ -20,12 +20,13 @@ use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
-use crate::gate::schedule::{self, End, Event, Outcome, Reason};
+use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
+use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::Simulator;
 use crate::simulate::lanes::Lane;
-use crate::simulate::layout::{Answers, Shape};
+use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 
 /// How many start times plans are averaged over.
@@ -48,6 +49,8 @@ pub struct GatePlan {
     pub lens_of_world: Vec<usize>,
     /// Per multiple of `allow`: index of its lens; empty for gates with a limit alone.
     pub lens_of_curve: Vec<usize>,
+    /// Per lens: whether what the gate says under it is told. Else it only takes part in how the worlds of other gates end.
+    pub told: Vec<bool>,
     /// Index of the lens of the worst candidate that the gate may not fail: as good as stable, or worse by where its failing side begins.
     pub failing_lens: usize,
     /// Per lens and question: whether the regression over the whole log is past the failing margin.
@@ -86,7 +89,7 @@ pub struct Player<'a> {
 
 /// One replicate.
 pub struct Played {
-    /// Per gate, lens, stage.
+    /// Per gate, lens, stage; nothing of lenses that are not told.
     pub verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
     /// Per world.
     pub worlds: Vec<WorldOutcome>,
@@ -137,6 +140,25 @@ pub struct Twins<'t> {
     pub own: &'t Trajectory,
     /// With answers exchanged.
     pub swapped: Option<&'t Trajectory>,
+}
+
+/// Twins under the gates' eyes.
+pub struct Screens<'t> {
+    own: Screen<'t>,
+    swapped: Option<Screen<'t>>,
+}
+
+impl<'t> Screens<'t> {
+    /// Nothing asked yet.
+    #[must_use]
+    pub fn new(layout: &'t Layout, twins: Twins<'t>) -> Self {
+        let screen = |trajectory: &'t Trajectory| Screen::new(Reader { layout, trajectory });
+        Self { own: screen(twins.own), swapped: twins.swapped.map(screen) }
+    }
+
+    fn of(&self, swapped: bool) -> &Screen<'t> {
+        self.swapped.as_ref().filter(|_| swapped).unwrap_or(&self.own)
+    }
 }
 
 /// What all players of one simulation share: sums of the whole log, and censuses from a few starts.
@@ -218,12 +240,18 @@ impl<'a> Player<'a> {
     /// Prepares a run.
     #[must_use]
     pub fn new(scenario: &'a Scenario, simulator: &'a Simulator, starts: Vec<Moment>) -> Self {
-        Self::on(&Ground::new(simulator, starts), scenario, simulator, vec![true; scenario.gates.len()])
+        Self::on(&Ground::new(simulator, starts), scenario, simulator, vec![true; scenario.gates.len()], true)
     }
 
-    /// Prepares a run on ground that other runs share, in which only some gates will be asked.
+    /// Prepares a run on ground that other runs share, in which only some gates will be asked; `chances` if closed forms will be asked for.
     #[must_use]
-    pub fn on(ground: &Ground, scenario: &'a Scenario, simulator: &'a Simulator, asked: Vec<bool>) -> Self {
+    pub fn on(
+        ground: &Ground,
+        scenario: &'a Scenario,
+        simulator: &'a Simulator,
+        asked: Vec<bool>,
+        chances: bool,
+    ) -> Self {
         let worlds = scenario.worlds();
         let gates = (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, ground));
         let mut player = Self {
@@ -241,12 +269,12 @@ impl<'a> Player<'a> {
             boundaries: Boundaries::new(),
             watches: Watches::new(),
         };
-        player.plan_boundaries();
+        player.plan_boundaries(chances);
         player
     }
 
     /// Levels, and the boundaries at them; a budget may have to be calibrated on the way.
-    fn plan_boundaries(&mut self) {
+    fn plan_boundaries(&mut self, chances: bool) {
         let shares = |(gate, plan): (&Gate, &GatePlan)| correction::shares(gate.correction, &plan.questions);
         self.levels = Levels {
             alpha_fail: (0..self.gates.len()).map(|gate| self.scenario.alpha_fail(gate)).collect(),
@@ -269,14 +297,14 @@ impl<'a> Player<'a> {
             self.scenario.rollout.false_rollback.filter(|_| self.scenario.rollout.budget == Budget::Calibrated);
         if let Some(budget) = budget {
             let rungs = calibration::rungs(calibration::largest_factor(self, budget.get()));
-            let ladder = plans.boundaries(self.scenario, &self.levels, &rungs);
+            let ladder = plans.boundaries(self.scenario, &self.levels, &rungs, false);
             let found = calibration::calibrate(self, &ladder, budget.get());
             for gate in self.rolling_back().collect::<Vec<_>>() {
                 self.levels.alpha_fail[gate] *= found.factor;
             }
             self.calibration = Some(found);
         }
-        self.boundaries = plans.boundaries(self.scenario, &self.levels, &[]);
+        self.boundaries = plans.boundaries(self.scenario, &self.levels, &[], chances);
     }
 
     /// Plays replicates a block at a time, blocks in parallel, and hands them over in a fixed order. Stops when `stop` is set.
@@ -413,9 +441,10 @@ impl<'a> Player<'a> {
             .iter()
             .map(|place| {
                 let expected = |gate: usize, question: &Question| {
-                    let span = Span { look: place.first_look + place.plan.looks().checked_sub(1)?, since: None };
-                    let arms = ExpectedArms { reader, span, exposure: place.plan.exposure };
                     let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
+                    let look = place.seen(place.plan.looks().checked_sub(1)?, asker.delay)?;
+                    let span = Span { look, since: None };
+                    let arms = ExpectedArms { reader, span, exposure: place.plan.exposure };
                     asker.evidence(*question, Lens::NULL, &arms)?.pass.variance.filter(|&variance| variance > 0.0)
                 };
                 let of_gate = |(gate, plan): (usize, &GatePlan)| {
@@ -443,12 +472,25 @@ impl<'a> Player<'a> {
     /// Every gate in every world on one finished trajectory; `planned` belongs to the same start, and a rollback would take so long.
     #[must_use]
     pub fn judge(&self, twins: Twins<'_>, planned: &Planned, rollback: Rollback) -> Played {
-        let reader = self.reader(twins.own);
+        let screens = Screens::new(&self.simulator.layout, twins);
+        let reader = screens.own.reader;
         let places = self.places();
-        let ask = |(gate, plan): (usize, &GatePlan)| {
-            plan.lenses.iter().map(|lens| self.verdicts(gate, lens, twins, planned, &self.boundaries)).collect()
-        };
-        let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self.gates.iter().enumerate().map(ask).collect();
+        let mut verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = Vec::with_capacity(self.gates.len());
+        let mut stops: Vec<Vec<Option<Stop>>> = Vec::with_capacity(self.gates.len());
+        for (gate, plan) in self.gates.iter().enumerate() {
+            let ask = |(lens, &told): (&Lens, &bool)| {
+                if told {
+                    let said = self.verdicts(gate, lens, &screens, planned, &self.boundaries);
+                    let stop = schedule::first_stop(self.scenario, gate, &said);
+                    (said, stop)
+                } else {
+                    (Vec::new(), self.stop(gate, lens, &screens, planned))
+                }
+            };
+            let (said, stopped) = plan.lenses.iter().zip(&plan.told).map(ask).unzip();
+            verdicts.push(said);
+            stops.push(stopped);
+        }
         let served = served(reader, &places);
         let ends = |place: &StagePlace| {
             let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
@@ -458,7 +500,11 @@ impl<'a> Player<'a> {
         };
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
-            self.outcome(world, &verdicts, self.reader_of(twins, swapped), &places, &served, rollback)
+            let lens = |gate: usize| self.gates[gate].lens_of_world[world];
+            let stops = (0..self.gates.len()).filter_map(|gate| stops[gate][lens(gate)]);
+            let score = schedule::scored(self.scenario, |gate| &verdicts[gate][lens(gate)]);
+            let outcome = schedule::outcome(self.scenario, stops.chain(score));
+            self.outcome(world, outcome, screens.of(swapped).reader, &places, &served, rollback)
         };
         let worlds = (0..self.worlds.len()).map(outcome);
         Played {
@@ -475,24 +521,23 @@ impl<'a> Player<'a> {
         &self,
         gate: usize,
         lens: &Lens,
-        twins: Twins<'_>,
+        screens: &Screens<'_>,
         planned: &Planned,
         boundaries: &Boundaries,
     ) -> Vec<Option<StageVerdicts>> {
         let mut stages = Vec::with_capacity(boundaries.len());
-        self.hear(gate, lens, twins, planned, boundaries, false, |_, said| {
+        self.hear(gate, lens, screens, planned, boundaries, false, |_, said| {
             stages.push(said);
             true
         });
         stages
     }
 
-    /// The first thing a gate does in a stage that stops a rollout, with the stage; nothing where it lets every stage go on.
-    pub(super) fn stop(&self, gate: usize, lens: &Lens, twins: Twins<'_>, planned: &Planned) -> Option<(usize, Event)> {
+    /// Where a gate, were it alone, stops a rollout; nothing where it lets every stage go on.
+    pub(super) fn stop(&self, gate: usize, lens: &Lens, screens: &Screens<'_>, planned: &Planned) -> Option<Stop> {
         let mut found = None;
-        self.hear(gate, lens, twins, planned, &self.boundaries, true, |stage, said| {
-            let event = said.and_then(|said| schedule::event(self.scenario, stage, gate, &said));
-            found = event.map(|event| (stage, event));
+        self.hear(gate, lens, screens, planned, &self.boundaries, true, |stage, said| {
+            found = said.and_then(|said| schedule::stop(self.scenario, stage, gate, &said));
             found.is_none()
         });
         found
@@ -505,7 +550,7 @@ impl<'a> Player<'a> {
         &self,
         gate: usize,
         lens: &Lens,
-        twins: Twins<'_>,
+        screens: &Screens<'_>,
         planned: &Planned,
         boundaries: &Boundaries,
         brief: bool,
@@ -513,7 +558,7 @@ impl<'a> Player<'a> {
     ) {
         let plan = &self.gates[gate];
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
-        let reader = self.reader_of(twins, lens.swapped);
+        let screen = screens.of(lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
         for (stage, place) in self.places().into_iter().enumerate() {
             let stage_gate = StageGate {
@@ -528,7 +573,7 @@ impl<'a> Player<'a> {
                 brief,
                 looks_per_run: self.looks_per_run(place),
             };
-            let said = stage_gate.play(reader, place, *lens);
+            let said = stage_gate.play(screen, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {
                 earlier.push(said.as_ref().and_then(|said| said.questions[question].z_fail));
             }
@@ -538,32 +583,21 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn reader_of<'t>(&'t self, twins: Twins<'t>, swapped: bool) -> Reader<'t> {
-        self.reader(twins.swapped.filter(|_| swapped).unwrap_or(twins.own))
-    }
-
     /// Looks from one run of Kayenta's judge to the next.
     fn looks_per_run(&self, place: StagePlace) -> usize {
         let look_s = place.slot_s * place.plan.slots_per_look as i64;
         self.scenario.rollout.kayenta.interval.map_or(1, |interval| (interval.0 / look_s) as usize)
     }
 
-    fn reader<'t>(&'t self, trajectory: &'t Trajectory) -> Reader<'t> {
-        Reader { layout: &self.simulator.layout, trajectory }
-    }
-
     fn outcome(
         &self,
         world: usize,
-        verdicts: &[Vec<Vec<Option<StageVerdicts>>>],
+        outcome: Outcome,
         reader: Reader<'_>,
         places: &[StagePlace],
         served: &[(f64, f64)],
         rollback: Rollback,
     ) -> WorldOutcome {
-        let outcome = schedule::walk(self.scenario, |gate, stage| {
-            verdicts[gate][self.gates[gate].lens_of_world[world]][stage].as_ref()
-        });
         let duration_s = time_of(outcome.looks, places);
         let rollback = matches!(outcome.end, End::RolledBack { .. }).then_some(rollback);
         let after = rollback.map_or(Seconds(0), Rollback::total);
@@ -644,7 +678,11 @@ impl GatePlan {
             None => of_world(&World::Margin(gate)),
         });
         let harmful = lenses.iter().map(|&lens| ground.harmful(scenario, gate, lens, simulator)).collect();
-        Self { questions, lenses, lens_of_world, lens_of_curve, failing_lens, harmful }
+        let mut told = vec![rule.kayenta.is_some(); lenses.len()];
+        let own = |world: &World| !matches!(world, World::Margin(of) | World::Multiple(of, _) if *of != gate);
+        let of_worlds = worlds.iter().zip(&lens_of_world).filter(|(world, _)| own(world)).map(|(_, &lens)| lens);
+        of_worlds.chain(lens_of_curve.iter().copied()).chain([failing_lens]).for_each(|lens| told[lens] = true);
+        Self { questions, lenses, lens_of_world, lens_of_curve, told, failing_lens, harmful }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct GateTally {
     pub failed: f64,
     /// The gate passed at the stage's end.
     pub passed: f64,
+    /// Sum over the failures of the looks that a patient gate waited for after its first failing one.
+    pub waited: f64,
     /// Per question.
     pub questions: Vec<QuestionTally>,
 }
@@ -42,7 +44,7 @@ pub struct QuestionTally {
 pub struct Tally {
     /// Replicates so far.
     pub replicates: usize,
-    /// Per gate, lens, stage.
+    /// Per gate, lens, stage; nothing is counted of lenses that are not told.
     pub gates: Vec<Vec<Vec<GateTally>>>,
     /// Per world: every replicate.
     pub worlds: Vec<Vec<WorldOutcome>>,
@@ -124,6 +126,9 @@ impl GateTally {
         self.asked += 1.0;
         self.failed += one(verdicts.first_fail.is_some());
         self.passed += one(verdicts.end == Verdict::Pass);
+        if let Some(((acted, _), failing)) = verdicts.first_fail.zip(verdicts.first_failing) {
+            self.waited += (acted - failing) as f64;
+        }
         for (tally, record) in self.questions.iter_mut().zip(&verdicts.questions) {
             tally.failed += one(record.failed);
             tally.passed += one(record.passed);

@@ -72,9 +72,9 @@ fn watch(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlac
 fn planned(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlace, census: &Trajectory) -> f64 {
     let exposure = place.plan.exposure;
     let reader = Reader { layout: &player.simulator.layout, trajectory: census };
-    let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
-    let arms = ExpectedArms { reader, span, exposure };
     let asker = Asker::new(gate, player.scenario, &player.simulator.layout);
+    let Some(look) = place.seen(place.plan.looks() - 1, asker.delay) else { return 0.0 };
+    let arms = ExpectedArms { reader, span: Span { look, since: None }, exposure };
     let Some(counts) = events::counts(&asker, question, Lens::NULL, &arms, exposure) else { return 0.0 };
     match (question.against, counts.stable) {
         (Against::Stable { harm, .. }, Some(stable)) => {

@@ -89,7 +89,10 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let look = place.first_look + place.plan.looks() - 1;
+                let Some(look) = place.seen(place.plan.looks() - 1, player.scenario.metrics[rule.metric].judge.delay) else {
+                    plans.push(Plan { stage, gate, question: index, ..Plan::default() });
+                    continue;
+                };
                 if let Some(watch) = player.watches[stage][gate][index] {
                     let alpha = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
                     let planner = EventPlanner::new(player, gate, *question, (place.plan.exposure, alpha), watch);
@@ -266,7 +269,8 @@ impl<'a> Planner<'a> {
                 decides && e.units >= self.gate.min_units
             })
         };
-        (0..looks).find(enough).map(|look| (look as i64 + 1) * look_s)
+        // What was seen by then was asked earlier.
+        (0..looks).find(enough).map(|look| (look as i64 + 1) * look_s + self.asker.delay.0)
     }
 
     /// What the covariate saves of the time that is needed; nothing where it is not needed within the log without it.

@@ -1,5 +1,6 @@
 //! What the log expects of one question against time, at any exposure.
 
+use crate::domain::quantity::Seconds;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, Evidence, ExpectedArms, Question};
 use crate::simulate::layout::{Answers, Shape};
@@ -141,9 +142,12 @@ impl Curve {
             let (units, covered, _) = census.everybody(look);
             (units, covered)
         };
+        // At first nothing has been judged yet.
+        let lag = census.asker.delay.steps(Seconds(look_s));
+        let seen = |look: usize| look.checked_sub(lag);
         Self {
-            looks: (0..looks).map(at).collect(),
-            everybody: (0..looks).map(everybody).collect(),
+            looks: (0..looks).map(|look| at(seen(look)?)).collect(),
+            everybody: (0..looks).map(|look| seen(look).map_or((0.0, 0.0), everybody)).collect(),
             least: (census.asker.gate.min_units, census.asker.gate.min_requests),
             look_s,
         }

@@ -223,7 +223,8 @@ impl<'a> EventPlanner<'a> {
             let middle = usize::midpoint(low, high);
             if enough(middle) { high = middle } else { low = middle + 1 }
         }
-        Some((high as i64 + 1) * rest.look_s)
+        // What was seen by then was asked earlier.
+        Some((high as i64 + 1) * rest.look_s + self.asker.delay.0)
     }
 
     fn exposure_needed(&self, census: &Trajectory, look: usize) -> Option<f64> {

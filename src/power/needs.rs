@@ -7,7 +7,7 @@ use super::curve::{Census, Contrast, Curve, Deciding};
 use super::design::Design;
 use super::words;
 use crate::digest::Digest;
-use crate::domain::gate::{Gate, Window};
+use crate::domain::gate::{Gate, Patience, Window};
 use crate::domain::metric::{Direction, Margin, MetricKind};
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::gate::lens::Lens;
@@ -141,14 +141,15 @@ impl Planner<'_> {
         let census = Census::new(asker, question, middle);
         let against_stable = matches!(question.against, Against::Stable { .. });
         let information = |look: usize| {
-            let look = place.first_look + look;
+            let Some(look) = place.seen(look, asker.delay) else { return 0.0 };
             let spoken = census.enough(look, exposure, against_stable) >= 0.5;
             let contrast = census.contrast(Deciding::Fail, Lens::NULL, look, exposure).filter(|_| spoken);
             contrast.map_or(0.0, |contrast| 1.0 / contrast.variance)
         };
         let information: Vec<f64> = (0..place.plan.looks()).map(information).collect();
+        let last_look = place.seen(place.plan.looks() - 1, asker.delay)?;
         let counts = Reader { layout: &player.simulator.layout, trajectory: middle }.counts(
-            Span { look: place.first_look + place.plan.looks() - 1, since: None },
+            Span { look: last_look, since: None },
             Arm::Candidate,
             question.slice,
         );
@@ -164,7 +165,7 @@ impl Planner<'_> {
             exposure,
             asker,
             design,
-            last_look: place.first_look + place.plan.looks() - 1,
+            last_look,
         })
     }
 
@@ -409,6 +410,9 @@ impl Asked<'_> {
                 over_starts.1 * 100.0
             );
         }
+        if side == Deciding::Fail && self.rule.patience != Patience::NONE {
+            return "patience: the closed form is of a gate that acts at its first failing look".to_owned();
+        }
         if side == Deciding::Fail && self.design.is_sequential() {
             return "returning users: what a look adds is not independent of earlier looks".to_owned();
         }
@@ -441,7 +445,27 @@ impl Asked<'_> {
         let gates = self.planner.player.scenario.gates.len() as u32;
         let each = self.design.distance_to_pass(joint::power_for_each(power, gates, 0));
         price("all gates", Deciding::Pass, passing, Some(each), self.design.distance_to_pass(power));
+        prices.extend(self.price_of_patience());
+        let delay_s = self.asker.delay.0;
+        if delay_s > 0 {
+            let sides = std::iter::once("pass").chain(failing.map(|_| "fail"));
+            prices.extend(sides.map(|side| Price { of: "delay".into(), side: side.into(), extra_s: Some(delay_s as f64) }));
+        }
         prices
+    }
+
+    /// Mean time, over the replicates in which the gate fails at its named regression, from the first failing look until it acts.
+    fn price_of_patience(&self) -> Option<Price> {
+        let (player, tally) = (self.planner.player, self.planner.tally);
+        let look_every = player.scenario.stages[self.stage].look_every;
+        if self.rule.patience.looks(look_every) == (1, 1) {
+            return None;
+        }
+        let lens = self.regression()?.lens;
+        let lens = player.gates[self.gate].lenses.iter().position(|&other| other == lens)?;
+        let of_gate = &tally.gates[self.gate][lens][self.stage];
+        let waited_s = (of_gate.failed > 0.0).then(|| of_gate.waited / of_gate.failed * look_every.0 as f64);
+        Some(Price { of: "patience".into(), side: "fail".into(), extra_s: waited_s })
     }
 
     fn times(&self, row: &NeedRow, passing: &Curve, failing: Option<&Curve>) -> PowerTimes {

@@ -109,7 +109,7 @@ pub struct Elsewhere {
 /// What a choice of the scenario costs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Price {
-    /// `looks`, `segments`, `all gates`.
+    /// `looks`, `segments`, `all gates`, `delay` of judgements, `patience`.
     pub of: String,
     /// Which decision it delays: `pass` or `fail`.
     pub side: String,

@@ -48,7 +48,7 @@ fn read_one(
     let style = style(&at.key("style"), written.style, measured, problems);
     let covariate = covariate(at, written, measured, problems);
     counted(at, written, context, metric, problems);
-    kayenta::points(at, written, kind, problems);
+    kayenta::points(at, written, measured, problems);
     let allow = thresholds.as_ref().and_then(|thresholds| thresholds.allow);
     let better = measured.map(|metric| metric.better);
     let judged = written.style == Some(wire::Style::Kayenta);

@@ -17,8 +17,13 @@ const PASS: f64 = 75.0;
 const MARGINAL: f64 = 50.0;
 
 /// What a rank test of points cannot do, whatever its style.
-pub(super) fn points(at: &At, gate: &wire::Gate, kind: Option<&MetricKind>, problems: &mut Problems) {
+pub(super) fn points(at: &At, gate: &wire::Gate, measured: Option<&metric::Metric>, problems: &mut Problems) {
     let ranks = gate.test == Some(wire::Test::MannWhitney);
+    let kind = measured.map(|metric| &metric.kind);
+    if ranks && measured.is_some_and(|metric| metric.judge.delay.0 > 0) {
+        let why = "but the metric has a `measured.delay`, and a point of ranks is what was asked since the look before";
+        problems.wrong::<()>(&at.key("test"), why, "use `group-sequential`, or leave the delay out");
+    }
     if ranks && kind.is_some_and(MetricKind::is_rare) {
         let hint = "use a metric of kind `proportion`, whose requests count at every look";
         problems.wrong::<()>(&at.key("test"), "but a unit of a rare metric counts once in a stage", hint);
