@@ -248,7 +248,15 @@ interval = "2h"
     fn said(labels: &[Classification]) -> StageVerdicts {
         let runs = labels.iter().enumerate().map(|(run, class)| Run { look: 2 * run + 1, classes: vec![*class] });
         let (end, level) = (Verdict::Inconclusive, f64::INFINITY);
-        StageVerdicts { first_fail: None, first_failing: None, first_no_data: None, end, level, questions: Vec::new(), runs: runs.collect() }
+        StageVerdicts {
+            first_fail: None,
+            first_failing: None,
+            first_no_data: None,
+            end,
+            level,
+            questions: Vec::new(),
+            runs: runs.collect(),
+        }
     }
 
     fn stops(latency: [Classification; 2], errors: [Classification; 2]) -> Option<(usize, usize, Reason)> {

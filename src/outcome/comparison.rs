@@ -153,7 +153,8 @@ impl<'a> Tally<'a> {
         for (lane, reference) in blocks.iter().flat_map(Block::lanes).zip(references) {
             let endings = &lane.endings[first_world..][..self.kinds.len()];
             let after = self.after(lane.replicate);
-            let served: Vec<(f64, f64)> = endings.iter().map(|ending| self.served(lane.served, *ending, after)).collect();
+            let served: Vec<(f64, f64)> =
+                endings.iter().map(|ending| self.served(lane.served, *ending, after)).collect();
             self.add_replicate(endings, &served, *reference);
         }
     }
@@ -335,7 +336,8 @@ impl Reference {
         for lane in blocks.iter().flat_map(Block::lanes) {
             let endings = &lane.endings[..first.kinds.len()];
             let after = first.after(lane.replicate);
-            let served: Vec<(f64, f64)> = endings.iter().map(|ending| first.served(lane.served, *ending, after)).collect();
+            let served: Vec<(f64, f64)> =
+                endings.iter().map(|ending| first.served(lane.served, *ending, after)).collect();
             let measures = first.measures(endings, &served);
             let worlds = endings.iter().zip(&served).map(|(ending, served)| of_world(*ending, served.0)).collect();
             self.replicates.insert(lane.replicate, Replicate { measures, worlds });

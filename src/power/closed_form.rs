@@ -89,7 +89,8 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let Some(look) = place.seen(place.plan.looks() - 1, player.scenario.metrics[rule.metric].judge.delay) else {
+                let Some(look) = place.seen(place.plan.looks() - 1, player.scenario.metrics[rule.metric].judge.delay)
+                else {
                     plans.push(Plan { stage, gate, question: index, ..Plan::default() });
                     continue;
                 };

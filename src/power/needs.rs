@@ -449,7 +449,11 @@ impl Asked<'_> {
         let delay_s = self.asker.delay.0;
         if delay_s > 0 {
             let sides = std::iter::once("pass").chain(failing.map(|_| "fail"));
-            prices.extend(sides.map(|side| Price { of: "delay".into(), side: side.into(), extra_s: Some(delay_s as f64) }));
+            prices.extend(sides.map(|side| Price {
+                of: "delay".into(),
+                side: side.into(),
+                extra_s: Some(delay_s as f64),
+            }));
         }
         prices
     }

@@ -405,14 +405,21 @@ impl<'a> Judge<'a> {
             questions: vec![Record::default(); questions.len()],
         };
         let mut smallest = vec![1.0; questions.len()];
+        let lag = self.plan.lag(gate.metric, stage);
+        let (failing, of) = gate.patience;
+        let enough_fail = |looks: &[bool]| looks.iter().rev().take(of).filter(|&&fails| fails).count() >= failing;
+        let mut failures: Vec<Vec<bool>> = vec![Vec::new(); questions.len()];
+        let mut gate_failures = Vec::new();
         for look in if gate.only_at_end { plan.looks - 1..plan.looks } else { 0..plan.looks } {
-            let (crowd, stage_crowd) = (self.crowd(stage, look, gate.window), self.crowd(stage, look, None));
+            let seen = look.checked_sub(lag);
+            let crowds = seen.map(|seen| (self.crowd(stage, seen, gate.window), self.crowd(stage, seen, None)));
             let mut p_values = vec![1.0; questions.len()];
             let mut any_data = vec![false; questions.len()];
             for (index, question) in questions.iter().enumerate() {
                 let record = &mut said.questions[index];
                 *record = Record { failed: record.failed, ..Record::default() };
-                if !open(question) || !has_enough(&crowd, &stage_crowd, gate, *question) {
+                let Some((crowd, stage_crowd)) = &crowds else { continue };
+                if !open(question) || !has_enough(crowd, stage_crowd, gate, *question) {
                     continue;
                 }
                 if gate.test == Test::Rank {
@@ -422,7 +429,7 @@ impl<'a> Judge<'a> {
                     (record.passed, record.difference) = (ranked.passes, Some(ranked.shift));
                     continue;
                 }
-                let Some(evidence) = self.evidence(&crowd, gate, *question, world) else { continue };
+                let Some(evidence) = self.evidence(crowd, gate, *question, world) else { continue };
                 if gate.test != Test::Point && gate.test != Test::Exact {
                     let effective_units = evidence.1.effective_units;
                     // Counts of requests are exact, and often equal.
@@ -435,7 +442,7 @@ impl<'a> Judge<'a> {
                 }
                 any_data[index] = true;
                 let (p_value, passes) = if gate.test == Test::Exact {
-                    self.count(&crowd, gate, *question, world, plan.exposure)
+                    self.count(crowd, gate, *question, world, plan.exposure)
                 } else {
                     self.weigh(gate, &evidence, planned[index])
                 };
@@ -452,13 +459,15 @@ impl<'a> Judge<'a> {
                 record.se = variance.map(f64::sqrt);
             }
             let rejected = self.rejected(&p_values, gate);
-            for (record, &rejected) in said.questions.iter_mut().zip(&rejected) {
-                record.failed |= rejected;
+            for ((record, &rejected), failures) in said.questions.iter_mut().zip(&rejected).zip(&mut failures) {
+                failures.push(rejected);
+                record.failed |= enough_fail(failures);
             }
+            gate_failures.push(rejected.contains(&true));
             let overall = questions.iter().position(open).expect("one is open");
             let all_pass = questions.iter().zip(&said.questions).all(|(q, record)| !open(q) || record.passed);
             said.end = if rejected.contains(&true) {
-                Verdict::Fail
+                if enough_fail(&gate_failures) { Verdict::Fail } else { Verdict::Inconclusive }
             } else if !any_data[overall] {
                 Verdict::NoData
             } else if all_pass {
@@ -561,7 +570,8 @@ impl<'a> Judge<'a> {
         let plan = &self.plan.stages[stage];
         let begin = self.begin(stage);
         let members = shared_out(self.log, 1.0 - plan.exposure, plan.exposure);
-        let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + plan.slots()), members };
+        let seen = plan.looks.checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
+        let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
         let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
         pass.variance.filter(|&variance| variance > 0.0)
     }

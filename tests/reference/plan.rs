@@ -179,6 +179,8 @@ pub(crate) struct Gate {
     /// Length of a trailing window in slots.
     pub(crate) window: Option<usize>,
     pub(crate) only_at_end: bool,
+    /// How many of how many looks must fail.
+    pub(crate) patience: (usize, usize),
     pub(crate) min_units: f64,
     pub(crate) min_requests: f64,
     pub(crate) on_fail: Action,
@@ -200,6 +202,7 @@ impl Gate {
             correction: Correction::Holm,
             window: None,
             only_at_end: false,
+            patience: (1, 1),
             min_units: 0.0,
             min_requests: 1.0,
             on_fail: Action::RollBack,
@@ -208,7 +211,7 @@ impl Gate {
         }
     }
 
-    fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize]) -> Self {
+    fn draw(rng: &mut impl Rng, metric: usize, windows: &[usize], fewest_looks: usize) -> Self {
         let tests = [Test::Point, Test::Fixed, Test::Fixed, Test::Sequence, Test::Rank];
         let mut test = *tests.choose(rng).expect("not empty");
         if metric == RARE {
@@ -227,7 +230,12 @@ impl Gate {
         let corrections = [Correction::Holm, Correction::Holm, Correction::Bonferroni, Correction::None];
         let window = if any_window && rng.random::<f64>() < 0.5 { windows.choose(rng).copied() } else { None };
         let actions = [Action::Promote, Action::Hold, Action::RollBack];
+        let only_at_end = rng.random::<f64>() < 0.3 || test == Test::Exact;
+        let failing =
+            if only_at_end || rng.random::<f64>() < 0.6 { 1 } else { rng.random_range(1..=fewest_looks.min(3)) };
+        let of = if only_at_end { 1 } else { failing + rng.random_range(0..2) };
         Self {
+            patience: (failing, of),
             metric,
             allow,
             harm,
@@ -237,7 +245,7 @@ impl Gate {
             by: [vec![], vec![0], vec![1], vec![1, 0]].choose(rng).expect("not empty").clone(),
             correction: *corrections.choose(rng).expect("not empty"),
             window,
-            only_at_end: rng.random::<f64>() < 0.3 || test == Test::Exact,
+            only_at_end,
             min_units: if window.is_some() { 0.0 } else { *[0.0, 1.0, 2.0, 5.0].choose(rng).expect("not empty") },
             min_requests: *[0.0, 1.0, 8.0].choose(rng).expect("not empty"),
             on_fail: *[Action::RollBack, Action::RollBack, Action::Hold].choose(rng).expect("not empty"),
@@ -278,6 +286,7 @@ impl Gate {
             line("window", format!("\"{}s\"", slots as i64 * slot_s));
         }
         line("looks", (if self.only_at_end { "\"end\"" } else { "\"all\"" }).into());
+        line("patience", format!("\"{} of {}\"", self.patience.0, self.patience.1));
         line("min_units", format!("{:?}", self.min_units));
         line("min_requests", format!("{:?}", self.min_requests));
         line("on_fail", (if self.on_fail == Action::Hold { "\"pause\"" } else { "\"rollback\"" }).into());
@@ -384,6 +393,8 @@ pub(crate) struct Plan {
     pub(crate) slot_s: i64,
     /// Seconds from a failing look until everyone is back on stable.
     pub(crate) rollback_s: i64,
+    /// Per metric: seconds from a request to its judgement.
+    pub(crate) delays: [i64; NAMES.len()],
 }
 
 impl Plan {
@@ -400,7 +411,14 @@ impl Plan {
             seed: 5,
             slot_s: QUARTER_S,
             rollback_s: 0,
+            delays: [0; NAMES.len()],
         }
+    }
+
+    /// How many looks of a stage a metric's judgements lag behind.
+    pub(crate) fn lag(&self, metric: usize, stage: usize) -> usize {
+        let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
+        (0..).find(|looks| looks * look_s >= self.delays[metric]).expect("delays are short") as usize
     }
 
     pub(crate) fn draw(rng: &mut impl Rng, stages: usize, slot_s: i64, tiled: bool) -> Self {
@@ -421,11 +439,18 @@ impl Plan {
         let windows: Vec<usize> =
             (1..=shortest).filter(|window| lasting.iter().all(|stage| window % stage.slots_per_look == 0)).collect();
         let slots = stages.iter().map(Stage::slots).sum();
+        let fewest_looks = lasting.iter().map(|stage| stage.looks).min().expect("a stage lasts");
         let gates = (0..rng.random_range(1..5)).map(|_| {
             let metric = rng.random_range(0..NAMES.len());
-            Gate::draw(rng, metric, &windows)
+            Gate::draw(rng, metric, &windows, fewest_looks)
         });
-        let gates = gates.collect();
+        let gates: Vec<Gate> = gates.collect();
+        // A point of ranks is what was asked since the look before, so its metric is seen at once.
+        let at_once = |metric: usize| gates.iter().any(|gate| gate.metric == metric && gate.test == Test::Rank);
+        let delays = std::array::from_fn(|metric| {
+            let delayed = !at_once(metric) && rng.random::<f64>() < 0.3;
+            if delayed { rng.random_range(1..4 * slot_s) } else { 0 }
+        });
         let effects = (0..rng.random_range(0..4)).map(|_| Effect::draw(rng, slots)).collect();
         let all_pass = rng.random::<f64>() < 0.5;
         Self {
@@ -438,6 +463,7 @@ impl Plan {
             tiled,
             seed: rng.random_range(0..1_000_000),
             slot_s,
+            delays,
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
     }
@@ -454,6 +480,9 @@ impl Plan {
             self.slot_s,
             if self.tiled { "week" } else { "none" },
         );
+        for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
+            write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");
+        }
         for (index, stage) in self.stages.iter().enumerate() {
             write!(text, "\n[[stages]]\nname = \"stage {index}\"\nexposure = {:?}\n", stage.exposure)
                 .expect("strings take all");

@@ -6,6 +6,7 @@ use replay::digest;
 use replay::gate::boundary::{Boundary, Rung};
 use replay::gate::stage::{QuestionRecord, StageVerdicts};
 use replay::outcome::player::{Player, Twins};
+use replay::outcome::recovery::Rollback;
 use replay::scenario::Scenario;
 use replay::simulate::Simulator;
 
@@ -42,12 +43,13 @@ fn check(text: &str) {
     let mut full = Player::new(&scenario, &simulator, starts);
     full.boundaries.iter_mut().flatten().flatten().for_each(ladder);
     let start = simulator.slot_at(screened.starts[0]);
+    let rollback = Rollback::median(&scenario);
     let planned = screened.planned(&simulator.census_of_schedule(start));
     let lanes: Vec<_> = (0..6).map(|replicate| (start, simulator.replicate(&scenario, replicate))).collect();
     let (mut failures, mut asked) = (0, 0);
     for own in &simulator.trajectories(&lanes) {
         let twins = Twins { own, swapped: None };
-        let (screened, full) = (screened.judge(twins, &planned), full.judge(twins, &planned));
+        let (screened, full) = (screened.judge(twins, &planned, rollback), full.judge(twins, &planned, rollback));
         for (gate, (screened, full)) in screened.verdicts.iter().zip(&full.verdicts).enumerate() {
             for (lens, (screened, full)) in screened.iter().zip(full).enumerate() {
                 for (stage, (screened, full)) in screened.iter().zip(full).enumerate() {
