@@ -9,6 +9,7 @@ mod compare;
 mod digest;
 mod judges;
 mod power;
+mod rollbacks;
 mod run;
 mod schema;
 mod synth;
