@@ -1,6 +1,7 @@
 //! Who is in a replicate, how often, and when each is on the candidate.
 
 use super::StagePlan;
+use super::kernel::LANES;
 use crate::assign::{Bucketing, KeyedHash};
 use crate::scenario::{Resample, Simulation};
 
@@ -26,23 +27,24 @@ impl Lane {
     pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
-        let mut exposed = vec![0_u8; plan.len()];
-        for (unit, &key) in unit_keys.iter().enumerate() {
-            if simulation.resample == Resample::Poisson {
-                lane.copies[unit] = poisson_one(hash.uniform(key, COPIES_STREAM));
+        if simulation.resample == Resample::Poisson {
+            let copies = |&key: &u64| poisson_one(hash.uniform(key, COPIES_STREAM));
+            lane.copies.iter_mut().zip(unit_keys.iter().map(copies)).for_each(|(to, copies)| *to = copies);
+        }
+        // Copy by copy, over lists of the units that have so many: no processor can guess how many copies the next unit has.
+        let mut having: Vec<u32> = (0..unit_keys.len() as u32).collect();
+        let mut places = Vec::with_capacity(having.len());
+        for copy in 0..u8::MAX {
+            keep_if(&mut having, |unit| lane.copies[unit as usize] > copy);
+            if having.is_empty() {
+                break;
             }
-            if lane.copies[unit] == 0 {
-                continue;
-            }
-            exposed.fill(0);
-            for copy in 0..lane.copies[unit] {
-                let place = hash.uniform(key, u32::from(copy));
-                for (exposed, stage) in exposed.iter_mut().zip(plan) {
-                    *exposed += u8::from(place < stage.exposure);
+            places.clear();
+            places.extend(having.iter().map(|&unit| hash.uniform(unit_keys[unit as usize], u32::from(copy))));
+            for (exposed, stage) in lane.exposed.iter_mut().zip(plan) {
+                for (&unit, &place) in having.iter().zip(&places) {
+                    exposed[unit as usize] += u8::from(place < stage.exposure);
                 }
-            }
-            for (of_stage, &exposed) in lane.exposed.iter_mut().zip(&exposed) {
-                of_stage[unit] = exposed;
             }
         }
         lane
@@ -85,10 +87,21 @@ impl Lane {
     }
 }
 
-/// Lanes whose weights are packed together.
-pub(super) const QUAD: usize = 4;
+/// Keeps those of a list that are wanted, without a branch on it.
+fn keep_if(list: &mut Vec<u32>, wanted: impl Fn(u32) -> bool) {
+    let mut kept = 0;
+    for index in 0..list.len() {
+        let item = list[index];
+        list[kept] = item;
+        kept += usize::from(wanted(item));
+    }
+    list.truncate(kept);
+}
 
-/// Up to four lanes: the weights of a unit in all of them are one word of memory.
+/// The weight of a unit in each of a few lanes: one word of memory.
+pub(super) type Word = [u8; LANES];
+
+/// Up to four lanes.
 pub(super) struct Quad {
     /// Copies whose answers are their own.
     pub(super) weights: Weights,
@@ -98,16 +111,18 @@ pub(super) struct Quad {
 
 /// Copies of each unit, and how many of them are on the candidate in each stage.
 pub(super) struct Weights {
-    pub(super) copies: Vec<[u8; QUAD]>,
-    pub(super) exposed: Vec<Vec<[u8; QUAD]>>,
+    pub(super) copies: Vec<Word>,
+    pub(super) exposed: Vec<Vec<Word>>,
 }
 
 impl Quad {
     /// Packs lanes, units in this order.
     pub(super) fn new(lanes: &[&Lane], by_rank: &[u32]) -> Self {
-        let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
-        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), by_rank);
-        let swapped = swapped.iter().any(Option::is_some).then(|| Weights::of(swapped.into_iter(), by_rank));
+        let mut weights = Weights::of(lanes, by_rank);
+        let nobody = Lane::nobody(by_rank.len(), lanes[0].exposed.len(), 0);
+        let swapped: Vec<&Lane> = lanes.iter().map(|lane| lane.swapped.as_deref().unwrap_or(&nobody)).collect();
+        let any = lanes.iter().any(|lane| lane.swapped.is_some());
+        let swapped = any.then(|| Weights::of(&swapped, by_rank));
         if let Some(swapped) = &swapped {
             weights.take(swapped);
         }
@@ -116,25 +131,19 @@ impl Quad {
 }
 
 impl Weights {
-    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, by_rank: &[u32]) -> Self {
-        let mut weights = Self { copies: Vec::new(), exposed: Vec::new() };
-        let pack = |packed: &mut Vec<[u8; QUAD]>, place: usize, counts: &[u8]| {
-            packed.resize(counts.len(), [0; QUAD]);
-            packed.iter_mut().zip(by_rank).for_each(|(packed, &unit)| packed[place] = counts[unit as usize]);
+    fn of(lanes: &[&Lane], by_rank: &[u32]) -> Self {
+        let pack = |of_lane: &dyn Fn(&Lane) -> &[u8]| {
+            let counts: [&[u8]; LANES] =
+                std::array::from_fn(|place| lanes.get(place).map_or(&[][..], |lane| of_lane(lane)));
+            let count = |counts: &[u8], unit: u32| counts.get(unit as usize).copied().unwrap_or(0);
+            by_rank.iter().map(|&unit| counts.map(|counts| count(counts, unit))).collect()
         };
-        for (place, lane) in lanes.enumerate() {
-            let Some(lane) = lane else { continue };
-            weights.exposed.resize(lane.exposed.len(), Vec::new());
-            pack(&mut weights.copies, place, &lane.copies);
-            for (packed, counts) in weights.exposed.iter_mut().zip(&lane.exposed) {
-                pack(packed, place, counts);
-            }
-        }
-        weights
+        let exposed = (0..lanes[0].exposed.len()).map(|stage| pack(&|lane| &lane.exposed[stage]));
+        Self { copies: pack(&|lane| &lane.copies), exposed: exposed.collect() }
     }
 
     fn take(&mut self, others: &Self) {
-        let take = |own: &mut Vec<[u8; QUAD]>, others: &[[u8; QUAD]]| {
+        let take = |own: &mut Vec<Word>, others: &[Word]| {
             for (own, other) in own.iter_mut().flatten().zip(others.iter().flatten()) {
                 *own -= other;
             }
@@ -162,7 +171,9 @@ const AT_MOST: [f64; 18] = {
 
 /// The Poisson(1) variate of a uniform number, by inversion.
 fn poisson_one(uniform: f64) -> u8 {
-    AT_MOST.iter().take_while(|&&at_most| uniform >= at_most).count() as u8
+    let beyond = |chances: &[f64]| chances.iter().map(|&at_most| u8::from(uniform >= at_most)).sum::<u8>();
+    let (few, many) = AT_MOST.split_at(6);
+    if uniform < few[5] { beyond(few) } else { 6 + beyond(many) }
 }
 
 #[cfg(test)]
