@@ -121,12 +121,7 @@ fn limit(criterion: &mut Criterion) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
-fn add<S: Simd>(
-    simd: S,
-    sums: &mut [[f64; LANES]; NUMBERS],
-    values: &[[f64; NUMBERS]],
-    weights: &[[f64; LANES]],
-) {
+fn add<S: Simd>(simd: S, sums: &mut [[f64; LANES]; NUMBERS], values: &[[f64; NUMBERS]], weights: &[[f64; LANES]]) {
     let mut kept = sums.map(|sum| f64x4::from_slice(simd, &sum));
     for (values, weights) in values.iter().zip(weights) {
         let weights = f64x4::from_slice(simd, weights);

@@ -12,7 +12,7 @@ use super::effects::EffectCells;
 use super::kernel::{BUNDLE, Entries, Entry, Numbers, Row};
 use super::layout::Shape;
 use super::row_plan::{Answer, Block, COVERED, RowPlan, Series};
-use super::totals::{Ladders, Totals};
+use super::totals::{Ladders, Totals, approach};
 use crate::digest::bins::BinLists;
 
 /// What is known of a unit of a rare metric, as bits: it was seen; it had an event of its own; an effect met it; its event was counted.
@@ -105,8 +105,9 @@ impl<'s> Additions<'s> {
         }
         let (sim, cells) = (self.sim, &self.sim.cells);
         let all_cells = cells.cells_of_row(rows.start).start..cells.cells_of_row(rows.end - 1).end;
-        for (additions, cut) in self.cuts.iter_mut().zip(&sim.cuts) {
+        for (additions, cut) in self.cuts.iter().zip(&sim.cuts) {
             let range = if cut.by.is_none() { rows.clone() } else { all_cells.clone() };
+            approach(cut.rows(range.clone()));
             additions.totals.approach(&cut.group[range]);
         }
         for row in rows {
@@ -329,7 +330,7 @@ impl NewRow<'_> {
                 requests[below - 1] += 1;
             }
         }
-        if x_before == x {
+        if x <= x_before {
             return;
         }
         let (mut above_before, mut above) = (0.0, 0.0);
@@ -339,7 +340,7 @@ impl NewRow<'_> {
             *count += more;
             let (more, now) = (f64::from(more), f64::from(*count));
             let interval = (answer.first_interval + interval) as u32;
-            if above_before == above && more == 0.0 {
+            if above <= above_before && more <= 0.0 {
                 entries.last.push((interval, now * (x - x_before)));
             } else {
                 let (pairs_before, pairs) = (before * (2.0 * above_before + before), now * (2.0 * above + now));

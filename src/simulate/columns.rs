@@ -82,7 +82,12 @@ impl Cut {
 
     /// What a row brings.
     pub(super) fn row(&self, row: usize) -> &[f64] {
-        &self.values[row * self.width..(row + 1) * self.width]
+        self.rows(row..row + 1)
+    }
+
+    /// What neighbouring rows bring, one after the other.
+    pub(super) fn rows(&self, rows: Range<usize>) -> &[f64] {
+        &self.values[rows.start * self.width..rows.end * self.width]
     }
 
     /// Where an input is in a row.
@@ -100,7 +105,9 @@ fn grouped(rank: &[u32], value: &[u16]) -> (Vec<u32>, usize) {
     let mut group = vec![0; rank.len()];
     let mut groups = 0;
     for same in order.chunk_by(|one, other| pair(one) == pair(other)) {
-        same.iter().for_each(|&cell| group[cell as usize] = groups);
+        for &cell in same {
+            group[cell as usize] = groups;
+        }
         groups += 1;
     }
     (group, groups as usize)

@@ -63,6 +63,18 @@ pub(super) struct RowWeights {
     pub(super) any: Vec<bool>,
 }
 
+impl RowWeights {
+    pub(super) fn clear(&mut self) {
+        self.lanes.clear();
+        self.any.clear();
+    }
+
+    pub(super) fn push(&mut self, weights: [u8; LANES]) {
+        self.lanes.push(weights.map(f64::from));
+        self.any.push(weights != [0; LANES]);
+    }
+}
+
 impl Entries {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
@@ -81,12 +93,16 @@ impl Entries {
 
 /// Adds the first `sums.len()` numbers of each row, times its weights; whole bundles.
 pub(super) fn add_rows(level: Level, sums: &mut [Lanes], numbers: Numbers<'_>, rows: &[Row], weights: &[Lanes]) {
-    dispatch!(level, simd => bundles(simd, sums, numbers, rows, weights));
+    if !rows.is_empty() {
+        dispatch!(level, simd => bundles(simd, sums, numbers, rows, weights));
+    }
 }
 
 /// Adds the entries of rows that have weights.
 pub(super) fn add_entries(level: Level, sums: &mut [Interval], entries: &Entries, weights: &RowWeights) {
-    dispatch!(level, simd => intervals(simd, sums, entries, weights));
+    if !entries.rows.is_empty() {
+        dispatch!(level, simd => intervals(simd, sums, entries, weights));
+    }
 }
 
 #[inline(always)]

@@ -11,6 +11,9 @@ const COPIES_STREAM: u32 = u32::MAX;
 /// Streams of the coins of the `swap` null go down from here.
 const SWAP_STREAM: u32 = u32::MAX - 1;
 
+/// Units whose copies are drawn together: few enough for the nearest cache.
+const UNITS_AT_ONCE: usize = 512;
+
 /// One replicate's units: copies of each, and how many of them are on the candidate in each stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
@@ -27,23 +30,30 @@ impl Lane {
     pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
-        if simulation.resample == Resample::Poisson {
-            let copies = |&key: &u64| poisson_one(hash.uniform(key, COPIES_STREAM));
-            lane.copies.iter_mut().zip(unit_keys.iter().map(copies)).for_each(|(to, copies)| *to = copies);
-        }
-        // Copy by copy, over lists of the units that have so many: no processor can guess how many copies the next unit has.
-        let mut having: Vec<u32> = (0..unit_keys.len() as u32).collect();
-        let mut places = Vec::with_capacity(having.len());
-        for copy in 0..u8::MAX {
-            keep_if(&mut having, |unit| lane.copies[unit as usize] > copy);
-            if having.is_empty() {
-                break;
+        let (mut having, mut places) = (Vec::new(), Vec::new());
+        for (part, keys) in unit_keys.chunks(UNITS_AT_ONCE).enumerate() {
+            let units = part * UNITS_AT_ONCE..part * UNITS_AT_ONCE + keys.len();
+            let copies = &mut lane.copies[units.clone()];
+            if simulation.resample == Resample::Poisson {
+                for (copies, &key) in copies.iter_mut().zip(keys) {
+                    *copies = poisson_one(hash.uniform(key, COPIES_STREAM));
+                }
             }
-            places.clear();
-            places.extend(having.iter().map(|&unit| hash.uniform(unit_keys[unit as usize], u32::from(copy))));
-            for (exposed, stage) in lane.exposed.iter_mut().zip(plan) {
-                for (&unit, &place) in having.iter().zip(&places) {
-                    exposed[unit as usize] += u8::from(place < stage.exposure);
+            // Copy by copy, over lists of the units that have so many: no processor can guess how many copies the next unit has.
+            having.clear();
+            having.extend(0..keys.len() as u32);
+            for copy in 0..u8::MAX {
+                keep_if(&mut having, |unit| copies[unit as usize] > copy);
+                if having.is_empty() {
+                    break;
+                }
+                places.clear();
+                places.extend(having.iter().map(|&unit| hash.uniform(keys[unit as usize], u32::from(copy))));
+                for (exposed, stage) in lane.exposed.iter_mut().zip(plan) {
+                    let exposed = &mut exposed[units.clone()];
+                    for (&unit, &place) in having.iter().zip(&places) {
+                        exposed[unit as usize] += u8::from(place < stage.exposure);
+                    }
                 }
             }
         }
@@ -109,10 +119,16 @@ pub(super) struct Quad {
     pub(super) swapped: Option<Weights>,
 }
 
-/// Copies of each unit, and how many of them are on the candidate in each stage.
+/// Per stage: weights of each unit.
 pub(super) struct Weights {
-    pub(super) copies: Vec<Word>,
-    pub(super) exposed: Vec<Vec<Word>>,
+    pub(super) stages: Vec<Vec<Weight>>,
+}
+
+/// Copies of a unit, and how many of them are on the candidate: side by side, as memory is what they wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Weight {
+    pub(super) copies: Word,
+    pub(super) exposed: Word,
 }
 
 impl Quad {
@@ -132,25 +148,25 @@ impl Quad {
 
 impl Weights {
     fn of(lanes: &[&Lane], by_rank: &[u32]) -> Self {
-        let pack = |of_lane: &dyn Fn(&Lane) -> &[u8]| {
-            let counts: [&[u8]; LANES] =
-                std::array::from_fn(|place| lanes.get(place).map_or(&[][..], |lane| of_lane(lane)));
-            let count = |counts: &[u8], unit: u32| counts.get(unit as usize).copied().unwrap_or(0);
-            by_rank.iter().map(|&unit| counts.map(|counts| count(counts, unit))).collect()
+        // Lanes that are not there have no copies of anybody.
+        let word = |of_lane: &dyn Fn(usize) -> u8| {
+            std::array::from_fn(|place| if place < lanes.len() { of_lane(place) } else { 0 })
         };
-        let exposed = (0..lanes[0].exposed.len()).map(|stage| pack(&|lane| &lane.exposed[stage]));
-        Self { copies: pack(&|lane| &lane.copies), exposed: exposed.collect() }
+        let pack = |stage: usize| {
+            let weight = |&unit: &u32| Weight {
+                copies: word(&|place| lanes[place].copies[unit as usize]),
+                exposed: word(&|place| lanes[place].exposed[stage][unit as usize]),
+            };
+            by_rank.iter().map(weight).collect()
+        };
+        Self { stages: (0..lanes[0].exposed.len()).map(pack).collect() }
     }
 
     fn take(&mut self, others: &Self) {
-        let take = |own: &mut Vec<Word>, others: &[Word]| {
-            for (own, other) in own.iter_mut().flatten().zip(others.iter().flatten()) {
-                *own -= other;
-            }
-        };
-        take(&mut self.copies, &others.copies);
-        for (own, others) in self.exposed.iter_mut().zip(&others.exposed) {
-            take(own, others);
+        let take = |own: &mut Word, others: &Word| own.iter_mut().zip(others).for_each(|(own, other)| *own -= other);
+        for (own, other) in self.stages.iter_mut().flatten().zip(others.stages.iter().flatten()) {
+            take(&mut own.copies, &other.copies);
+            take(&mut own.exposed, &other.exposed);
         }
     }
 }

@@ -21,6 +21,9 @@ use super::{Simulator, StagePlan};
 /// Rows that wait at most before they are added: they and their weights stay in the nearest caches.
 const WAITING_ROWS: usize = 128;
 
+/// Rows whose numbers and totals are fetched together.
+const FETCHED_ROWS: usize = 32;
+
 /// The onset of an effect that does not set in during a stage.
 const NEVER: i64 = i64::MAX;
 
@@ -65,12 +68,12 @@ impl Rider {
 
     /// Counts copies that the candidate serves for the first time, of units that a stage has not met before. Exposure only ever adds units.
     fn serve(&mut self, stage: usize, arrived: &[u32]) {
-        let own = &self.quad.weights.exposed[stage];
-        let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.exposed[stage]);
+        let own = &self.quad.weights.stages[stage];
+        let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.stages[stage]);
         for &unit in arrived {
             let unit = unit as usize;
-            let swapped = swapped.map_or(Word::default(), |swapped| swapped[unit]);
-            let exposed = std::array::from_fn(|lane| own[unit][lane] + swapped[lane]);
+            let swapped = swapped.map_or(Word::default(), |swapped| swapped[unit].exposed);
+            let exposed = std::array::from_fn(|lane| own[unit].exposed[lane] + swapped[lane]);
             let served = &mut self.served[unit];
             if *served != exposed {
                 for ((units, served), exposed) in self.served_units.iter_mut().zip(*served).zip(exposed) {
@@ -159,7 +162,7 @@ impl<'a> Window<'a> {
             let mut next = rows.start;
             additions.enter(slot);
             loop {
-                let end = rows.end.min(next + WAITING_ROWS - additions.units.len());
+                let end = rows.end.min(next + FETCHED_ROWS.min(WAITING_ROWS - additions.units.len()));
                 additions.add(next..end, slot);
                 next = end;
                 let all = next == rows.end;
@@ -293,7 +296,9 @@ impl Moves {
 
     /// Writes the sums of each lane to its seat.
     fn take(&self, sums: &Sums, seats: &mut [Vec<f64>]) {
-        seats.iter_mut().for_each(|seat| seat.resize(self.width, 0.0));
+        for seat in &mut *seats {
+            seat.resize(self.width, 0.0);
+        }
         let mut put = |to: usize, lanes: &Lanes| seats.iter_mut().zip(lanes).for_each(|(seat, &lane)| seat[to] = lane);
         for &(from, to) in &self.sums {
             put(to as usize, &sums.columns[from as usize]);
@@ -335,14 +340,6 @@ fn intervals_of_all(plan: &RowPlan) -> usize {
     Block::ALL.iter().map(|&block| plan.intervals_of(block)).sum()
 }
 
-/// Weights of the rows that wait.
-fn fill(weights: &mut RowWeights, units: &[u32], words: &[Word]) {
-    weights.lanes.clear();
-    weights.lanes.extend(units.iter().map(|&unit| words[unit as usize].map(f64::from)));
-    weights.any.clear();
-    weights.any.extend(units.iter().map(|&unit| words[unit as usize] != Word::default()));
-}
-
 impl RideSums {
     fn new(cuts: &[CutAdditions]) -> Self {
         let sums = |columns: &dyn Fn(&RowPlan) -> usize, intervals: &dyn Fn(&RowPlan) -> usize| {
@@ -376,8 +373,13 @@ impl RideSums {
         stage: usize,
         exchanged: bool,
     ) {
-        fill(&mut self.copies, &additions.units, &weights.copies);
-        fill(&mut self.exposed, &additions.units, &weights.exposed[stage]);
+        self.copies.clear();
+        self.exposed.clear();
+        for &unit in &additions.units {
+            let weight = weights.stages[stage][unit as usize];
+            self.copies.push(weight.copies);
+            self.exposed.push(weight.exposed);
+        }
         let rows = &mut self.rows;
         let mut adder = Adder { level, additions, exchanged, rows };
         adder.add(&mut self.all, &self.copies, &Block::ALL[..1], |plan| plan.stable_width);

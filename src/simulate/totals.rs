@@ -6,6 +6,11 @@ const ABSENT: u32 = u32::MAX;
 /// Bytes that memory moves at once.
 const CACHE_LINE: usize = 64;
 
+/// Reads a number from each piece that memory moves at once.
+pub(super) fn approach(numbers: &[f64]) {
+    std::hint::black_box(numbers.iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>());
+}
+
 /// Totals of groups: of units, or of their requests with one segment value.
 ///
 /// Units come in no order, so this is memory's work: what nearly every row needs is packed together, and ladders, which few units
@@ -45,9 +50,7 @@ impl Totals {
     pub(super) fn approach(&self, groups: &[u32]) {
         let known = groups.iter().map(|&group| self.index[group as usize]).filter(|&index| index != ABSENT);
         let width = self.widths.0;
-        let of_group = |index: u32| &self.sums[index as usize * width..(index as usize + 1) * width];
-        let read = |index: u32| of_group(index).iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
-        std::hint::black_box(known.map(read).sum::<f64>());
+        known.for_each(|index| approach(&self.sums[index as usize * width..(index as usize + 1) * width]));
     }
 
     /// Where a group's totals are, and whether it is new.
