@@ -136,12 +136,12 @@ impl<'s> Additions<'s> {
 
 impl CutAdditions {
     fn begin(&mut self, plan: RowPlan) {
-        self.totals.restart(plan.series.len(), plan.states);
+        self.totals.restart(plan.series.len(), plan.stateful.len());
         self.fresh.clear();
         self.fresh.resize(plan.series.len(), 0.0);
         for slice in &mut self.slices {
             slice.due.clear();
-            slice.due.resize(plan.states, 0.0);
+            slice.due.resize(plan.stateful.len(), 0.0);
         }
         let most = plan.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
         self.requests.resize(self.requests.len().max(most), 0);
@@ -184,29 +184,31 @@ impl CutAdditions {
         }
         let width = self.plan.series.len();
         let totals = &mut self.totals.sums[place * width..(place + 1) * width];
-        let states = &mut self.totals.states[place * self.plan.states..(place + 1) * self.plan.states];
+        let stateful = self.plan.stateful.len();
+        let states = &mut self.totals.states[place * stateful..(place + 1) * stateful];
         let start = self.rows * self.plan.width;
         self.numbers.resize(self.numbers.len().max(start + self.plan.width), 0.0);
         let numbers = &mut self.numbers[start..start + self.plan.width];
-        for answer in &self.plan.answers {
+        for &index in &self.plan.stateful {
+            let answer = &self.plan.answers[index];
+            let state = &mut states[answer.state];
             match (&row.sim.cells.metrics[answer.metric], answer.y) {
-                (FlatMetric::Sums(_), _) | (FlatMetric::Firsts(_), None) => {}
                 (&FlatMetric::Firsts(at), Some(y)) => {
-                    let (known, due) = (&mut states[answer.state], &mut slice.due[answer.state]);
-                    (fresh[y], fresh[answer.x]) = row.firsts(answer, at, known, due);
+                    (fresh[y], fresh[answer.x]) = row.firsts(answer, at, state, &mut slice.due[answer.state]);
                 }
                 (FlatMetric::Bins(lists), _) => {
                     let x = (totals[answer.x], totals[answer.x] + fresh[answer.x]);
                     let lists = lists.get(answer.version());
                     let entries = &mut slice.entries[answer.block as usize];
-                    let ladder = &mut states[answer.state];
-                    row.intervals(answer, lists, x, ladder, &mut self.totals.ladders, &mut self.requests, entries);
+                    row.intervals(answer, lists, x, state, &mut self.totals.ladders, &mut self.requests, entries);
+                    entries.end_row(row.weight);
                 }
+                (FlatMetric::Sums(_) | FlatMetric::Firsts(_), _) => unreachable!("sums have no state"),
             }
-            if let Some(y) = answer.y {
-                let ((y, dy), (x, dx)) = ((totals[y], fresh[y]), (totals[answer.x], fresh[answer.x]));
-                numbers[answer.columns[3]] = y * dx + x * dy + dy * dx;
-            }
+        }
+        for &(y, x, at) in &self.plan.products {
+            let ((y, dy), (x, dx)) = ((totals[y], fresh[y]), (totals[x], fresh[x]));
+            numbers[at] = y * dx + x * dy + dy * dx;
         }
         numbers[self.plan.counts[0]] = f64::from(u8::from(fresh[COVERED] > 0.0 && totals[COVERED] == 0.0));
         let (stable_totals, other_totals) = totals.split_at_mut(self.plan.stable_series);
@@ -216,7 +218,6 @@ impl CutAdditions {
         self.exchanged_numbers.extend(self.plan.exchanged.iter().map(|&other| self.numbers[start + other]));
         slice.rows.push(Row { numbers: self.rows as u32, weight: row.weight });
         self.rows += 1;
-        slice.entries.iter_mut().for_each(|entries| entries.end_row(row.weight));
         arrived
     }
 }

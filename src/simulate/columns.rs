@@ -161,3 +161,14 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_and_values_are_numbered_by_rank_first() {
+        let (group, groups) = grouped(&[2, 0, 2, 2, 0], &[1, 3, 0, 1, 3]);
+        assert_eq!((group, groups), (vec![2, 0, 1, 2, 0], 3));
+    }
+}

@@ -205,6 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn drawing_many_units_at_once_draws_each_as_if_alone() {
+        let plan = [0.01, 0.2, 1.0].map(|exposure| StagePlan { exposure, slots: 1, slots_per_look: 1 });
+        let simulation =
+            Simulation { replicates: 1, seed: 3, resample: Resample::Poisson, null: crate::scenario::Null::Stable };
+        let keys: Vec<u64> = (0..2 * UNITS_AT_ONCE + 77).map(|i| crate::assign::unit_key(&i.to_string())).collect();
+        let lane = Lane::replicate(&keys, &plan, &simulation, 4);
+        let hash = KeyedHash::of_replicate(3, 4);
+        for (unit, &key) in keys.iter().enumerate() {
+            let copies = AT_MOST.iter().take_while(|&&at_most| hash.uniform(key, COPIES_STREAM) >= at_most).count();
+            assert_eq!(usize::from(lane.copies[unit]), copies);
+            for (stage, exposed) in plan.iter().zip(&lane.exposed) {
+                let place = |copy: usize| hash.uniform(key, copy as u32);
+                assert_eq!(usize::from(exposed[unit]), (0..copies).filter(|&c| place(c) < stage.exposure).count());
+            }
+        }
+    }
+
+    #[test]
     fn copies_are_assigned_on_their_own_and_stay_when_exposure_grows() {
         let plan = [0.2, 0.5].map(|exposure| StagePlan { exposure, slots: 1, slots_per_look: 1 });
         let simulation =

@@ -72,8 +72,10 @@ pub(super) struct RowPlan {
     /// Those of counts and of stable's answers first.
     pub(super) series: Vec<Series>,
     pub(super) stable_series: usize,
-    /// Number of answers that have a state.
-    pub(super) states: usize,
+    /// Answers that have a state: of rare and of quantile metrics.
+    pub(super) stateful: Vec<usize>,
+    /// Products of a numerator and its denominator: both series, and where a row has what it adds.
+    pub(super) products: Vec<(usize, usize, usize)>,
     /// Numbers of a row that only counts and stable's answers need, and all.
     pub(super) stable_width: usize,
     pub(super) width: usize,
@@ -147,8 +149,10 @@ impl RowPlan {
             (FlatMetric::Bins(_), _) => (None, x(None)),
         };
         let (y, x) = (y.map(|y| self.keep(y)), self.keep(x));
-        let (columns, state) = ([0; MOMENTS], self.states);
-        self.states += usize::from(!matches!(sim.cells.metrics[metric], FlatMetric::Sums(_)));
+        let (columns, state) = ([0; MOMENTS], self.stateful.len());
+        if !matches!(sim.cells.metrics[metric], FlatMetric::Sums(_)) {
+            self.stateful.push(index);
+        }
         self.answers.push(Answer { metric, block, effect, y, x, columns, first_interval, intervals, state });
     }
 
@@ -182,10 +186,10 @@ impl RowPlan {
             if answer.y.is_some() {
                 let next = if answer.block == Block::Stable { &mut next_stable } else { &mut next };
                 answer.columns[3] = *next;
+                self.products.push((y, answer.x, *next));
                 *next += 1;
             }
         }
-        self.exchanged.clear();
         if exchange {
             self.exchanged.extend(0..self.width);
             let of = |block: Block| self.answers.iter().filter(move |answer| answer.block == block);
