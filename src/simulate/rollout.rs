@@ -388,6 +388,7 @@ impl RideSums {
 
     /// Writes the sums of a ride's lanes as they are at a look.
     fn look(&self, places: &Places, rider: &mut Rider, seats: &mut [Vec<f64>]) {
+        let seats = &mut seats[..rider.trajectories.len()];
         places.all.take(&self.all, seats);
         for (trajectory, seat) in rider.trajectories.iter_mut().zip(&*seats) {
             trajectory.all.extend_from_slice(seat);
