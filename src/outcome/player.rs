@@ -33,10 +33,10 @@ use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 const SAMPLED_STARTS: usize = 8;
 
 /// Trajectories of a block of lanes take about so much memory.
-const BLOCK_BYTES: usize = 128 << 20;
+const BLOCK_BYTES: usize = 160 << 20;
 
 /// Lanes that share work take this many at most, and at least so many even if they are large.
-const MOST_LANES: usize = 64;
+const MOST_LANES: usize = 96;
 const LEAST_LANES: usize = 4;
 
 /// What is asked of one gate.
@@ -337,7 +337,7 @@ impl<'a> Player<'a> {
     /// Replicates, each with its start slot, in blocks that are played together.
     ///
     /// Replicates share work where their stages begin at the same slot, so a block takes starts that are a common divisor of the stages'
-    /// lengths apart. The order depends on the scenario and the log alone.
+    /// lengths apart, all of them where there is room. The order depends on the scenario and the log alone.
     #[must_use]
     pub fn blocks(&self, replicates: usize) -> Vec<Vec<(usize, usize)>> {
         let starts = self.start_order(replicates);
@@ -349,8 +349,20 @@ impl<'a> Player<'a> {
         let of_turn = |&(turn, slot): &(usize, usize)| {
             (turn..replicates).step_by(starts.len()).map(move |replicate| (slot, replicate))
         };
-        let in_order: Vec<(usize, usize)> = turns.iter().flat_map(of_turn).collect();
-        in_order.chunks(self.lanes_of_block()).map(<[_]>::to_vec).collect()
+        let most = self.lanes_of_block();
+        let mut blocks: Vec<Vec<(usize, usize)>> = Vec::new();
+        for sharing in turns.chunk_by(|(_, one), (_, other)| one % apart == other % apart) {
+            let lanes: Vec<(usize, usize)> = sharing.iter().flat_map(of_turn).collect();
+            let parts = lanes.len().div_ceil(most);
+            // Whole words of lanes, so that few of these are cut.
+            for part in lanes.chunks(lanes.len().div_ceil(parts).next_multiple_of(LEAST_LANES)) {
+                match blocks.last_mut() {
+                    Some(block) if block.len() + part.len() <= most => block.extend(part),
+                    _ => blocks.push(part.to_vec()),
+                }
+            }
+        }
+        blocks
     }
 
     /// As many lanes as their trajectories leave room for, so that memory stays bounded.
