@@ -94,7 +94,7 @@ impl Adding {
         let plan = Plan::of(scenario, columns, &survey.extent);
         let tally = Tally::new(plan, columns, scenario.log.slot.0 * MICROS, Buckets::of(&scenario.assignment));
         let ids = survey.repeated.as_ref().and_then(|ids| ids.column(REQUEST).ok()?.str().ok());
-        let repeated = ids.into_iter().flatten().flatten().map(str::to_owned).collect();
+        let repeated = ids.into_iter().flat_map(|ids| ids.iter().flatten()).map(str::to_owned).collect();
         Self { tally, repeated, order: order(columns), aside: Vec::new() }
     }
 

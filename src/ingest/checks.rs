@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::engine::{Outcome, collect, fold, guarded};
 use super::schema::{self, Columns, Part, REQUEST, ROW, TIME, TIME_UNPARSED, UNIT, ValueColumn};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem};
 use crate::scenario::OnBadRow;
 
 /// No measurement is larger, and the square of a larger number leaves the range of sums.
