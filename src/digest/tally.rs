@@ -117,10 +117,6 @@ impl Tally {
         let values = plan.outputs.iter().enumerate().map(|(index, output)| {
             // The last that needs a column takes it.
             let again = plan.outputs[index + 1..].contains(output);
-            fn held<T: Clone>(column: &mut Option<T>, again: bool) -> T {
-                let held = if again { column.clone() } else { column.take() };
-                held.expect("taken by the last that needs it")
-            }
             match *output {
                 Output::Rows => Values::Numbers(held(&mut numbers[0], again)),
                 Output::Sum(sum) => Values::Numbers(held(&mut numbers[1 + sum], again)),
@@ -130,6 +126,12 @@ impl Tally {
         let values = values.collect();
         Ok((Table { slot: order.slot, unit, segments: texts, item, values }, used))
     }
+}
+
+/// A column that is needed again, or for the last time.
+fn held<T: Clone>(column: &mut Option<T>, again: bool) -> T {
+    let held = if again { column.clone() } else { column.take() };
+    held.expect("taken by the last that needs it")
 }
 
 /// The columns of a batch, each in one piece.
@@ -267,7 +269,7 @@ impl Shard {
     fn find_cells(&mut self, rows: &Rows, places: &[u32], units: &[u32], width: i64, cells: &mut Vec<u32>) {
         cells.clear();
         let times = rows.time.downcast_as_array().values();
-        let texts: Vec<_> = rows.texts.iter().map(|text| text.downcast_as_array()).collect();
+        let texts: Vec<_> = rows.texts.iter().map(ChunkedArray::downcast_as_array).collect();
         let mut path = vec![0; texts.len()];
         let mut path_code: Option<u32> = None;
         let mut at = 0;

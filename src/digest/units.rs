@@ -68,15 +68,12 @@ impl Units {
         if met != NONE {
             return met;
         }
-        let code = match self.of_bucket.get(&bucket) {
-            Some(&code) => code,
-            None => {
-                let code = self.push(&Buckets::name(bucket));
-                self.of_bucket.insert(bucket, code);
-                self.members.push(0);
-                code
-            }
-        };
+        let code = self.of_bucket.get(&bucket).copied().unwrap_or_else(|| {
+            let code = self.push(&Buckets::name(bucket));
+            self.of_bucket.insert(bucket, code);
+            self.members.push(0);
+            code
+        });
         self.members[code as usize] += 1;
         self.table.insert(key, code);
         code

@@ -20,7 +20,7 @@ pub(super) fn extent(parts: &[Part], columns: &Columns) -> Option<Extent> {
         let stored: Option<Vec<String>> = columns.values.iter().map(|column| part.stored(&column.name)).collect();
         let stored = stored?;
         for file in &part.files {
-            guarded(|| Ok(add(&mut extent, file, &stored)?)).ok()??;
+            guarded(|| add(&mut extent, file, &stored)).ok()??;
         }
     }
     (extent.rows > 0).then_some(extent)
