@@ -276,9 +276,10 @@ impl Shard {
         let (mut first, mut last) = self.range.unwrap_or((i64::MAX, i64::MIN));
         while at < places.len() {
             // A run of rows in one slot needs its table once.
-            let slot = times[places[at] as usize].div_euclid(width);
-            let within = slot.saturating_mul(width)..(slot + 1).saturating_mul(width);
-            let table = self.slots.entry(slot).or_default();
+            let time = times[places[at] as usize];
+            let into = time.rem_euclid(width);
+            let within = time.saturating_sub(into)..=time.saturating_add(width - 1 - into);
+            let table = self.slots.entry(time.div_euclid(width)).or_default();
             while at < places.len() && within.contains(&times[places[at] as usize]) {
                 let row = places[at] as usize;
                 first = first.min(times[row]);
