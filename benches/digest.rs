@@ -1,4 +1,4 @@
-//! The one GROUP BY, on a log that is already checked. One element is a row.
+//! The one GROUP BY, with the checks of all rows. One element is a row.
 
 mod support;
 

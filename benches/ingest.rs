@@ -7,7 +7,7 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use polars::prelude::*;
-use replay::ingest;
+use replay::ingest::{self, Input};
 use replay::scenario::Scenario;
 
 fn bench(criterion: &mut Criterion) {
@@ -26,8 +26,10 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn open(log: &str, scenario: &Scenario) -> ingest::Input {
-    black_box(ingest::open(log, scenario).expect("the log has no problems"))
+fn open(log: &str, scenario: &Scenario) {
+    let Ok(Input::Log(log)) = ingest::open(log, scenario) else { panic!("{log} is no log without problems") };
+    log.check(&|_| {}).expect("the log has no problems");
+    black_box(log);
 }
 
 /// The same log as CSV; returns the number of rows.

@@ -130,8 +130,14 @@ impl Buckets {
     pub fn bucket(&self, unit: &str) -> u32 {
         // A place is a bucket's number over the number of buckets, as exact as division is.
         let coarse = (self.platform.place(unit) * f64::from(self.coarse) + 1e-6).floor() as u32;
-        let part = unit_key(unit) % u64::from(self.parts);
-        coarse.min(self.coarse - 1) * self.parts + part as u32
+        coarse.min(self.coarse - 1) * self.parts + self.part(unit_key(unit)) as u32
+    }
+
+    /// Which part of its platform's bucket the bucket of a unit is, by the unit's key: that much is told without the platform's
+    /// slow hash.
+    #[must_use]
+    pub fn part(&self, unit_key: u64) -> u64 {
+        unit_key % u64::from(self.parts)
     }
 
     /// A bucket's name, which stands where units have theirs.

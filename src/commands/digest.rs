@@ -11,6 +11,7 @@ pub(super) fn run(args: &DigestArgs) -> Result<u8> {
     output::prepare(&args.out)?;
     let progress = Progress::new();
     let digest = inputs::recorded_digest(&args.inputs, &scenario, &progress)?;
+    progress.step("writing");
     file::write(&digest, &scenario, &args.out)?;
     progress.finish();
     let (rows, cells, units) = (digest.facts.rows, digest.cells.len(), digest.logged_units());

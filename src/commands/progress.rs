@@ -32,8 +32,9 @@ impl Progress {
         match step {
             Step::Begin(name) => self.step(name),
             Step::Rows(done, total) => {
+                // Each step that begins takes the length away.
                 if self.bar.length() != Some(total) {
-                    self.start("digesting", total as usize);
+                    self.start(&self.bar.message(), total as usize);
                 }
                 self.bar.set_position(done);
             }

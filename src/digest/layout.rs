@@ -275,9 +275,13 @@ impl Table {
             (0..order.len()).filter(|&at| at == 0 || compare(order[at - 1], order[at]).is_ne()).collect();
         let groups = Groups { order: &order, starts: &starts };
 
+        // Cells that are each there once, in order, need not be copied.
+        let in_order = starts.len() == order.len() && order.is_sorted();
         let mut values = Vec::with_capacity(self.values.len());
         for column in self.values {
             values.push(match column {
+                Values::Numbers(numbers) if in_order => Values::Numbers(numbers),
+                Values::Bins(bins) if in_order => Values::Bins(bins.sorted()),
                 Values::Numbers(numbers) => Values::Numbers(groups.add(&numbers)),
                 Values::Bins(bins) => Values::Bins(groups.concatenate(&bins).ok_or_else(|| too_many(place))?),
             });

@@ -4,9 +4,12 @@ pub mod bins;
 pub mod cells;
 pub mod judged;
 
+mod block;
 pub(crate) mod hash;
 mod layout;
+mod plan;
 mod tally;
+mod units;
 
 pub mod build;
 pub mod file;
@@ -18,18 +21,10 @@ use std::collections::BTreeMap;
 
 use crate::domain::quantity::{Moment, Seconds};
 use crate::error::Result;
+pub use crate::ingest::Step;
 use crate::ingest::{self, Input};
 use crate::scenario::Scenario;
 use cells::Cells;
-
-/// What is heard while a digest is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// What begins now.
-    Begin(&'static str),
-    /// So many rows of so many are done.
-    Rows(u64, u64),
-}
 
 /// Opens LOG, whether it is a log or digests, and gives its digest as later stages see it: judges corrected, missing values
 /// counted as the scenario says.
@@ -47,12 +42,9 @@ pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<
 /// # Errors
 /// Every problem of the files, columns and rows.
 pub fn read(path: &str, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<Digest> {
-    progress(Step::Begin("checking"));
+    progress(Step::Begin("opening"));
     match ingest::open(path, scenario)? {
-        Input::Log(log) => {
-            progress(Step::Begin("digesting"));
-            build::build(&log, scenario, progress)
-        }
+        Input::Log(log) => build::build(&log, scenario, progress),
         Input::Digest(paths) => {
             progress(Step::Begin("merging"));
             file::read(&paths, scenario)

@@ -5,42 +5,23 @@ use std::collections::{BTreeMap, HashMap};
 
 use polars::prelude::*;
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::bins::BinLists;
+use super::bins::{self, BinLists};
+use super::block::{BLOCK, Block};
 use super::hash::Mix;
-use super::layout::{Codes, ColumnKind, NULL_NAME, Table, Values};
-use crate::assign::Buckets;
-
-/// Names of the columns of a batch that are not values.
-#[derive(Debug, Clone)]
-pub(super) struct Keys {
-    pub(super) unit: String,
-    pub(super) slot: String,
-    pub(super) time: String,
-    pub(super) segments: Vec<String>,
-    pub(super) item: Option<String>,
-}
-
-/// A column that is added up, and what one unit of its integers is worth.
-#[derive(Debug, Clone)]
-pub(super) struct Output {
-    pub(super) name: String,
-    pub(super) kind: ColumnKind,
-    pub(super) quantum: f64,
-}
+use super::layout::{Codes, NULL_NAME, Table, Values};
+use super::plan::{Output, Plan, Sum};
+use super::units::Units;
+use crate::assign::{Buckets, unit_key};
+use crate::ingest::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
 
 /// What a log adds up to so far.
 pub(super) struct Tally {
-    keys: Keys,
-    outputs: Vec<Output>,
-    /// Names of the columns of integers, each once; requests are counted before them.
-    sums: Vec<String>,
-    /// Names of the columns of bins.
-    bins: Vec<String>,
+    plan: Plan,
+    columns: Columns,
+    /// Width of a slot in microseconds.
+    slot: i64,
     buckets: Option<Buckets>,
-    /// Per stretch of a batch: the bucket of each unit that was met in it, by the unit's hash.
-    met: Vec<HashMap<u64, u32, Mix>>,
     shards: Vec<Shard>,
 }
 
@@ -57,75 +38,61 @@ pub(super) struct Used {
 
 /// No bin: values end at 1e100, which is bin 21,261.
 const NO_BIN: i16 = i16::MAX;
-/// Rows that are added column by column: their cells stay in a near cache meanwhile.
-const BLOCK: usize = 1024;
 
 impl Tally {
-    pub(super) fn new(keys: Keys, outputs: Vec<Output>, buckets: Option<Buckets>) -> Self {
-        let (mut sums, mut bins) = (Vec::new(), Vec::new());
-        // The first output counts requests.
-        for output in &outputs[1..] {
-            let names = if output.kind == ColumnKind::Bins { &mut bins } else { &mut sums };
-            if !names.contains(&output.name) {
-                names.push(output.name.clone());
-            }
-        }
+    pub(super) fn new(plan: Plan, columns: &Columns, slot: i64, buckets: Option<Buckets>) -> Self {
         let shard = || Shard {
-            texts: vec![Dictionary::default(); keys.segments.len() + usize::from(keys.item.is_some())],
-            sums: Pages::new(1 + sums.len()),
-            pending: Pending { bins: vec![Vec::new(); bins.len()], ..Pending::default() },
+            texts: vec![Dictionary::default(); columns.segments.len() + usize::from(columns.item.is_some())],
+            sums: Pages::new(1 + plan.sums.len()),
+            pending: Pending { bins: vec![Vec::new(); plan.bins.len()], ..Pending::default() },
+            block: Block::new(&plan),
             ..Shard::default()
         };
-        let count = rayon::current_num_threads();
-        let shards = (0..count).map(|_| shard()).collect();
-        Self { keys, outputs, sums, bins, buckets, met: vec![HashMap::default(); count], shards }
+        let shards = (0..rayon::current_num_threads()).map(|_| shard()).collect();
+        Self { plan, columns: columns.clone(), slot, buckets, shards }
     }
 
-    /// Adds the rows of a batch.
+    /// Whether the requests' ids matter.
+    pub(super) fn reads_ids(&self) -> bool {
+        self.plan.draws()
+    }
+
+    /// Adds the rows of a batch, which all have a unit and a time.
     pub(super) fn add(&mut self, batch: &DataFrame) -> PolarsResult<()> {
-        let column =
-            |name: &str| -> PolarsResult<Series> { Ok(batch.column(name)?.as_materialized_series().rechunk()) };
-        let columns = |names: &[String]| names.iter().map(|name| column(name)).collect::<PolarsResult<Vec<_>>>();
-        let texts: Vec<String> = self.keys.segments.iter().chain(&self.keys.item).cloned().collect();
-        let rows = Rows {
-            unit: column(&self.keys.unit)?,
-            slot: column(&self.keys.slot)?,
-            time: column(&self.keys.time)?,
-            texts: columns(&texts)?,
-            sums: columns(&self.sums)?,
-            bins: columns(&self.bins)?,
-        };
-        let parts = parts(rows.unit.str()?, self.buckets.as_ref(), &mut self.met);
-        let in_buckets = self.buckets.is_some();
-        self.shards
-            .par_iter_mut()
-            .enumerate()
-            .try_for_each(|(index, shard)| shard.add(&rows, &parts, index, in_buckets))
+        let rows = Rows::of(batch, &self.plan, &self.columns)?;
+        let parts = parts(&rows.unit, self.buckets.as_ref(), self.shards.len());
+        let (plan, slot, buckets) = (&self.plan, self.slot, self.buckets.as_ref());
+        self.shards.par_iter_mut().enumerate().for_each(|(index, shard)| {
+            for part in &parts {
+                shard.add(&rows, &part[index], plan, slot, buckets);
+            }
+        });
+        Ok(())
     }
 
     /// All cells, each once and in order.
     pub(super) fn finish(self) -> PolarsResult<(Table, Used)> {
-        let Self { keys, outputs, sums: sum_names, bins: bin_names, met, mut shards, .. } = self;
+        let Self { plan, columns, mut shards, .. } = self;
         let used = Used {
             rows: shards.iter().map(|shard| shard.rows).sum(),
             start: shards.iter().filter_map(|shard| shard.range).map(|range| range.0).min().unwrap_or_default(),
             end: shards.iter().filter_map(|shard| shard.range).map(|range| range.1).max().unwrap_or_default(),
-            members: members(met),
+            members: shards.iter().flat_map(|shard| shard.units.members()).collect(),
         };
-        for shard in &mut shards {
+        shards.par_iter_mut().for_each(|shard| {
             shard.seal();
-            shard.units.codes = HashMap::default();
-        }
-        let units = Merged::of(shards.iter().map(|shard| &shard.units.names[..]));
-        let texts: Vec<Merged> = (0..keys.segments.len() + usize::from(keys.item.is_some()))
+            shard.units.forget();
+        });
+        let units = Merged::of(shards.iter().map(|shard| shard.units.names()));
+        let texts: Vec<Merged> = (0..columns.segments.len() + usize::from(columns.item.is_some()))
             .map(|text| Merged::of(shards.iter().map(|shard| &shard.texts[text].names[..])))
             .collect();
 
         let count: usize = shards.iter().map(|shard| shard.sums.len).sum();
         let mut order = Order { slot: Vec::with_capacity(count), cells: Vec::with_capacity(count) };
         order.sort(&mut shards, &units, &texts);
-        let code = |place: &dyn Fn(usize, usize) -> u32| -> Vec<u32> {
-            order.cells.iter().map(|&(shard, cell)| place(shard as usize, cell as usize)).collect()
+        let code = |place: &(dyn Fn(usize, usize) -> u32 + Sync)| -> Vec<u32> {
+            order.cells.par_iter().map(|&(shard, cell)| place(shard as usize, cell as usize)).collect()
         };
         let unit = Codes::new(
             code(&|shard, cell| units.codes[shard][shards[shard].keys[cell].0 as usize]),
@@ -142,21 +109,18 @@ impl Tally {
                 Codes::new(codes, merged.names)
             })
             .collect();
-        let item = keys.item.as_ref().and_then(|_| texts.pop());
+        let item = columns.item.as_ref().and_then(|_| texts.pop());
 
-        let lists = order.bin_lists(&mut shards, bin_names.len())?;
-        let numbers = order.numbers(&mut shards, &outputs, &sum_names);
-        let mut numbers: Vec<Option<Vec<f64>>> = numbers.into_iter().map(Some).collect();
-        let mut lists: Vec<Option<BinLists>> = lists.into_iter().map(Some).collect();
-        let place = |names: &[String], name: &str| names.iter().position(|other| other == name).expect("kept above");
-        let values = outputs.iter().enumerate().map(|(index, output)| {
-            let again = outputs[index + 1..].iter().any(|later| later.name == output.name);
-            if output.kind == ColumnKind::Bins {
-                Values::Bins(lists[place(&bin_names, &output.name)].take().expect("bins are kept once"))
-            } else {
-                let kept = &mut numbers[if index == 0 { 0 } else { 1 + place(&sum_names, &output.name) }];
-                let numbers = if again { kept.clone() } else { kept.take() };
-                Values::Numbers(numbers.expect("taken by the last that needs it"))
+        let mut lists: Vec<Option<BinLists>> =
+            order.bin_lists(&mut shards, plan.bins.len())?.into_iter().map(Some).collect();
+        let mut numbers: Vec<Option<Vec<f64>>> = order.numbers(&mut shards, &plan.sums).into_iter().map(Some).collect();
+        let values = plan.outputs.iter().enumerate().map(|(index, output)| {
+            // The last that needs a column takes it.
+            let again = plan.outputs[index + 1..].contains(output);
+            match *output {
+                Output::Rows => Values::Numbers(held(&mut numbers[0], again)),
+                Output::Sum(sum) => Values::Numbers(held(&mut numbers[1 + sum], again)),
+                Output::Bins(bins) => Values::Bins(held(&mut lists[bins], again)),
             }
         });
         let values = values.collect();
@@ -164,52 +128,60 @@ impl Tally {
     }
 }
 
+/// A column that is needed again, or for the last time.
+fn held<T: Clone>(column: &mut Option<T>, again: bool) -> T {
+    let held = if again { column.clone() } else { column.take() };
+    held.expect("taken by the last that needs it")
+}
+
 /// The columns of a batch, each in one piece.
-struct Rows {
-    unit: Series,
-    slot: Series,
-    time: Series,
+pub(super) struct Rows {
+    pub(super) unit: StringChunked,
+    pub(super) time: Int64Chunked,
+    /// Where judges draw by it.
+    pub(super) request: Option<StringChunked>,
     /// Segments, then the item.
-    texts: Vec<Series>,
-    sums: Vec<Series>,
-    bins: Vec<Series>,
+    texts: Vec<StringChunked>,
+    pub(super) values: Vec<Float64Chunked>,
 }
 
-/// Rows of a batch by shard.
-struct Part {
-    /// Per shard: row, and the unit's bucket where cells have buckets.
-    rows: Vec<Vec<(u32, u32)>>,
+impl Rows {
+    fn of(batch: &DataFrame, plan: &Plan, columns: &Columns) -> PolarsResult<Self> {
+        let text = |name: &str| Ok(batch.column(name)?.str()?.rechunk().into_owned());
+        let texts = (0..columns.segments.len()).map(schema::segment).chain(columns.item.iter().map(|_| ITEM.into()));
+        Ok(Self {
+            unit: text(UNIT)?,
+            time: batch.column(TIME)?.i64()?.rechunk().into_owned(),
+            request: columns.request.as_ref().filter(|_| plan.draws()).map(|_| text(REQUEST)).transpose()?,
+            texts: texts.map(|name| text(&name)).collect::<PolarsResult<_>>()?,
+            values: (0..columns.values.len())
+                .map(|index| Ok(batch.column(&schema::value(index))?.f64()?.rechunk().into_owned()))
+                .collect::<PolarsResult<_>>()?,
+        })
+    }
 }
 
-/// Stretches of a batch, each with its rows put apart.
-fn parts(units: &StringChunked, buckets: Option<&Buckets>, met: &mut [HashMap<u64, u32, Mix>]) -> Vec<Part> {
+/// A row of a batch, and its unit's key.
+type Keyed = (u32, u64);
+
+/// Stretches of a batch: per shard, its rows.
+fn parts(units: &StringChunked, buckets: Option<&Buckets>, shards: usize) -> Vec<Vec<Vec<Keyed>>> {
     let units = units.downcast_as_array();
-    let shards = met.len();
     let stretch = units.len().div_ceil(shards).max(1);
-    met.par_iter_mut()
-        .enumerate()
-        .map(|(index, met)| {
+    (0..shards)
+        .into_par_iter()
+        .map(|index| {
             let stretch = (index * stretch).min(units.len())..((index + 1) * stretch).min(units.len());
-            let mut rows = vec![Vec::with_capacity(stretch.len() / shards + 16); shards];
+            let mut rows = vec![Vec::with_capacity(stretch.len() / shards + stretch.len() / 8 + 16); shards];
             for row in stretch {
-                let unit = units.value(row);
-                let hash = xxh3_64(unit.as_bytes());
-                // The platform's hash is slow: once for each unit is enough.
-                let bucket = buckets.map(|buckets| *met.entry(hash).or_insert_with(|| buckets.bucket(unit)));
-                let shard = bucket.map_or(hash >> 32, u64::from) % shards as u64;
-                rows[shard as usize].push((row as u32, bucket.unwrap_or_default()));
+                let key = unit_key(units.value(row));
+                // All units of a bucket are in one shard.
+                let lane = buckets.map_or(key >> 32, |buckets| buckets.part(key)) % shards as u64;
+                rows[lane as usize].push((row as u32, key));
             }
-            Part { rows }
+            rows
         })
         .collect()
-}
-
-/// How many units each bucket has.
-fn members(met: Vec<HashMap<u64, u32, Mix>>) -> BTreeMap<String, u64> {
-    let mut units: Vec<(u32, u64)> = met.into_iter().flatten().map(|(hash, bucket)| (bucket, hash)).collect();
-    units.par_sort_unstable();
-    units.dedup();
-    units.chunk_by(|a, b| a.0 == b.0).map(|own| (Buckets::name(own[0].0), own.len() as u64)).collect()
 }
 
 /// Names in the order in which they came.
@@ -256,9 +228,7 @@ struct Shard {
     rows: u64,
     /// First and last time stamp.
     range: Option<(i64, i64)>,
-    units: Dictionary,
-    /// Code of each bucket among the units.
-    buckets: HashMap<u32, u32, Mix>,
+    units: Units,
     /// Of segments, then of the item.
     texts: Vec<Dictionary>,
     paths: Paths,
@@ -269,65 +239,51 @@ struct Shard {
     sums: Pages,
     pending: Pending,
     sealed: Vec<Run>,
+    block: Block,
 }
 
 impl Shard {
-    fn add(&mut self, rows: &Rows, parts: &[Part], index: usize, in_buckets: bool) -> PolarsResult<()> {
-        let mut cells: Vec<u32> = Vec::with_capacity(BLOCK);
+    fn add(&mut self, rows: &Rows, own: &[Keyed], plan: &Plan, slot: i64, buckets: Option<&Buckets>) {
         let mut places: Vec<u32> = Vec::with_capacity(BLOCK);
-        for part in parts {
-            for block in part.rows[index].chunks(BLOCK) {
-                cells.clear();
-                places.clear();
-                self.find_cells(rows, block, in_buckets, &mut cells)?;
-                places.extend(block.iter().map(|(row, _)| row));
-                self.sums.add_ones(0, &cells);
-                for (column, series) in rows.sums.iter().enumerate() {
-                    self.sums.add(1 + column, series, &places, &cells)?;
-                }
-                if !rows.bins.is_empty() {
-                    self.pending.add(&rows.bins, &places, &cells)?;
-                    if self.pending.cells.len() >= PENDING {
-                        self.seal();
-                    }
+        let mut units: Vec<u32> = Vec::with_capacity(BLOCK);
+        let mut cells: Vec<u32> = Vec::with_capacity(BLOCK);
+        for block in own.chunks(BLOCK) {
+            places.clear();
+            places.extend(block.iter().map(|(row, _)| row));
+            self.units.codes(&rows.unit, block, buckets, &mut units);
+            self.find_cells(rows, &places, &units, slot, &mut cells);
+            self.block.fill(plan, rows, &places);
+            for (summands, &cell) in self.block.summands(cells.len()).zip(&cells) {
+                self.sums.add(cell, summands);
+            }
+            if !plan.bins.is_empty() {
+                self.pending.add(plan, rows, &places, &cells, &self.block);
+                if self.pending.cells.len() >= PENDING / rayon::current_num_threads() {
+                    self.seal();
                 }
             }
         }
-        Ok(())
     }
 
     /// The cell of each row.
-    fn find_cells(
-        &mut self,
-        rows: &Rows,
-        block: &[(u32, u32)],
-        in_buckets: bool,
-        cells: &mut Vec<u32>,
-    ) -> PolarsResult<()> {
-        let (units, slots, times) = (rows.unit.str()?.downcast_as_array(), rows.slot.i64()?, rows.time.i64()?);
-        let (slots, times) = (slots.downcast_as_array().values(), times.downcast_as_array().values());
-        let texts: Vec<_> =
-            rows.texts.iter().map(|text| Ok(text.str()?.downcast_as_array())).collect::<PolarsResult<_>>()?;
+    fn find_cells(&mut self, rows: &Rows, places: &[u32], units: &[u32], width: i64, cells: &mut Vec<u32>) {
+        cells.clear();
+        let times = rows.time.downcast_as_array().values();
+        let texts: Vec<_> = rows.texts.iter().map(ChunkedArray::downcast_as_array).collect();
         let mut path = vec![0; texts.len()];
         let mut path_code: Option<u32> = None;
         let mut at = 0;
         let (mut first, mut last) = self.range.unwrap_or((i64::MAX, i64::MIN));
-        while at < block.len() {
+        while at < places.len() {
             // A run of rows in one slot needs its table once.
-            let slot = slots[block[at].0 as usize];
-            let table = self.slots.entry(slot).or_default();
-            while at < block.len() && slots[block[at].0 as usize] == slot {
-                let (row, bucket) = block[at];
-                let row = row as usize;
-                at += 1;
+            let time = times[places[at] as usize];
+            let into = time.rem_euclid(width);
+            let within = time.saturating_sub(into)..=time.saturating_add(width - 1 - into);
+            let table = self.slots.entry(time.div_euclid(width)).or_default();
+            while at < places.len() && within.contains(&times[places[at] as usize]) {
+                let row = places[at] as usize;
                 first = first.min(times[row]);
                 last = last.max(times[row]);
-                let unit = if in_buckets {
-                    let units = &mut self.units;
-                    *self.buckets.entry(bucket).or_insert_with(|| units.code(&Buckets::name(bucket)))
-                } else {
-                    self.units.code(units.value(row))
-                };
                 let mut same = path_code.is_some();
                 for ((last, text), names) in path.iter_mut().zip(&texts).zip(&mut self.texts) {
                     let name = text.get(row).unwrap_or(NULL_NAME);
@@ -340,7 +296,7 @@ impl Shard {
                 if !same {
                     path_code = Some(self.paths.code(&path));
                 }
-                let key = (unit, path_code.expect("found just now"));
+                let key = (units[at], path_code.expect("found just now"));
                 let next = self.keys.len() as u32;
                 let cell = *table.entry(key).or_insert(next);
                 if cell == next {
@@ -348,11 +304,11 @@ impl Shard {
                     self.sums.grow();
                 }
                 cells.push(cell);
+                at += 1;
             }
         }
-        self.rows += block.len() as u64;
+        self.rows += places.len() as u64;
         self.range = Some((first, last));
-        Ok(())
     }
 
     /// Puts what is pending in the order of cells, which needs less room.
@@ -361,8 +317,7 @@ impl Shard {
         if pending.cells.is_empty() {
             return;
         }
-        let mut order: Vec<u32> = (0..pending.cells.len() as u32).collect();
-        order.sort_by_key(|&at| pending.cells[at as usize]);
+        let order = pending.order();
         let mut run = Run { cells: Vec::new(), lists: vec![BinLists::default(); pending.bins.len()] };
         for &at in &order {
             let cell = pending.cells[at as usize];
@@ -391,8 +346,8 @@ impl Shard {
     }
 }
 
-/// Rows whose bins wait to be put in the order of cells.
-const PENDING: usize = 2_000_000;
+/// Rows of all shards whose bins wait to be put in the order of cells.
+const PENDING: usize = 4_000_000;
 
 /// Bins of rows as they came.
 #[derive(Debug, Clone, Default)]
@@ -403,19 +358,39 @@ struct Pending {
 }
 
 impl Pending {
-    fn add(&mut self, columns: &[Series], rows: &[u32], cells: &[u32]) -> PolarsResult<()> {
+    fn add(&mut self, plan: &Plan, rows: &Rows, places: &[u32], cells: &[u32], block: &Block) {
         self.cells.extend_from_slice(cells);
-        for (kept, column) in self.bins.iter_mut().zip(columns) {
-            let array = column.i16()?.downcast_as_array();
-            let values = array.values();
-            match array.validity() {
-                None => kept.extend(rows.iter().map(|&row| values[row as usize])),
-                Some(valid) => kept.extend(
-                    rows.iter().map(|&row| if valid.get_bit(row as usize) { values[row as usize] } else { NO_BIN }),
-                ),
-            }
+        for (kept, binned) in self.bins.iter_mut().zip(&plan.bins) {
+            let values = rows.values[binned.column].downcast_as_array().values();
+            let counted = block.mask(binned.mask).iter().zip(places);
+            kept.extend(counted.map(|(&counts, &row)| if counts { bins::bin(values[row as usize]) } else { NO_BIN }));
         }
-        Ok(())
+    }
+
+    /// Rows in the order of their cells, as they came within one.
+    fn order(&self) -> Vec<u32> {
+        let low = self.cells.iter().min().copied().unwrap_or_default();
+        let high = self.cells.iter().max().copied().unwrap_or_default();
+        if (high - low) as usize > 4 * self.cells.len() {
+            // A table of them all would be mostly empty.
+            let mut order: Vec<u32> = (0..self.cells.len() as u32).collect();
+            order.sort_by_key(|&at| self.cells[at as usize]);
+            return order;
+        }
+        let mut next = vec![0_u32; (high - low) as usize + 2];
+        for cell in &self.cells {
+            next[(cell - low) as usize + 1] += 1;
+        }
+        for at in 1..next.len() {
+            next[at] += next[at - 1];
+        }
+        let mut order = vec![0; self.cells.len()];
+        for (at, cell) in (0..).zip(&self.cells) {
+            let next = &mut next[(cell - low) as usize];
+            order[*next as usize] = at;
+            *next += 1;
+        }
+        order
     }
 }
 
@@ -428,13 +403,14 @@ struct Run {
 }
 
 /// Integer sums, a row of them for each cell; room grows without moving what is there.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Pages {
     width: usize,
     len: usize,
     held: Vec<Vec<i64>>,
 }
 
+/// Cells of a page.
 const PAGE_BITS: u32 = 12;
 const PAGE: usize = 1 << PAGE_BITS;
 
@@ -450,41 +426,12 @@ impl Pages {
         self.len += 1;
     }
 
-    fn at(&mut self, cell: u32, column: usize) -> &mut i64 {
-        let page = &mut self.held[(cell >> PAGE_BITS) as usize];
-        &mut page[(cell as usize & (PAGE - 1)) * self.width + column]
-    }
-
-    fn add_ones(&mut self, column: usize, cells: &[u32]) {
-        for &cell in cells {
-            *self.at(cell, column) += 1;
+    fn add(&mut self, cell: u32, summands: &[i64]) {
+        let start = (cell as usize & (PAGE - 1)) * self.width;
+        let sums = &mut self.held[(cell >> PAGE_BITS) as usize][start..start + self.width];
+        for (sum, summand) in sums.iter_mut().zip(summands) {
+            *sum = sum.wrapping_add(*summand);
         }
-    }
-
-    /// Adds a column of integers or of truths; a null adds nothing.
-    fn add(&mut self, column: usize, series: &Series, rows: &[u32], cells: &[u32]) -> PolarsResult<()> {
-        let places = rows.iter().map(|&row| row as usize).zip(cells.iter().copied());
-        if let Ok(truths) = series.bool() {
-            let array = truths.downcast_as_array();
-            let (values, valid) = (array.values(), array.validity());
-            for (row, cell) in places {
-                if values.get_bit(row) && valid.is_none_or(|valid| valid.get_bit(row)) {
-                    *self.at(cell, column) += 1;
-                }
-            }
-            return Ok(());
-        }
-        let array = series.i64()?.downcast_as_array();
-        let values = array.values();
-        match array.validity() {
-            None => places.for_each(|(row, cell)| *self.at(cell, column) += values[row]),
-            Some(valid) => places.for_each(|(row, cell)| {
-                if valid.get_bit(row) {
-                    *self.at(cell, column) += values[row];
-                }
-            }),
-        }
-        Ok(())
     }
 }
 
@@ -544,9 +491,12 @@ impl Order {
     }
 
     /// Sums by column, requests first. Pages go as soon as their cells are taken.
-    fn numbers(&self, shards: &mut [Shard], outputs: &[Output], names: &[String]) -> Vec<Vec<f64>> {
-        let quantum = |name: &String| outputs.iter().find(|output| output.name == *name).map_or(1.0, |o| o.quantum);
-        let quanta: Vec<f64> = std::iter::once(1.0).chain(names.iter().map(quantum)).collect();
+    fn numbers(&self, shards: &mut [Shard], sums: &[Sum]) -> Vec<Vec<f64>> {
+        let quantum = |sum: &Sum| match sum {
+            Sum::Count(_) => 1.0,
+            Sum::Product { quantum, .. } => *quantum,
+        };
+        let quanta: Vec<f64> = std::iter::once(1.0).chain(sums.iter().map(quantum)).collect();
         let mut numbers: Vec<Vec<f64>> = quanta.iter().map(|_| Vec::with_capacity(self.cells.len())).collect();
         let mut left: Vec<Vec<usize>> = shards
             .iter()
@@ -574,7 +524,7 @@ impl Order {
         for (place, &(shard, cell)) in self.cells.iter().enumerate() {
             places[shard as usize][cell as usize] = place as u32;
         }
-        let runs: Vec<(usize, Run)> = shards
+        let mut runs: Vec<(usize, Run)> = shards
             .iter_mut()
             .enumerate()
             .flat_map(|(index, shard)| std::mem::take(&mut shard.sealed).into_iter().map(move |run| (index, run)))
@@ -595,9 +545,11 @@ impl Order {
                 }
                 let mut bins = vec![0; offsets[self.cells.len()] as usize];
                 let mut next = offsets.clone();
-                for (shard, run) in &runs {
+                for (shard, run) in &mut runs {
+                    // Gone as soon as it is copied.
+                    let list = std::mem::take(&mut run.lists[column]);
                     for (at, &cell) in run.cells.iter().enumerate() {
-                        let own = run.lists[column].of(at);
+                        let own = list.of(at);
                         let next = &mut next[places[*shard][cell as usize] as usize];
                         bins[*next as usize..*next as usize + own.len()].copy_from_slice(own);
                         *next += own.len() as u32;

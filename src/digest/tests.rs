@@ -131,6 +131,30 @@ fn row_order_and_files_do_not_matter() {
 }
 
 #[test]
+fn what_files_say_of_their_rows_is_not_trusted() {
+    let frame = log(3000);
+    let scenario = scenario();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none.parquet");
+    let file = std::fs::File::create(&path).unwrap();
+    ParquetWriter::new(file).with_statistics(StatisticsOptions::empty()).finish(&mut frame.clone()).unwrap();
+    assert_eq!(unnamed(digest(&path, &scenario)), unnamed(digest_of(&frame, "parquet", &scenario)));
+    // Statistics of decimals are of the digits, without the point.
+    let decimals = frame.column("stable_cost").unwrap().cast(&DataType::Decimal(9, 6)).unwrap();
+    let decimals = with(&frame, decimals);
+    let expected = unnamed(digest_of(&decimals, "arrow", &scenario));
+    assert_eq!(unnamed(digest_of(&decimals, "parquet", &scenario)), expected);
+    // A time stamp of which no slot is left stops nothing.
+    let stray = |row: usize| if row == 0 { i64::MAX } else { i64::MIN + row as i64 };
+    let times = Column::new("ts".into(), (0..30).map(stray).collect::<Vec<_>>());
+    let times = times.cast(&DataType::Datetime(TimeUnit::Microseconds, None)).unwrap();
+    let path = directory.path().join("stray.parquet");
+    write(&with(&log(30), times), &path);
+    let error = load(path.to_str().unwrap(), &scenario, &quiet).unwrap_err();
+    assert!(error.problems[0].message.starts_with("lasts from "), "{error}");
+}
+
+#[test]
 fn files_may_differ_in_types_and_partitions_hold_values() {
     let frame = log(900);
     let expected = unnamed(digest_of(&frame, "parquet", &scenario()));

@@ -3,8 +3,10 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use polars::prelude::{DataFrame, Engine, LazyFrame, PlanCallback, PolarsResult};
 
@@ -40,24 +42,41 @@ pub(crate) fn collect(frame: LazyFrame) -> Outcome<DataFrame> {
 }
 
 /// Runs a query on the streaming engine, which never holds all its rows: `take` gets them batch by batch, one at a time
-/// and in no certain order.
+/// and in no certain order. Meanwhile `heard` is told how many rows it has had.
 pub(crate) fn fold<S: Send + 'static>(
     frame: LazyFrame,
     state: S,
-    take: impl Fn(&mut S, &DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+    take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+    heard: &dyn Fn(u64),
 ) -> Outcome<S> {
+    const PAUSE: Duration = Duration::from_millis(200);
     let state = Arc::new(Mutex::new(Some(state)));
     let shared = Arc::clone(&state);
+    let rows = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&rows);
     let callback = move |batch: DataFrame| {
+        let height = batch.height() as u64;
         // A panic within `take` ends the query, and the state is not used again.
         if let Some(state) = shared.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            take(state, &batch)?;
+            take(state, batch)?;
         }
+        counter.fetch_add(height, Ordering::Relaxed);
         Ok(false)
     };
-    guarded(|| {
-        let sink = frame.sink_batches(PlanCallback::new(callback), false, None)?;
-        sink.collect_with_engine(Engine::Streaming)
+    let (running, is_running) = channel::<()>();
+    std::thread::scope(|scope| {
+        let query = scope.spawn(move || {
+            // Dropped at the end, which is heard.
+            let _running = running;
+            guarded(|| {
+                let sink = frame.sink_batches(PlanCallback::new(callback), false, None)?;
+                sink.collect_with_engine(Engine::Streaming)
+            })
+        });
+        while is_running.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+            heard(rows.load(Ordering::Relaxed));
+        }
+        query.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
     })?;
     let state = state.lock().unwrap_or_else(PoisonError::into_inner).take();
     Ok(state.expect("nobody else takes it"))

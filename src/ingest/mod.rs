@@ -1,8 +1,10 @@
 //! Files → `TrafficLog`, checked. The log's own column names are known here and nowhere later.
 
-mod checks;
+pub(crate) mod checks;
 pub(crate) mod engine;
 mod files;
+mod foretold;
+mod repeats;
 pub(crate) mod schema;
 pub(crate) mod values;
 
@@ -15,16 +17,25 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::LazyFrame;
+use polars::prelude::{DataFrame, Expr, IntoLazy as _, LazyFrame, PolarsResult, col};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::digest::file;
 use crate::error::{Error, Problem, Result};
-use crate::scenario::Scenario;
-use checks::Findings;
-use engine::Outcome;
+use crate::scenario::{OnBadRow, Scenario};
+use checks::{Extent, Watch};
+use engine::{Outcome, fold, guarded};
 use files::Format;
 use schema::{Columns, Part};
+
+/// What is heard while a log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// What begins now.
+    Begin(&'static str),
+    /// So many rows of so many are done.
+    Rows(u64, u64),
+}
 
 /// What LOG names.
 #[derive(Debug)]
@@ -35,20 +46,31 @@ pub enum Input {
     Digest(Vec<PathBuf>),
 }
 
-/// A log whose columns fit the scenario and whose rows have been checked. Its rows are read again when it is digested.
+/// A log whose columns fit the scenario. Its rows are checked whenever they are read.
 #[derive(Debug)]
 pub struct TrafficLog {
     place: String,
     parts: Vec<Part>,
     columns: Columns,
-    findings: Findings,
+    missing: OnBadRow,
+    duplicates: OnBadRow,
+}
+
+/// What has to be known of a log before its rows are added up.
+#[derive(Debug, Clone)]
+pub(crate) struct Survey {
+    /// As it seems; reading the rows shows what it is.
+    pub(crate) extent: Extent,
+    /// Request ids that occur more than once, if the first of each is to be kept.
+    pub(crate) repeated: Option<DataFrame>,
+    /// The rows, where they had to be read and are few.
+    held: Option<DataFrame>,
 }
 
 /// Opens what `path` names: a file, a pattern or a directory of one kind of files.
 ///
 /// # Errors
-/// Every problem found: files that cannot be read, columns that are missing or of the wrong type, and the first row of
-/// each kind that cannot be used, with the number of such rows.
+/// Every problem found: files that cannot be read, columns that are missing or of the wrong type.
 pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
     let found = files::list(path)?;
     if found.format == Format::Parquet
@@ -62,8 +84,8 @@ pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
     if !problems.is_empty() {
         return Err(Error::from(problems));
     }
-    let findings = checks::run(path, &parts, &columns, scenario)?;
-    Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, findings })))
+    let (missing, duplicates) = (scenario.log.missing, scenario.log.duplicates);
+    Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, missing, duplicates })))
 }
 
 /// The files, if they are digests.
@@ -94,16 +116,112 @@ impl TrafficLog {
         &self.columns
     }
 
-    /// What the checks found.
-    pub(crate) fn findings(&self) -> &Findings {
-        &self.findings
+    /// Checks every row, and looks for repeated request ids.
+    ///
+    /// # Errors
+    /// The first row of each kind that cannot be used, with the number of such rows.
+    pub fn check(&self, progress: &dyn Fn(Step)) -> Result<()> {
+        self.checked(progress).map(drop)
     }
 
-    /// The rows that have a unit and a time, under the names of [`schema`].
-    pub(crate) fn usable_rows(&self) -> Outcome<LazyFrame> {
-        let rows = checks::all_rows(&self.parts, &self.columns, false)?;
-        let all = self.findings.null_unit + self.findings.bad_time == 0;
-        Ok(if all { rows } else { rows.filter(checks::usable()) })
+    /// What has to be known before rows are added up. Where the files' own statistics tell the extent, only request ids are
+    /// read; else all rows are.
+    pub(crate) fn survey(&self, progress: &dyn Fn(Step)) -> Result<Survey> {
+        let Some(extent) = foretold::extent(&self.parts, &self.columns) else { return self.checked(progress) };
+        match self.repeated(None, extent.rows, progress)? {
+            // What else is wrong is said at the same time.
+            Some(_) if self.duplicates == OnBadRow::Refuse => self.checked(progress),
+            repeated => Ok(Survey { extent, repeated, held: None }),
+        }
+    }
+
+    fn checked(&self, progress: &dyn Fn(Step)) -> Result<Survey> {
+        progress(Step::Begin("checking"));
+        let (read, ragged) = std::thread::scope(|scope| {
+            let ragged = scope.spawn(|| schema::ragged_rows(&self.parts));
+            let rows = self.rows(None).map(|rows| rows.select(self.selected(&self.columns.keys())));
+            let read = rows.and_then(|rows| {
+                let state = (Watch::new(&self.columns), Held::default());
+                let take = |(watch, held): &mut (Watch, Held), batch: DataFrame| {
+                    watch.see(&batch)?;
+                    held.take(batch);
+                    Ok(())
+                };
+                fold(rows, state, take, &|_| {})
+            });
+            (read, ragged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        // What such rows hold is not what their columns say.
+        if !ragged.is_empty() {
+            return Err(Error::from(ragged));
+        }
+        let blamed = |message: String| self.blame(&message);
+        let (watch, held) = read.map_err(blamed)?;
+        let held = guarded(|| held.frame()).map_err(blamed)?;
+        let mut problems = self.problems(&watch)?;
+        let extent = watch.extent();
+        let repeated = if extent.rows == 0 { None } else { self.repeated(held.as_ref(), extent.rows, progress)? };
+        if let (Some(found), Some(request), OnBadRow::Refuse) = (&repeated, &self.columns.request, self.duplicates) {
+            let problem = checks::duplicate_problem(&self.parts, &self.columns, request, found);
+            problems.push(problem.map_err(blamed)?);
+        }
+        if problems.is_empty() { Ok(Survey { extent, repeated, held }) } else { Err(Error::from(problems)) }
+    }
+
+    fn repeated(&self, held: Option<&DataFrame>, count: u64, progress: &dyn Fn(Step)) -> Result<Option<DataFrame>> {
+        if self.columns.request.is_none() {
+            return Ok(None);
+        }
+        progress(Step::Begin("looking for repeated ids"));
+        let heard = |done| progress(Step::Rows(done, count));
+        let found = self.rows(held).and_then(|rows| repeats::find(&rows, count, &heard));
+        let found = found.map_err(|message| self.blame(&message))?;
+        Ok((found.height() > 0).then_some(found))
+    }
+
+    /// All rows, under the names of [`schema`].
+    fn rows(&self, held: Option<&DataFrame>) -> Outcome<LazyFrame> {
+        held.map_or_else(|| checks::all_rows(&self.parts, &self.columns, false), |held| Ok(held.clone().lazy()))
+    }
+
+    /// Reads all rows and checks them; `take` gets those that have a unit and a time, in batches. `reads` are the columns that
+    /// it needs beside those that are checked.
+    ///
+    /// # Errors
+    /// The first row of each kind that cannot be used, with the number of such rows.
+    pub(crate) fn read<S: Send + 'static>(
+        &self,
+        survey: &Survey,
+        reads: &[String],
+        state: S,
+        take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+        heard: &dyn Fn(u64),
+    ) -> Result<(S, Watch)> {
+        let rows = self.rows(survey.held.as_ref()).map(|rows| rows.select(self.selected(reads)));
+        let take = move |(state, watch): &mut (S, Watch), batch: DataFrame| {
+            watch.see(&batch)?;
+            take(state, checks::usable_rows(batch)?)
+        };
+        let read = rows.and_then(|rows| fold(rows, (state, Watch::new(&self.columns)), take, heard));
+        let (state, watch) = read.map_err(|message| self.blame(&message))?;
+        let problems = self.problems(&watch)?;
+        if problems.is_empty() { Ok((state, watch)) } else { Err(Error::from(problems)) }
+    }
+
+    /// The columns that are checked, and others.
+    fn selected(&self, others: &[String]) -> Vec<Expr> {
+        let watched = checks::watched(&self.columns);
+        let others = others.iter().filter(|name| !watched.contains(name));
+        watched.iter().chain(others).map(col).collect()
+    }
+
+    fn problems(&self, watch: &Watch) -> Result<Vec<Problem>> {
+        let problems = watch.problems(&self.place, &self.parts, &self.columns, self.missing);
+        problems.map_err(|message| self.blame(&message))
+    }
+
+    fn blame(&self, message: &str) -> Error {
+        checks::blame(&self.place, &self.parts, &self.columns, message)
     }
 
     /// xxh3 of the bytes of all files in the order of their paths, in hexadecimal.
@@ -114,6 +232,36 @@ impl TrafficLog {
                 .map_err(|error| Error::at(entry.place(), format!("cannot be read: {error}")))?;
         }
         Ok(format!("{:032x}", hash.digest128()))
+    }
+}
+
+/// Rows that are kept while they are few: reading text again takes longer than anything else that is done with it.
+#[derive(Default)]
+struct Held {
+    rows: usize,
+    batches: Vec<DataFrame>,
+}
+
+impl Held {
+    /// Rows of which no more than this are kept: some hundred bytes each.
+    const MOST: usize = 1_000_000;
+
+    fn take(&mut self, batch: DataFrame) {
+        self.rows += batch.height();
+        if self.rows <= Self::MOST {
+            self.batches.push(batch);
+        } else {
+            self.batches.clear();
+        }
+    }
+
+    fn frame(self) -> PolarsResult<Option<DataFrame>> {
+        let mut batches = self.batches.into_iter();
+        let Some(mut frame) = batches.next() else { return Ok(None) };
+        for batch in batches {
+            frame.vstack_mut_owned(batch)?;
+        }
+        Ok(Some(frame))
     }
 }
 

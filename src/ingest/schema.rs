@@ -167,6 +167,14 @@ impl Columns {
         needs
     }
 
+    /// Names of the checked columns that say who, when and what: all but values.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let named = [(&self.request, REQUEST), (&self.item, ITEM)];
+        let named = named.into_iter().filter(|(column, _)| column.is_some()).map(|(_, name)| name);
+        let segments = (0..self.segments.len()).map(segment);
+        [UNIT, TIME].into_iter().chain(named).map(str::to_owned).chain(segments).collect()
+    }
+
     fn names(&self) -> BTreeSet<&str> {
         self.needs().into_iter().map(|(name, ..)| name).collect()
     }
@@ -203,6 +211,18 @@ impl Part {
         }
         let text = self.partition.get(name)?;
         Some(Origin::Text(text.as_ref().map_or_else(|| lit(NULL).cast(DataType::String), |text| lit(text.clone()))))
+    }
+
+    /// Name of the typed column of the files that holds the values of a column.
+    pub(crate) fn stored(&self, name: &str) -> Option<String> {
+        match self.origin(name)? {
+            Origin::Typed(Expr::Column(stored), _) => Some(stored.to_string()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
     fn column_names(&self) -> impl Iterator<Item = &str> {

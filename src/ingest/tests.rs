@@ -7,7 +7,7 @@ use polars::prelude::*;
 use super::testing::{columns, log, metric, scenario, source, text_times, with, write};
 use super::{Input, open};
 use crate::domain::metric::MetricKind;
-use crate::error::Problem;
+use crate::error::{Problem, Result};
 use crate::scenario::{OnBadRow, Scenario};
 
 /// Opens the frame as `log.EXTENSION`; problems with the directory taken out of their places.
@@ -20,8 +20,8 @@ fn problems_of(frame: &DataFrame, extension: &str, scenario: &Scenario) -> Vec<P
 
 fn problems(directory: &Path, name: &str, scenario: &Scenario) -> Vec<Problem> {
     let root = format!("{}/", directory.display());
-    match open(&format!("{root}{name}"), scenario) {
-        Ok(_) => Vec::new(),
+    match checked(&format!("{root}{name}"), scenario) {
+        Ok(()) => Vec::new(),
         Err(error) => error
             .problems
             .into_iter()
@@ -32,6 +32,18 @@ fn problems(directory: &Path, name: &str, scenario: &Scenario) -> Vec<Problem> {
             })
             .collect(),
     }
+}
+
+/// What both ways to look at every row say, which is the same.
+fn checked(path: &str, scenario: &Scenario) -> Result<()> {
+    let Input::Log(log) = open(path, scenario)? else { panic!("{path} is no log") };
+    let quiet = |_| {};
+    let read = log.survey(&quiet).and_then(|survey| log.read(&survey, &[], (), |(), _| Ok(()), &|_| {}));
+    let checked = log.check(&quiet);
+    let text = |outcome: &Result<()>| outcome.as_ref().map_err(ToString::to_string).copied();
+    let read = read.map(drop);
+    assert_eq!(text(&read), text(&checked));
+    checked
 }
 
 /// Places and messages, one per line.
@@ -144,7 +156,9 @@ fn null_units_and_time_stamps() {
     scenario.log.missing = OnBadRow::Exclude;
     let path = directory.path().join("log.parquet");
     let Ok(Input::Log(log)) = open(path.to_str().unwrap(), &scenario) else { panic!("excluded rows stop nothing") };
-    assert_eq!((log.findings().rows, log.findings().null_unit, log.findings().bad_time), (300, 3, 2));
+    let survey = log.survey(&|_| {}).unwrap();
+    let ((), watch) = log.read(&survey, &[], (), |(), _| Ok(()), &|_| {}).unwrap();
+    assert_eq!((watch.extent().rows, watch.null_unit, watch.bad_time), (300, 3, 2));
 }
 
 #[test]
@@ -241,6 +255,13 @@ fn files_are_blamed_by_name() {
     assert!(!found.is_empty() && lines(&found)[0].starts_with("b.parquet: "), "{found:?}");
 }
 
+fn read_anyhow(path: &str) {
+    let mut scenario = scenario();
+    scenario.log.request = Some("request_id".into());
+    let Ok(Input::Log(log)) = open(path, &scenario) else { return };
+    let _ = log.survey(&|_| {}).and_then(|survey| log.read(&survey, &[], (), |(), _| Ok(()), &|_| {}));
+}
+
 #[test]
 fn any_damage_gives_a_message_or_a_log() {
     let directory = tempfile::tempdir().unwrap();
@@ -251,11 +272,11 @@ fn any_damage_gives_a_message_or_a_log() {
         for step in 0..24 {
             let at = whole.len() * step / 24;
             std::fs::write(&path, &whole[..at]).unwrap();
-            let _ = open(path.to_str().unwrap(), &scenario());
+            read_anyhow(path.to_str().unwrap());
             let mut flipped = whole.clone();
             flipped[at..(at + 3).min(whole.len())].fill(0xff);
             std::fs::write(&path, &flipped).unwrap();
-            let _ = open(path.to_str().unwrap(), &scenario());
+            read_anyhow(path.to_str().unwrap());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
-use polars::prelude::arity::{unary_elementwise, unary_elementwise_values};
+use polars::prelude::arity::unary_elementwise;
 use polars::prelude::*;
 
 /// Microseconds since 1970-01-01 UTC of ISO 8601 text; without an offset it is UTC.
@@ -55,46 +55,12 @@ pub(crate) fn numbers_from_text(column: Expr, boolean: bool) -> Expr {
     )
 }
 
-/// A whole number for each number; null stays null.
-pub(crate) fn whole_numbers(column: Expr, convert: impl Fn(f64) -> i64 + Copy + Send + Sync + 'static) -> Expr {
-    column.map(
-        move |column| {
-            let converted: Int64Chunked = unary_elementwise_values(column.f64()?, convert);
-            Ok(converted.into_column())
-        },
-        |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
-    )
-}
-
 /// The nearest whole number, which must be in the range of `i64`.
 #[expect(clippy::cast_possible_truncation, reason = "rounded, and the caller keeps it in range")]
 pub(crate) fn whole(number: f64) -> i64 {
     // Added to this, a smaller number loses its fraction, to even on ties: a call to a library for each is slower.
     const SHIFT: f64 = 6_755_399_441_055_744.0;
     if number.abs() < 1e15 { ((number + SHIFT) - SHIFT) as i64 } else { number.round_ties_even() as i64 }
-}
-
-/// The slot of each time stamp, counted from 1970; null stays null.
-pub(crate) fn slots(column: Expr, width_micros: i64) -> Expr {
-    column.map(
-        move |column| {
-            let slots: Int64Chunked =
-                unary_elementwise_values(column.i64()?, |time| i64::div_euclid(time, width_micros));
-            Ok(slots.into_column())
-        },
-        |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
-    )
-}
-
-/// The bin of each number; null stays null.
-pub(crate) fn bins(column: Expr) -> Expr {
-    column.map(
-        |column| {
-            let bins: Int16Chunked = unary_elementwise_values(column.f64()?, crate::digest::bins::bin);
-            Ok(bins.into_column())
-        },
-        |_, field| Ok(Field::new(field.name().clone(), DataType::Int16)),
-    )
 }
 
 #[cfg(test)]

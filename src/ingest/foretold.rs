@@ -1,0 +1,60 @@
+//! What the statistics of Parquet files say of their rows. They may be wrong or left out: what is taken from them is held
+//! against the rows when these are read.
+
+use std::fs::File;
+
+use polars::prelude::*;
+
+use super::checks::Extent;
+use super::engine::guarded;
+use super::files::{Format, LogFile};
+use super::schema::{Columns, Part};
+
+/// Rows and peaks, where every file tells them.
+pub(super) fn extent(parts: &[Part], columns: &Columns) -> Option<Extent> {
+    let mut extent = Extent { rows: 0, peaks: vec![0.0; columns.values.len()] };
+    for part in parts {
+        if part.format() != Format::Parquet {
+            return None;
+        }
+        let stored: Option<Vec<String>> = columns.values.iter().map(|column| part.stored(&column.name)).collect();
+        let stored = stored?;
+        for file in &part.files {
+            guarded(|| add(&mut extent, file, &stored)).ok()??;
+        }
+    }
+    (extent.rows > 0).then_some(extent)
+}
+
+fn add(extent: &mut Extent, file: &LogFile, stored: &[String]) -> PolarsResult<Option<()>> {
+    let mut reader = ParquetReader::new(File::open(&file.path)?);
+    let metadata = reader.get_metadata()?;
+    for group in &metadata.row_groups {
+        extent.rows += group.num_rows() as u64;
+        for (peak, name) in extent.peaks.iter_mut().zip(stored) {
+            let mut chunks = group.columns_under_root_iter(name).into_iter().flatten();
+            let (Some(chunk), None) = (chunks.next(), chunks.next()) else { return Ok(None) };
+            let Some(Ok(statistics)) = chunk.statistics(&metadata.footer_buf) else { return Ok(None) };
+            let ends = if let Some(of) = statistics.as_double() {
+                of.min_value.zip(of.max_value)
+            } else if let Some(of) = statistics.as_float() {
+                of.min_value.map(f64::from).zip(of.max_value.map(f64::from))
+            } else if let Some(of) = statistics.as_int64() {
+                of.min_value.zip(of.max_value).map(|(low, high)| (low as f64, high as f64))
+            } else if let Some(of) = statistics.as_int32() {
+                of.min_value.map(f64::from).zip(of.max_value.map(f64::from))
+            } else if let Some(of) = statistics.as_boolean() {
+                of.min_value.map(f64::from).zip(of.max_value.map(f64::from))
+            } else {
+                None
+            };
+            let all_null = || statistics.null_count() == Some(group.num_rows() as i64);
+            match ends {
+                Some((low, high)) => *peak = peak.max(high).max(-low),
+                None if all_null() => {}
+                None => return Ok(None),
+            }
+        }
+    }
+    Ok(Some(()))
+}
