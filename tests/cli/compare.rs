@@ -83,8 +83,7 @@ fn the_score_of_kayenta_s_gates_is_compared() {
             }
         }
     }
-    // Each of the three keys decides something.
-    assert!(ends[0] != ends[1] && ends[0] != ends[2] && ends[0] != ends[4]);
+    assert!(ends[0] != ends[4], "what a score must reach decides something");
 }
 
 #[test]
