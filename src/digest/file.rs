@@ -155,7 +155,7 @@ impl Header {
     fn of(scenario: &Scenario, facts: &Facts, members: &BTreeMap<String, u64>) -> Self {
         let assignment = &scenario.assignment;
         let buckets = Buckets::of(assignment).map(|buckets| Held {
-            by: format!("{} buckets by {:?} with salt `{}`", buckets.count(), assignment.hash, assignment.salt),
+            by: format!("{} buckets by {}", buckets.count(), assignment.platform),
             members: members.clone(),
         });
         Self {
