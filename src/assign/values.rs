@@ -9,6 +9,7 @@ use serde_json::Value;
 pub struct Values {
     given: BTreeMap<String, String>,
     unit: Option<String>,
+    unit_asked: bool,
     asked: BTreeSet<String>,
     troubles: Vec<Trouble>,
 }
@@ -77,7 +78,7 @@ impl Values {
 
     /// The unit, under the name that the platform has for it.
     pub(super) fn unit(&mut self, name: &str) -> Option<String> {
-        match (self.ask(name), self.unit.clone()) {
+        match (self.ask(name), self.lone_unit()) {
             (Some(given), Some(unit)) if given != unit => {
                 self.wrong(name, "is given twice, with different values", "leave one of `--set` and `--unit` out")
             }
@@ -86,7 +87,8 @@ impl Values {
     }
 
     /// The unit of `--unit`, where a platform has it within a list.
-    pub(super) fn lone_unit(&self) -> Option<String> {
+    pub(super) fn lone_unit(&mut self) -> Option<String> {
+        self.unit_asked = true;
         self.unit.clone()
     }
 
@@ -176,6 +178,9 @@ impl Values {
         let unused: Vec<Trouble> =
             unused.map(|name| Trouble { name: name.clone(), what: What::Unused(asked.clone()) }).collect();
         self.troubles.extend(unused);
+        if !self.unit_asked && self.unit.is_some_and(|unit| !unit.is_empty()) {
+            self.troubles.push(Trouble { name: "unit".into(), what: What::Unused(asked) });
+        }
         self.troubles
     }
 }

@@ -77,11 +77,7 @@ pub fn build(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> 
 
 /// The GROUP BY.
 fn add_up(log: &TrafficLog, scenario: &Scenario, done: &Arc<AtomicU64>) -> Outcome<(Table, Used)> {
-    let rows = log.usable_rows()?;
-    let rows = match &log.findings().duplicates {
-        Some(duplicates) => without_repeats(&rows, duplicates, log.columns())?,
-        None => rows,
-    };
+    let rows = counted_rows(log)?;
     let plan = Plan::of(log, scenario);
     let keys = Keys {
         unit: UNIT.into(),
@@ -110,6 +106,15 @@ fn add_up(log: &TrafficLog, scenario: &Scenario, done: &Arc<AtomicU64>) -> Outco
         Ok(())
     })?;
     guarded(|| tally.finish())
+}
+
+/// The rows that count: those with a unit and a time, and each request once.
+pub(crate) fn counted_rows(log: &TrafficLog) -> Outcome<LazyFrame> {
+    let rows = log.usable_rows()?;
+    match &log.findings().duplicates {
+        Some(duplicates) => without_repeats(&rows, duplicates, log.columns()),
+        None => Ok(rows),
+    }
 }
 
 /// Only the few requests that occur more than once are sorted; all others stream by.
@@ -344,7 +349,7 @@ fn is_indicator(metric: &Metric) -> bool {
 }
 
 /// A power of two such that a number up to `peak` is a multiple of `bits` bits.
-fn quantum(peak: f64, bits: i32) -> f64 {
+pub(crate) fn quantum(peak: f64, bits: i32) -> f64 {
     if peak <= 0.0 {
         return 1.0;
     }

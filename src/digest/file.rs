@@ -262,9 +262,9 @@ pub fn write(digest: &Digest, scenario: &Scenario, path: &Path) -> Result<()> {
 }
 
 /// Beside the file it will become, so that renaming is one step; with the permissions of any new file.
-fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".replay-digest-").suffix(".tmp");
+    builder.prefix(".replay-").suffix(".tmp");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -51,6 +51,7 @@ fn check(case: &Case, values: Values) {
     let answer = platforms::answer(&case.platform, values).unwrap_or_else(|| panic!("{} is not known", case.platform));
     let answer = answer.unwrap_or_else(|troubles| panic!("{}: {troubles:?}", shown()));
     for (name, expected) in case.expected.as_object().expect("a table") {
+        assert!(answer.get(name).is_some(), "{}: no {name}", shown());
         if name == "ranges" {
             assert!(close(&answer[name], expected), "{}: {name} is {}, expected {expected}", shown(), answer[name]);
             continue;

@@ -152,15 +152,21 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
         return namespace(values);
     }
     let (seed, value) = (values.text("seed", "seed of the rule, or key of the flag"), values.unit("value"));
-    let version = values.whole("hash_version", "1 or 2", 1, 2);
+    let version = values.whole("hash_version", "1 or 2", i64::MIN, i64::MAX);
     let encoding = encoding(values);
     let coverage = if values.has("coverage") { Some(values.number("coverage", "")?) } else { None };
-    let version = if version? == 1 { HashVersion::One } else { HashVersion::Two };
-    let n = n(bucket(&seed?, &value?, version, encoding?));
+    let of = |version| Some(n(bucket(seed.as_deref()?, value.as_deref()?, version, encoding?)));
+    let n = match version? {
+        1 => Some(of(HashVersion::One)?),
+        2 => Some(of(HashVersion::Two)?),
+        // The platform assigns nobody by another version.
+        _ => None,
+    };
     let mut answer = json!({ "n": n });
     if let Some(coverage) = coverage {
-        answer["included_inclusive"] = json!(covered(n, coverage, true));
-        answer["included_half_open"] = json!(covered(n, coverage, false));
+        for (name, inclusive) in [("included_inclusive", true), ("included_half_open", false)] {
+            answer[name] = json!(n.is_some_and(|n| covered(n, coverage, inclusive)));
+        }
     }
     Some(answer)
 }

@@ -7,13 +7,10 @@ use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, Quantity, Seed};
 use super::super::Assignment;
-use crate::assign::Platform;
+use crate::assign::{Platform, platforms};
 use crate::assign::overrides::Overrides;
 use crate::assign::values::{Trouble, What};
 use crate::domain::version::Version;
-
-/// Without a word about the platform.
-const DEFAULT_HASH: &str = "md5-mod100";
 
 /// Enough for results to agree with those of units.
 const DEFAULT_BUCKETS: u32 = 10_000;
@@ -54,7 +51,7 @@ fn unsupported(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Op
 
 /// The platform with its keys; those of other platforms are refused.
 fn platform(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<Platform> {
-    let hash = table.hash.as_ref().map_or(DEFAULT_HASH, |hash| hash.0.as_str());
+    let hash = table.hash.as_ref().map_or(platforms::DEFAULT, |hash| hash.0.as_str());
     let settings = settings(table, at, problems)?;
     if problems.is_broken(&at.key("hash")) {
         return None;
