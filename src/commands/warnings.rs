@@ -1,7 +1,7 @@
 //! What a reader should know before trusting a number.
 
 use super::{facts, silence};
-use crate::assign::Bucketing;
+use crate::assign::{Bucketing, NEVER};
 use crate::digest::Digest;
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
@@ -371,6 +371,15 @@ fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
             );
             warnings.push(warning("granularity", format!("stage {}", stage.name), text));
         }
+    }
+    let never = evidence.digest.units.iter().filter(|unit| bucketing.place(unit) >= NEVER).count();
+    if never > 0 {
+        let text = format!(
+            "{never} of {} units have stable at every exposure (held out, outside `traffic`, or without an id that the platform takes): \
+             production exposes that many fewer than replicates do",
+            evidence.digest.units.len()
+        );
+        warnings.push(warning("never-exposed", "assignment", text));
     }
     let strange = evidence.digest.units.iter().filter(|unit| !unit.is_ascii()).count();
     if bucketing.ascii_only() && strange > 0 {

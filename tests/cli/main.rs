@@ -11,6 +11,7 @@ mod judges;
 mod power;
 mod run;
 mod schema;
+mod shadow;
 mod synth;
 
 // The rows of section 11 of the design.
