@@ -183,7 +183,9 @@ impl Losses {
     /// How much worse the candidate's value is; `None` without a pair.
     fn difference(&self, metric: usize, values: &[Option<f64>]) -> Option<f64> {
         let ratio = self.ratios[metric];
-        let value = |version| self.parts(metric, version, values).map(|(numerator, denominator)| numerator - ratio * denominator);
+        let value = |version| {
+            self.parts(metric, version, values).map(|(numerator, denominator)| numerator - ratio * denominator)
+        };
         let (stable, candidate) = (value(Version::Stable)?, value(Version::Candidate)?);
         Some(self.metrics[metric].better.worse_sign() * (candidate - stable))
     }
@@ -211,15 +213,16 @@ impl Losses {
                 .map(|sources| [quantum(peak(sources.stable.0), BITS), quantum(peak(sources.stable.1), BITS)])
                 .collect();
             let (losses, steps) = (self.clone(), quanta.clone());
-            let sums = self.scan(log, vec![[0_i128; 2]; self.metrics.len()], move |sums: &mut Vec<[i128; 2]>, row| {
-                for (metric, sum) in sums.iter_mut().enumerate() {
-                    let pair = Version::BOTH.map(|version| losses.parts(metric, version, row.values));
-                    if let [Some((numerator, denominator)), Some(_)] = pair {
-                        sum[0] += whole(numerator, steps[metric][0]);
-                        sum[1] += whole(denominator, steps[metric][1]);
+            let sums =
+                self.scan(log, vec![[0_i128; 2]; self.metrics.len()], move |sums: &mut Vec<[i128; 2]>, row| {
+                    for (metric, sum) in sums.iter_mut().enumerate() {
+                        let pair = Version::BOTH.map(|version| losses.parts(metric, version, row.values));
+                        if let [Some((numerator, denominator)), Some(_)] = pair {
+                            sum[0] += whole(numerator, steps[metric][0]);
+                            sum[1] += whole(denominator, steps[metric][1]);
+                        }
                     }
-                }
-            })?;
+                })?;
             for (metric, [numerator, denominator]) in sums.into_iter().enumerate() {
                 let value = numerator as f64 * quanta[metric][0] / (denominator as f64 * quanta[metric][1]);
                 self.ratios[metric] = if is_ratio(&self.metrics[metric]) && value.is_finite() { value } else { 0.0 };
@@ -236,16 +239,18 @@ impl Losses {
     fn measure_scales(&mut self, log: &TrafficLog) -> Outcome<()> {
         let quanta: Vec<f64> = self.peaks.iter().map(|&peak| quantum(peak, BITS)).collect();
         let (losses, steps) = (self.clone(), quanta.clone());
-        let sums = self.scan(log, vec![(0_i128, 0_u64); self.metrics.len()], move |sums: &mut Vec<(i128, u64)>, row| {
-            for (metric, (squares, pairs)) in sums.iter_mut().enumerate() {
-                if let Some(difference) = losses.difference(metric, row.values) {
-                    let whole = whole(difference, steps[metric]);
-                    *squares += whole * whole;
-                    *pairs += 1;
+        let sums =
+            self.scan(log, vec![(0_i128, 0_u64); self.metrics.len()], move |sums: &mut Vec<(i128, u64)>, row| {
+                for (metric, (squares, pairs)) in sums.iter_mut().enumerate() {
+                    if let Some(difference) = losses.difference(metric, row.values) {
+                        let whole = whole(difference, steps[metric]);
+                        *squares += whole * whole;
+                        *pairs += 1;
+                    }
                 }
-            }
-        })?;
-        let scale = |((squares, pairs), quantum): ((i128, u64), f64)| (squares as f64 / pairs.max(1) as f64).sqrt() * quantum;
+            })?;
+        let scale =
+            |((squares, pairs), quantum): ((i128, u64), f64)| (squares as f64 / pairs.max(1) as f64).sqrt() * quantum;
         self.scales = sums.into_iter().zip(quanta).map(scale).collect();
         Ok(())
     }
@@ -279,7 +284,9 @@ impl Losses {
                 unit: batch.column(UNIT)?,
                 request: if has_request { Some(batch.column(REQUEST)?) } else { None },
                 item: if has_item { Some(batch.column(ITEM)?) } else { None },
-                segments: (0..segments).map(|column| batch.column(&schema::segment(column))).collect::<PolarsResult<_>>()?,
+                segments: (0..segments)
+                    .map(|column| batch.column(&schema::segment(column)))
+                    .collect::<PolarsResult<_>>()?,
             };
             let columns: Vec<_> = names.iter().map(|name| batch.column(name)?.f64()).collect::<PolarsResult<_>>()?;
             let mut values = vec![None; columns.len()];
@@ -406,7 +413,8 @@ fn worst(log: &TrafficLog, losses: &Losses, means: &Means, most: usize) -> Outco
 #[must_use]
 pub fn excess_ranks(worst: &[Failure]) -> Vec<usize> {
     let mut by_excess: Vec<usize> = (0..worst.len()).collect();
-    by_excess.sort_by(|&a, &b| worst[b].excess.unwrap_or(0.0).total_cmp(&worst[a].excess.unwrap_or(0.0)).then(a.cmp(&b)));
+    by_excess
+        .sort_by(|&a, &b| worst[b].excess.unwrap_or(0.0).total_cmp(&worst[a].excess.unwrap_or(0.0)).then(a.cmp(&b)));
     let mut ranks = vec![0; worst.len()];
     for (rank, index) in by_excess.into_iter().enumerate() {
         ranks[index] = rank + 1;

@@ -1,6 +1,6 @@
 //! Buckets in place of units: each step of the platform's exposure in equal parts, so that production serves all of one alike.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Bucketing, Hashed, NEVER, inside, unit_key};
 use crate::domain::quantity::Fraction;
@@ -16,8 +16,8 @@ pub struct Buckets {
     steps: u32,
     /// Parts of each.
     parts: u32,
-    /// Where the units of each step lie, so that other exposures are the platform's too.
-    places: Vec<f64>,
+    /// Where the units of each step lie, so that other exposures are the platform's too; found when first asked for.
+    places: OnceLock<Vec<f64>>,
 }
 
 impl Buckets {
@@ -27,16 +27,19 @@ impl Buckets {
         let wanted = assignment.buckets?;
         let platform = assignment.platform.bucketing();
         let steps = platform.steps().filter(|&steps| steps <= MOST).unwrap_or(wanted);
-        let buckets = Self { platform, steps, parts: wanted.div_ceil(steps), places: Vec::new() };
-        let mut places = vec![None; steps as usize];
-        for place in (0..steps).map(|step| inside(step, steps)) {
-            if let Some(step) = buckets.step(place) {
+        Some(Self { platform, steps, parts: wanted.div_ceil(steps), places: OnceLock::new() })
+    }
+
+    /// A place of each step's units.
+    fn places(&self) -> Vec<f64> {
+        let mut places = vec![None; self.steps as usize];
+        for place in (0..self.steps).map(|step| inside(step, self.steps)) {
+            if let Some(step) = self.step(place) {
                 places[step as usize] = Some(place);
             }
         }
-        let found = |(step, place): (u32, Option<f64>)| place.unwrap_or_else(|| buckets.place_in(step));
-        let places = (0..).zip(places).map(found).collect();
-        Some(Self { places, ..buckets })
+        let found = |(step, place): (u32, Option<f64>)| place.unwrap_or_else(|| self.place_in(step));
+        (0..).zip(places).map(found).collect()
     }
 
     /// How many there are.
@@ -96,7 +99,8 @@ impl Bucketing for Buckets {
     fn place(&self, name: &str) -> f64 {
         let number = name.strip_prefix("bucket ").and_then(|number| number.parse::<u32>().ok());
         let bucket = number.unwrap_or_else(|| self.bucket(name));
-        self.places.get((bucket / self.parts) as usize).copied().unwrap_or(NEVER)
+        let places = self.places.get_or_init(|| self.places());
+        places.get((bucket / self.parts) as usize).copied().unwrap_or(NEVER)
     }
 
     fn steps(&self) -> Option<u32> {

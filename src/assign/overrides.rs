@@ -44,7 +44,9 @@ impl Bucketing for Overridden {
     fn hashed(&self, unit: &str) -> Hashed {
         let hashed = self.platform.hashed(unit);
         match self.overrides.get(unit) {
-            Some(version) => Hashed { bucket: format!("{}; overridden: always {}", hashed.bucket, version.name()), ..hashed },
+            Some(version) => {
+                Hashed { bucket: format!("{}; overridden: always {}", hashed.bucket, version.name()), ..hashed }
+            }
             None => hashed,
         }
     }

@@ -134,6 +134,12 @@ impl Values {
         self.whole_or_none(name, low, high).map(|number| number.unwrap_or(default))
     }
 
+    /// A value that may be left out: the outer `None` is trouble, the inner is absence.
+    #[expect(clippy::option_option, reason = "trouble and absence differ")]
+    pub(super) fn optional<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        if self.has(name) { read(self).map(Some) } else { self.ask(name).map_or(Some(None), |_| None) }
+    }
+
     /// A number of equal parts, such as a total weight.
     pub(super) fn parts_or(&mut self, name: &str, default: u32) -> Option<u32> {
         self.whole_or(name, default.into(), 1, i32::MAX.into()).map(|parts| parts as u32)

@@ -77,16 +77,23 @@ fn first_stages(scenario: &Scenario, units: &[String], bucketing: &dyn Bucketing
 }
 
 /// From the text that is hashed to the answer in each stage.
-fn why(args: &AssignArgs, wanted: &Inputs, scenario: &Scenario, bucketing: &dyn Bucketing, unit: &str) -> Result<String> {
+fn why(
+    args: &AssignArgs,
+    wanted: &Inputs,
+    scenario: &Scenario,
+    bucketing: &dyn Bucketing,
+    unit: &str,
+) -> Result<String> {
     let in_log = match &args.log {
         Some(_) => Some(digest(wanted, scenario)?.units.iter().any(|known| known == unit)),
         None => None,
     };
     let hashed = bucketing.hashed(unit);
     let platform = scenario.assignment.platform.to_string();
-    let stages = scenario.stages.iter().map(|stage| {
-        (stage, bucketing.threshold(stage.exposure), bucketing.version(unit, stage.exposure).name())
-    });
+    let stages = scenario
+        .stages
+        .iter()
+        .map(|stage| (stage, bucketing.threshold(stage.exposure), bucketing.version(unit, stage.exposure).name()));
     if args.format == AnswerForm::Json {
         let stages: Vec<Value> = stages
             .map(|(stage, threshold, version)| {
@@ -112,7 +119,8 @@ fn why(args: &AssignArgs, wanted: &Inputs, scenario: &Scenario, bucketing: &dyn 
     }
     for (stage, threshold, version) in stages {
         let name = printable(&stage.name);
-        let _ = writeln!(text, "stage     {name} ({}): {version}; the candidate has what is {threshold}", stage.exposure);
+        let _ =
+            writeln!(text, "stage     {name} ({}): {version}; the candidate has what is {threshold}", stage.exposure);
     }
     Ok(text)
 }
@@ -158,7 +166,9 @@ fn problems(troubles: &[Trouble], hash: &str) -> Error {
     let problem = |trouble: &Trouble| {
         let name = &trouble.name;
         match &trouble.what {
-            What::Missing(meaning) => Problem::new(format!("--set {name}"), format!("is needed by `{hash}`")).hint(meaning),
+            What::Missing(meaning) => {
+                Problem::new(format!("--set {name}"), format!("is needed by `{hash}`")).hint(meaning)
+            }
             What::Wrong(why, hint) => Problem::new(format!("--set {name}"), format!("has a value {why}")).hint(hint),
             What::Unused(used) => {
                 let used: Vec<String> = used.iter().map(|name| format!("`{name}`")).collect();

@@ -69,9 +69,9 @@ fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
 fn found(path: &str, scenario: &Scenario, metrics: &[usize], most: usize) -> Result<Failures> {
     match ingest::open(path, scenario)? {
         Input::Log(log) => failures::find(&log, scenario, metrics, most),
-        Input::Digest(_) => {
-            Err(Problem::new(path, "is a digest, which holds no requests").hint("name the log itself for `--failures`").into())
-        }
+        Input::Digest(_) => Err(Problem::new(path, "is a digest, which holds no requests")
+            .hint("name the log itself for `--failures`")
+            .into()),
     }
 }
 

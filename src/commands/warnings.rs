@@ -363,7 +363,9 @@ fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
     if let Some(steps) = bucketing.steps() {
         let served = |exposure: Fraction| (exposure, bucketing.served(exposure));
         let stages = evidence.scenario.stages.iter().map(|stage| (stage, served(stage.exposure)));
-        for (stage, (exposure, served)) in stages.filter(|(_, (exposure, served))| (exposure.get() - served).abs() > OFF_STEP) {
+        for (stage, (exposure, served)) in
+            stages.filter(|(_, (exposure, served))| (exposure.get() - served).abs() > OFF_STEP)
+        {
             let text = format!(
                 "exposure on `{}` goes in {steps} steps, so {exposure} of units means {:.3} % in production; replicates use {exposure}",
                 platform.name(),

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use crate::assign::Platform;
+use crate::assign::overrides::Overrides;
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Kayenta, Promotion, Rollout, Starts};
 use crate::domain::version::{PerVersion, Version};
 use crate::ingest::values::whole;
-use crate::assign::Platform;
-use crate::assign::overrides::Overrides;
 use crate::scenario::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile};
 
 /// `{version}` stands for the version's name.

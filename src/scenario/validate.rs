@@ -89,8 +89,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let log = written.log.map(|log| log_mapping(log, &root.key("log"), problems));
     // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
-    let assignment =
-        written.assignment.and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
+    let assignment = written
+        .assignment
+        .and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
     let metrics = metrics::read(written.metrics.unwrap_or_default(), problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
         for rare in metrics.iter().filter(|metric| metric.value.as_ref().is_some_and(|metric| metric.kind.is_rare())) {

@@ -174,7 +174,8 @@ fn an_algorithm_answers_for_one_unit() {
         serde_json::from_str(&text).expect("JSON")
     };
     // `statsig-p017`, `unleash-p001`, `growthbook` with a negative value of the platform's own, `split_legacy`.
-    let salts = ["--set", "spec_salt=48925bf58161acfd67bc241721852349", "--set", "rule_salt=21b384324f689df6d1e8886caeb9bd28"];
+    let salts =
+        ["--set", "spec_salt=48925bf58161acfd67bc241721852349", "--set", "rule_salt=21b384324f689df6d1e8886caeb9bd28"];
     let unit = ["--unit", "67474bfe-354e-49b0-a079-41a25828cef3", "--set", "pass_percentage=41.45"];
     let answer = asked(&[&["statsig"], &salts[..], &unit[..]].concat());
     assert_eq!((&answer["bucket_10000"], &answer["included"]), (&json!(4144), &json!(true)));
@@ -185,7 +186,8 @@ fn an_algorithm_answers_for_one_unit() {
     assert_eq!(answer["index"], -1);
     let answer = asked(&["split_legacy", "--set", "seed=467569525", "--unit", "EPxM1cYQnL4AuqD"]);
     assert_eq!((&answer["hash_i32"], &answer["bucket_1_100"]), (&json!(-1_765_572_410), &json!(11)));
-    let text = home.succeeds(&["assign", "--hash", "flipt_boolean", "--set", "flag_key=test-flag", "--unit", "test-entity"]);
+    let text =
+        home.succeeds(&["assign", "--hash", "flipt_boolean", "--set", "flag_key=test-flag", "--unit", "test-entity"]);
     assert_eq!(text, "bucket_100: 65\n");
 }
 
@@ -193,16 +195,35 @@ fn an_algorithm_answers_for_one_unit() {
 fn what_an_algorithm_cannot_use_is_said_at_once() {
     let home = Home::new();
     home.refuses(
-        &["assign", "--hash", "launchdarkly", "--set", "key=k", "--set", "rule_salt=r", "--set", "seed=x", "--unit", "u"],
+        &[
+            "assign",
+            "--hash",
+            "launchdarkly",
+            "--set",
+            "key=k",
+            "--set",
+            "rule_salt=r",
+            "--set",
+            "seed=x",
+            "--unit",
+            "u",
+        ],
         "error: --set seed: has a value which is not a whole number in range\n\n\
          hint: use -9223372036854775808 to 9223372036854775807\n\n\
          error: --set salt: is needed by `launchdarkly`\n\nhint: salt of the flag\n\n\
          error: --set rule_salt: is not used by `launchdarkly` here\n\nhint: it uses `key`, `salt`, `seed`, `unit`\n",
     );
-    home.refuses(&["assign", "--hash", "eppo", "--set", "salt", "--unit", "u"], "error: --set salt: is not NAME=VALUE\n");
+    home.refuses(
+        &["assign", "--hash", "eppo", "--set", "salt", "--unit", "u"],
+        "error: --set salt: is not NAME=VALUE\n",
+    );
     let ran = home.run(&["assign", "--hash", "launch-darkly", "--unit", "u"]);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("is no algorithm that is known") && ran.stderr.contains("`launchdarkly`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("is no algorithm that is known") && ran.stderr.contains("`launchdarkly`"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

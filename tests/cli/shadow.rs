@@ -56,9 +56,8 @@ fn the_worst_requests_come_first() {
     let rows = Rows::small();
     home.write("s.toml", scenario(&[]));
     home.write("log.csv", rows.csv());
-    let text = home.succeeds(&[
-        "shadow", "log.csv", "--scenario", "s.toml", "--failures", "worst.parquet", "--most", "20",
-    ]);
+    let text =
+        home.succeeds(&["shadow", "log.csv", "--scenario", "s.toml", "--failures", "worst.parquet", "--most", "20"]);
     assert!(text.contains("the 20 worst are in worst.parquet"), "{text}");
 
     let listed = records(&home.read("log.csv"));
@@ -124,7 +123,18 @@ fn one_metric_and_ties_in_a_fixed_order() {
     home.write("backwards.csv", rows.shuffled().csv());
     let run = |log: &str, out: &str| {
         home.succeeds(&[
-            "shadow", log, "--scenario", "s.toml", "--metric", "errors", "--failures", out, "--most", "50", "--format", "json",
+            "shadow",
+            log,
+            "--scenario",
+            "s.toml",
+            "--metric",
+            "errors",
+            "--failures",
+            out,
+            "--most",
+            "50",
+            "--format",
+            "json",
         ])
     };
     let json: Value = serde_json::from_str(&run("log.csv", "a.parquet")).expect("JSON");

@@ -9,8 +9,19 @@ use serde_json::Value;
 
 /// Where each algorithm has the unit among its inputs.
 const UNITS: [&str; 13] = [
-    "unit", "subject", "value", "identifier", "targeting_key", "entity_id", "bucketing_id", "attribute_value", "string",
-    "header_value", "randomization_id", "bucketing_key", "actor",
+    "unit",
+    "subject",
+    "value",
+    "identifier",
+    "targeting_key",
+    "entity_id",
+    "bucketing_id",
+    "attribute_value",
+    "string",
+    "header_value",
+    "randomization_id",
+    "bucketing_key",
+    "actor",
 ];
 
 struct Case {
@@ -21,7 +32,10 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/bucketing");
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("part of the repository").map(|entry| entry.expect("readable").path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("part of the repository")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
     files.sort();
     let read = |path: &std::path::PathBuf| -> Vec<Case> {
         let file: Value = serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");

@@ -55,10 +55,10 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let (key, unit) = (values.text("key", "key of the setting"), values.unit("attribute_value"));
-    let percentages = if values.has("percentages") { Some(values.numbers("percentages", "")?) } else { None };
+    let percentages = values.optional("percentages", |values| values.numbers("percentages", ""));
     let bucket = hex7(&key?, &unit?) % 100;
     let mut answer = json!({ "bucket_100": bucket });
-    if let Some(percentages) = percentages {
+    if let Some(percentages) = percentages? {
         let mut edge = 0.0;
         let index = percentages.iter().position(|percentage| {
             edge += percentage;

@@ -78,12 +78,13 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let mut answer = json!({});
     let number = if values.has("header_value") {
         let header = values.unit("header_value")?;
-        decimal(&header).or_else(|| values.wrong("header_value", "which is not a number", "Envoy would draw one at random"))
+        decimal(&header)
+            .or_else(|| values.wrong("header_value", "which is not a number", "Envoy would draw one at random"))
     } else {
         policy_values(values).map(|texts| {
-            let hash = texts.iter().fold(None, |hash: Option<u64>, text| {
-                Some(hash.map_or(0, |hash| hash.rotate_left(1)) ^ xxh64(text))
-            });
+            let hash = texts
+                .iter()
+                .fold(None, |hash: Option<u64>, text| Some(hash.map_or(0, |hash| hash.rotate_left(1)) ^ xxh64(text)));
             answer["hash_u64_hex"] = json!(format!("{:016x}", hash.unwrap_or_default()));
             hash.unwrap_or_default()
         })
@@ -107,7 +108,11 @@ fn policy_values(values: &mut Values) -> Option<Vec<String>> {
         return values.wrong("hash_policy_values", "which is empty", "Envoy would draw a number at random");
     }
     if unit.is_some_and(|unit| !texts.contains(&unit)) {
-        return values.wrong("hash_policy_values", "among which the unit is not", "leave one of `--set` and `--unit` out");
+        return values.wrong(
+            "hash_policy_values",
+            "among which the unit is not",
+            "leave one of `--set` and `--unit` out",
+        );
     }
     Some(texts)
 }

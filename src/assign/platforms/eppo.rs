@@ -84,15 +84,20 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
         let salt = values.text("salt", "salt of the shard");
         return Some(json!({ "shard": shard(&salt?, &subject?, shards?) }));
     }
-    let splits = values.json("splits", "a list of splits, each `{\"shards\": [{\"salt\": .., \"ranges\": [{\"start\": .., \"end\": ..}]}]}`")?;
-    let splits = splits_of(&splits).or_else(|| values.wrong("splits", "which are not splits", "see Eppo's flag configuration"))?;
+    let splits = values.json(
+        "splits",
+        "a list of splits, each `{\"shards\": [{\"salt\": .., \"ranges\": [{\"start\": .., \"end\": ..}]}]}`",
+    )?;
+    let splits = splits_of(&splits)
+        .or_else(|| values.wrong("splits", "which are not splits", "see Eppo's flag configuration"))?;
     let (subject, shards) = (subject?, shards?);
     let mut found = Vec::new();
     let matches = |split: &Vec<Shard>, found: &mut Vec<u32>| {
         let of_shards: Vec<u32> = split.iter().map(|(salt, _)| shard(salt, &subject, shards)).collect();
-        let all = split.iter().zip(&of_shards).all(|((_, ranges), shard)| {
-            ranges.iter().any(|range| range.contains(&i64::from(*shard)))
-        });
+        let all = split
+            .iter()
+            .zip(&of_shards)
+            .all(|((_, ranges), shard)| ranges.iter().any(|range| range.contains(&i64::from(*shard))));
         found.extend(of_shards);
         all
     };

@@ -61,11 +61,11 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let (seed, unit) = (values.text_or("seed", ""), values.unit("randomization_id"));
-    let condition = if values.has("operator") { Some(condition(values)?) } else { None };
+    let condition = values.optional("operator", condition);
     let unit = unit?;
     let bucket = micro_percentile(&text(&seed, &unit));
     let mut answer = json!({ "micro_percentile": bucket });
-    if let Some((operator, edge)) = condition {
+    if let Some((operator, edge)) = condition? {
         let holds = match operator {
             "LESS_OR_EQUAL" => bucket <= edge,
             _ => bucket > edge,

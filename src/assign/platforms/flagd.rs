@@ -138,7 +138,9 @@ impl Bucketing for Flagd {
     fn serves(&self, place: f64, exposure: Fraction) -> bool {
         let weight = nearest(exposure, self.total);
         match self.release {
-            Release::One => place < NEVER && (place * LARGEST).round() / LARGEST * 100.0 < 100.0 * weight / f64::from(self.total),
+            Release::One => {
+                place < NEVER && (place * LARGEST).round() / LARGEST * 100.0 < 100.0 * weight / f64::from(self.total)
+            }
             Release::Two | Release::Three => bucket_at(place, self.total) < weight,
         }
     }

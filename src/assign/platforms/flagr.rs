@@ -76,12 +76,12 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let (flag, entity) = (values.text("flag_id", "number of the flag"), values.unit("entity_id"));
-    let percents = if values.has("percents") { Some(values.weights("percents")?) } else { None };
+    let percents = values.optional("percents", |values| values.weights("percents"));
     let rollout = values.whole_or("rollout_percent", 100, 0, 100);
     let entity = entity?;
     let bucket = bucket(&flag?, &entity);
     let mut answer = json!({ "bucket_1000": bucket });
-    if let Some(percents) = percents {
+    if let Some(percents) = percents? {
         let found = index(bucket.into(), &percents, rollout?);
         answer["index"] = json!(found.filter(|_| !entity.is_empty()));
     }

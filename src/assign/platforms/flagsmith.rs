@@ -78,18 +78,15 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let ids = object_ids(values);
-    let threshold = if values.has("threshold") { Some(values.number("threshold", "")?) } else { None };
-    let weights = if values.has("weights_in_priority_order") {
-        Some(values.numbers("weights_in_priority_order", "")?)
-    } else {
-        None
-    };
+    let threshold = values.optional("threshold", |values| values.number("threshold", ""));
+    let weights =
+        values.optional("weights_in_priority_order", |values| values.numbers("weights_in_priority_order", ""));
     let percentage = percentage(&ids?);
     let mut answer = json!({ "percentage": percentage });
-    if let Some(threshold) = threshold {
+    if let Some(threshold) = threshold? {
         answer["included"] = json!(percentage <= threshold);
     }
-    if let Some(weights) = weights {
+    if let Some(weights) = weights? {
         let mut start = 0.0;
         let index = weights.iter().position(|weight| {
             let end = start + weight;

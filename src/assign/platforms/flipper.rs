@@ -53,10 +53,10 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let (feature, actor) = (values.text("feature", "name of the feature"), values.unit("actor"));
-    let percentage = if values.has("percentage") { Some(values.number("percentage", "")?) } else { None };
+    let percentage = values.optional("percentage", |values| values.number("percentage", ""));
     let bucket = crc32(&format!("{}{}", feature?, actor?)) % BUCKETS;
     let mut answer = json!({ "bucket_100000": bucket });
-    if let Some(percentage) = percentage {
+    if let Some(percentage) = percentage? {
         answer["included"] = json!(included(bucket.into(), percentage));
     }
     Some(answer)

@@ -53,10 +53,10 @@ pub(super) fn read_boolean(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer_boolean(values: &mut Values) -> Option<Value> {
     let (flag, entity) = (values.text("flag_key", "key of the flag"), values.unit("entity_id"));
-    let percentage = if values.has("percentage") { Some(values.number("percentage", "")?) } else { None };
+    let percentage = values.optional("percentage", |values| values.number("percentage", ""));
     let bucket = crc32(&format!("{}{}", entity?, flag?)) % 100;
     let mut answer = json!({ "bucket_100": bucket });
-    if let Some(percentage) = percentage {
+    if let Some(percentage) = percentage? {
         answer["included"] = json!(included(bucket.into(), percentage));
     }
     Some(answer)
@@ -149,7 +149,8 @@ impl Bucketing for Variant {
 pub(super) fn read_variant(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
     let flag = values.text("flag", "key of the flag");
     let words = GENERATIONS.map(|(word, _)| word);
-    let word = values.word("generation", &words, "`server-v1` (branch main), `server-v2` or `client`: their edges differ");
+    let word =
+        values.word("generation", &words, "`server-v1` (branch main), `server-v2` or `client`: their edges differ");
     let generation = GENERATIONS.iter().find(|(name, _)| Some(*name) == word).map(|(_, generation)| *generation);
     placed(values, flag.zip(generation).map(|(flag, generation)| Variant { flag, generation }))
 }

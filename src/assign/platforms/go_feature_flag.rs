@@ -70,7 +70,7 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
         return Some(json!({ "fnv1a_u32": fnv1a_utf8(&values.unit("string")?) }));
     }
     let (flag, unit) = (values.text("flag_key", "name of the flag"), values.unit("bucketing_key"));
-    let shares = if values.has("percentages") { Some(percentages(values)?) } else { None };
+    let shares = values.optional("percentages", percentages)?;
     let buckets = match &shares {
         Some(shares) => edge(shares.iter().map(|(_, percentage)| percentage).sum::<f64>()),
         None => values.parts_or("max", BUCKETS)?,

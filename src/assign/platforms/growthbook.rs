@@ -45,9 +45,7 @@ fn hash(text: &str, encoding: Encoding) -> u32 {
 fn bucket(seed: &str, value: &str, version: HashVersion, encoding: Encoding) -> (u32, u32) {
     match version {
         HashVersion::One => (hash(&format!("{value}{seed}"), encoding) % 1_000, 1_000),
-        HashVersion::Two => {
-            (fnv1a_utf8(&hash(&format!("{seed}{value}"), encoding).to_string()) % 10_000, 10_000)
-        }
+        HashVersion::Two => (fnv1a_utf8(&hash(&format!("{seed}{value}"), encoding).to_string()) % 10_000, 10_000),
     }
 }
 
@@ -101,7 +99,11 @@ impl Bucketing for GrowthBook {
         };
         let (bucket, buckets) = self.bucket(unit);
         let outside = if self.takes_part(unit) { "" } else { "; outside `traffic`" };
-        Hashed { hash: format!("{name}: {}", hash(&text, self.encoding)), text, bucket: format!("{bucket} of {buckets}{outside}") }
+        Hashed {
+            hash: format!("{name}: {}", hash(&text, self.encoding)),
+            text,
+            bucket: format!("{bucket} of {buckets}{outside}"),
+        }
     }
 
     fn threshold(&self, exposure: Fraction) -> String {
@@ -127,8 +129,11 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
         values.text("seed", "seed of the rule, or `flag` where it has none")
     };
     let version = values.word("hash_version", &["1", "2"], "`hashVersion` of the rule; 1 where it has none");
-    let operator =
-        values.word("operator", &["<=", "<"], "how the SDK compares with coverage: `<=` in most releases, `<` since Python 4.0 and Rust 0.4");
+    let operator = values.word(
+        "operator",
+        &["<=", "<"],
+        "how the SDK compares with coverage: `<=` in most releases, `<` since Python 4.0 and Rust 0.4",
+    );
     let encoding = encoding(values);
     let namespace = Traffic::read(values, "name of the namespace");
     let version = if version? == "1" { HashVersion::One } else { HashVersion::Two };
@@ -154,7 +159,7 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let (seed, value) = (values.text("seed", "seed of the rule, or key of the flag"), values.unit("value"));
     let version = values.whole("hash_version", "1 or 2", i64::MIN, i64::MAX);
     let encoding = encoding(values);
-    let coverage = if values.has("coverage") { Some(values.number("coverage", "")?) } else { None };
+    let coverage = values.optional("coverage", |values| values.number("coverage", ""));
     let of = |version| Some(n(bucket(seed.as_deref()?, value.as_deref()?, version, encoding?)));
     let n = match version? {
         1 => Some(of(HashVersion::One)?),
@@ -163,7 +168,7 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
         _ => None,
     };
     let mut answer = json!({ "n": n });
-    if let Some(coverage) = coverage {
+    if let Some(coverage) = coverage? {
         for (name, inclusive) in [("included_inclusive", true), ("included_half_open", false)] {
             answer[name] = json!(n.is_some_and(|n| covered(n, coverage, inclusive)));
         }
@@ -194,9 +199,7 @@ fn ranges_of(values: &mut Values) -> Option<Value> {
         _ => Some(values.numbers("weights", "")?),
     };
     let (count, coverage) = (count? as usize, coverage?.clamp(0.0, 1.0));
-    let fits = |weights: &Vec<f64>| {
-        weights.len() == count && (0.99..=1.01).contains(&weights.iter().sum::<f64>())
-    };
+    let fits = |weights: &Vec<f64>| weights.len() == count && (0.99..=1.01).contains(&weights.iter().sum::<f64>());
     let weights = weights.filter(fits).unwrap_or_else(|| vec![1.0 / count as f64; count]);
     let mut start = 0.0;
     let ranges: Vec<[f64; 2]> = weights

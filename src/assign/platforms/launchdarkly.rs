@@ -76,12 +76,14 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
         // The platform ignores key and salt of a rollout with a seed, so that here they are refused as unused.
         Some(Some(seed)) => Some(seed.to_string()),
         _ => {
-            let (flag, salt) = (values.text("flag", "key of the flag"), values.text("salt", "salt of the flag, or `seed`"));
+            let (flag, salt) =
+                (values.text("flag", "key of the flag"), values.text("salt", "salt of the flag, or `seed`"));
             flag.zip(salt).map(|(flag, salt)| format!("{flag}.{salt}"))
         }
     };
     let precision = values.choice("precision", &["f64", "f32"]);
-    let first = seed.and(prefix).zip(precision).map(|(prefix, precision)| LaunchDarkly { prefix, single: precision == "f32" });
+    let first =
+        seed.and(prefix).zip(precision).map(|(prefix, precision)| LaunchDarkly { prefix, single: precision == "f32" });
     placed(values, first)
 }
 
@@ -93,15 +95,16 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
     };
     let (key, salt) = (part("key", "key of the flag"), part("salt", "salt of the flag"));
     let unit = values.unit("unit");
-    let weights = if values.has("weights") { Some(values.weights("weights")?) } else { None };
+    let weights = values.optional("weights", |values| values.weights("weights"));
     let prefix = match seed? {
         Some(seed) => seed.to_string(),
         None => format!("{}.{}", key?, salt?),
     };
     let hex15 = sha1_hex15(&format!("{prefix}.{}", unit?));
     let buckets = [false, true].map(|single| bucket(hex15, single));
-    let mut answer = json!({ "hash15hex": format!("{hex15:015x}"), "bucket_f64": buckets[0], "bucket_f32": buckets[1] });
-    if let Some(weights) = weights {
+    let mut answer =
+        json!({ "hash15hex": format!("{hex15:015x}"), "bucket_f64": buckets[0], "bucket_f32": buckets[1] });
+    if let Some(weights) = weights? {
         let last = weights.len() - 1;
         answer["index_f64"] = json!(below(buckets[0], &weights, false).unwrap_or(last));
         answer["index_f32"] = json!(below(buckets[1], &weights, true).unwrap_or(last));

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Bucketing;
-use super::values::{Trouble, Values};
+use super::values::{Trouble, Values, What};
 
 /// How a platform is known, made, and asked.
 struct Entry {
@@ -102,7 +102,12 @@ pub fn answer(name: &str, mut values: Values) -> Option<Result<Value, Vec<Troubl
 
 /// What was made of values, if nothing is wrong with them.
 fn finished<T>(made: Option<T>, values: Values) -> Result<T, Vec<Trouble>> {
-    let troubles = values.troubles();
+    let mut troubles = values.troubles();
+    // Which values are of use depends on the kind.
+    let unused = |trouble: &Trouble| matches!(trouble.what, What::Unused(_));
+    if troubles.iter().any(|trouble| trouble.name == "kind" && !unused(trouble)) {
+        troubles.retain(|trouble| !unused(trouble));
+    }
     match made {
         Some(made) if troubles.is_empty() => Ok(made),
         _ => Err(troubles),

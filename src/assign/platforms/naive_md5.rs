@@ -49,7 +49,8 @@ impl Bucketing for NaiveMd5 {
     }
 
     fn caution(&self) -> Option<(&'static str, &'static str)> {
-        let text = "the hash has no salt: every canary of this platform starts with the same units, who bear every risk";
+        let text =
+            "the hash has no salt: every canary of this platform starts with the same units, who bear every risk";
         self.salt.is_empty().then_some(("no-salt", text))
     }
 }

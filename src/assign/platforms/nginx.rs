@@ -74,10 +74,10 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let text = values.unit("string");
-    let parts = if values.has("parts") { Some(parts(values)?) } else { None };
+    let parts = values.optional("parts", parts);
     let hash = hash(&text?);
     let mut answer = json!({ "murmur2_u32": hash });
-    if let Some(parts) = parts {
+    if let Some(parts) = parts? {
         let edges = edges(&parts);
         answer["index"] = json!(edges.iter().position(|edge| edge.is_none_or(|edge| u64::from(hash) < edge)));
         answer["upper_edges"] = json!(edges);
@@ -95,7 +95,11 @@ fn parts(values: &mut Values) -> Option<Vec<Option<u64>>> {
     let parts: Option<Vec<Option<u64>>> = written.iter().map(part).collect();
     let fits = |parts: &Vec<Option<u64>>| parts.iter().flatten().sum::<u64>() <= u64::from(PARTS);
     parts.filter(fits).or_else(|| {
-        values.wrong("parts", "which are not parts", "write percentages with at most two decimals that add up to at most 100, and `*`")
+        values.wrong(
+            "parts",
+            "which are not parts",
+            "write percentages with at most two decimals that add up to at most 100, and `*`",
+        )
     })
 }
 

@@ -80,10 +80,10 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let parent = values.text("parent_id", "id of the experiment or rollout rule");
     let unit = values.unit("bucketing_id");
-    let ends = if values.has("end_of_ranges") { Some(values.numbers("end_of_ranges", "")?) } else { None };
+    let ends = values.optional("end_of_ranges", |values| values.numbers("end_of_ranges", ""));
     let bucket = bucket(hash(&unit?, &parent?));
     let mut answer = json!({ "bucket_10000": bucket });
-    if let Some(ends) = ends {
+    if let Some(ends) = ends? {
         answer["index"] = json!(ends.iter().position(|&end| f64::from(bucket) < end));
     }
     Some(answer)

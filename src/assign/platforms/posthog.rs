@@ -75,21 +75,16 @@ pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 pub(super) fn answer(values: &mut Values) -> Option<Value> {
     let (key, identifier) = (values.text("key", "key of the flag"), values.unit("identifier"));
     let salt = values.text_or("salt", "");
-    let percentage = if values.has("rollout_percentage") { Some(values.number("rollout_percentage", "")?) } else { None };
-    let variants = if values.has("variants") {
-        let variants = values.json("variants", "a list of `[name, per cent]`")?;
-        Some(variants_of(&variants).or_else(|| values.wrong("variants", "which are not variants", "write `[[\"a\", 50], [\"b\", 50]]`"))?)
-    } else {
-        None
-    };
-    let (key, identifier) = (key?, identifier?);
+    let percentage = values.optional("rollout_percentage", |values| values.number("rollout_percentage", ""));
+    let variants = values.optional("variants", variants);
+    let (key, identifier, percentage) = (key?, identifier?, percentage?);
     let hash = hex15(&key, &identifier, &salt);
     let mut answer = json!({ "hash15hex": format!("{hash:015x}"), "hash": unit_60(hash) });
     let included = rolled_out(unit_60(hash), percentage.unwrap_or(100.0));
     if percentage.is_some() {
         answer["included"] = json!(included);
     }
-    if let Some(variants) = variants {
+    if let Some(variants) = variants? {
         let hash = unit_60(hex15(&key, &identifier, VARIANT));
         answer["variant_hash"] = json!(hash);
         answer["result"] = if included { chosen(hash, &variants) } else { json!(false) };
@@ -105,6 +100,12 @@ fn chosen(hash: f64, variants: &[(String, f64)]) -> Value {
         hash < edge
     });
     found.map_or(json!(true), |(name, _)| json!(name))
+}
+
+fn variants(values: &mut Values) -> Option<Vec<(String, f64)>> {
+    let variants = values.json("variants", "a list of `[name, per cent]`")?;
+    let hint = "write `[[\"a\", 50], [\"b\", 50]]`";
+    variants_of(&variants).or_else(|| values.wrong("variants", "which are not variants", hint))
 }
 
 fn variants_of(variants: &Value) -> Option<Vec<(String, f64)>> {

@@ -47,7 +47,8 @@ fn bucket(algorithm: Algorithm, key: &str, seed: i64) -> u32 {
 
 impl Split {
     fn takes_part(&self, unit: &str) -> bool {
-        self.traffic.is_none_or(|(seed, share)| f64::from(bucket(self.algorithm, unit, seed)) <= (share * 100.0).round())
+        self.traffic
+            .is_none_or(|(seed, share)| f64::from(bucket(self.algorithm, unit, seed)) <= (share * 100.0).round())
     }
 }
 
@@ -73,7 +74,11 @@ impl Bucketing for Split {
             Algorithm::Legacy => format!("legacy, seed {}: {}", self.seed, legacy(unit, self.seed)),
         };
         let outside = if self.takes_part(unit) { "" } else { "; outside `traffic`" };
-        Hashed { text: unit.into(), hash, bucket: format!("{} of 100{outside}", bucket(self.algorithm, unit, self.seed)) }
+        Hashed {
+            text: unit.into(),
+            hash,
+            bucket: format!("{} of 100{outside}", bucket(self.algorithm, unit, self.seed)),
+        }
     }
 
     fn threshold(&self, exposure: Fraction) -> String {
@@ -117,14 +122,14 @@ pub(super) fn read_murmur(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
 
 fn answer(values: &mut Values, algorithm: Algorithm) -> Option<Value> {
     let (key, seed) = (values.unit("key"), seed(values));
-    let sizes = if values.has("sizes") { Some(values.weights("sizes")?) } else { None };
+    let sizes = values.optional("sizes", |values| values.weights("sizes"));
     let (key, seed) = (key?, seed?);
     let bucket = bucket(algorithm, &key, seed);
     let mut answer = match algorithm {
         Algorithm::Murmur => json!({ "hash_u32": murmur(&key, seed), "bucket_1_100": bucket }),
         Algorithm::Legacy => json!({ "hash_i32": legacy(&key, seed), "bucket_1_100": bucket }),
     };
-    if let Some(sizes) = sizes {
+    if let Some(sizes) = sizes? {
         answer["index"] = json!(first_above(u64::from(bucket) - 1, &sizes));
     }
     Some(answer)

@@ -44,7 +44,11 @@ impl Bucketing for Statsig {
 
     fn serves(&self, place: f64, exposure: Fraction) -> bool {
         let bucket = bucket_at(place, self.buckets);
-        if self.buckets == 10_000 { passes(bucket, percent(exposure)) } else { bucket < nearest(exposure, self.buckets) }
+        if self.buckets == 10_000 {
+            passes(bucket, percent(exposure))
+        } else {
+            bucket < nearest(exposure, self.buckets)
+        }
     }
 
     fn hashed(&self, unit: &str) -> Hashed {
@@ -83,15 +87,17 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
     }
     if !["spec_salt", "rule_salt", "unit"].iter().any(|name| values.has(name)) {
         let hash = number(&values.unit("string")?);
-        return Some(json!({ "u64_hex": format!("{hash:016x}"), "mod_10000": hash % 10_000, "mod_1000": hash % 1_000 }));
+        return Some(
+            json!({ "u64_hex": format!("{hash:016x}"), "mod_10000": hash % 10_000, "mod_1000": hash % 1_000 }),
+        );
     }
     let salt = values.text("spec_salt", "salt of the gate or config");
     let rule_salt = values.text("rule_salt", "salt of the rule, or its id where it has none");
     let unit = values.unit("unit");
-    let percentage = if values.has("pass_percentage") { Some(values.number("pass_percentage", "")?) } else { None };
+    let percentage = values.optional("pass_percentage", |values| values.number("pass_percentage", ""));
     let bucket = number(&format!("{}.{}.{}", salt?, rule_salt?, unit?)) % 10_000;
     let mut answer = json!({ "bucket_10000": bucket });
-    if let Some(percentage) = percentage {
+    if let Some(percentage) = percentage? {
         answer["included"] = json!(passes(bucket as f64, percentage));
     }
     Some(answer)

@@ -102,7 +102,8 @@ fn shares_of_units_are_the_exposures() {
     let units: Vec<String> = (0..20_000).map(|i| format!("user-{i}")).collect();
     for (platform, bucketing) in forms() {
         for exposure in [0.01, 0.05, 0.25, 0.5, 1.0] {
-            let served = units.iter().filter(|unit| bucketing.version(unit, share(exposure)) == Version::Candidate).count();
+            let served =
+                units.iter().filter(|unit| bucketing.version(unit, share(exposure)) == Version::Candidate).count();
             let nominal = bucketing.served(share(exposure));
             // A step is the most that rounding and inclusive edges add; GrowthBook's first version has the widest, 1/1000.
             assert!((nominal - exposure).abs() <= 1e-3 + 1e-12, "{platform} {exposure}: {nominal}");
@@ -116,7 +117,9 @@ fn shares_of_units_are_the_exposures() {
 
 #[test]
 fn steps_are_exact() {
-    for (platform, bucketing) in forms().filter(|(platform, _)| !["growthbook", "firebase_rc_server"].contains(&platform.name())) {
+    for (platform, bucketing) in
+        forms().filter(|(platform, _)| !["growthbook", "firebase_rc_server"].contains(&platform.name()))
+    {
         let Some(steps) = bucketing.steps() else { continue };
         // Statsig rounds up where the product of its percentage does: 0.07 * 100 is 7.000000000000001.
         let rounds_up = platform.name() == "statsig" && steps == 10_000;
@@ -151,7 +154,8 @@ fn statsig_rounds_up_as_often_as_it_does() {
 #[test]
 fn growthbook_includes_its_edge_where_the_sdk_does() {
     for (version, operator, served) in [("1", "<=", 0.051), ("2", "<=", 0.0501), ("1", "<", 0.05), ("2", "<", 0.05)] {
-        let bucketing = platform("growthbook", &[("seed", "s"), ("hash_version", version), ("operator", operator)]).bucketing();
+        let bucketing =
+            platform("growthbook", &[("seed", "s"), ("hash_version", version), ("operator", operator)]).bucketing();
         assert!((bucketing.served(share(0.05)) - served).abs() < 1e-12, "{version} {operator}");
     }
 }
@@ -179,7 +183,9 @@ fn traffic_keeps_others_out_at_every_exposure() {
     let units: Vec<String> = (0..10_000).map(|i| format!("user-{i}")).collect();
     for (name, settings) in forms {
         let bucketing = platform(name, &settings).bucketing();
-        let served = |exposure| units.iter().filter(|unit| bucketing.version(unit, share(exposure)) == Version::Candidate).count();
+        let served = |exposure| {
+            units.iter().filter(|unit| bucketing.version(unit, share(exposure)) == Version::Candidate).count()
+        };
         // 40 % take part, within five standard deviations; half of them at half exposure.
         assert!((served(1.0) as f64 - 4_000.0).abs() < 245.0, "{name}: {}", served(1.0));
         assert!((served(0.5) as f64 - 2_000.0).abs() < 200.0, "{name}: {}", served(0.5));
@@ -201,7 +207,9 @@ fn a_bucket_is_served_as_its_units_are() {
         let told_apart = bucketing.steps().is_some_and(|steps| steps <= 1_000_000);
         for unit in (0..3_000).map(|i| format!("user-{i}")).chain([String::new(), "ünïcode".into()]) {
             let name = Buckets::name(buckets.bucket(&unit));
-            for exposure in exposures.into_iter().filter(|exposure| told_apart || (exposure * 9_950.0_f64).fract() == 0.0) {
+            for exposure in
+                exposures.into_iter().filter(|exposure| told_apart || (exposure * 9_950.0_f64).fract() == 0.0)
+            {
                 let exposure = share(exposure);
                 assert_eq!(
                     buckets.version(&name, exposure),

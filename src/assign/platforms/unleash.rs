@@ -101,10 +101,10 @@ pub(super) fn answer(values: &mut Values) -> Option<Value> {
         return Some(json!({ "normalized": number, "index": first_above(u64::from(number) - 1, &weights) }));
     }
     let (seed, modulus) = (seed(values, 0), values.parts_or("modulus", 100));
-    let rollout = if values.has("rollout") { Some(values.number("rollout", "")?) } else { None };
+    let rollout = values.optional("rollout", |values| values.number("rollout", ""));
     let number = normalized(&group?, &identifier?, seed?, modulus?, low_bytes?);
     let mut answer = json!({ "normalized": number });
-    if let Some(rollout) = rollout {
+    if let Some(rollout) = rollout? {
         answer["included"] = json!(rollout > 0.0 && f64::from(number) <= rollout);
     }
     Some(answer)

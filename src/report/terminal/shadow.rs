@@ -21,8 +21,10 @@ pub fn shadow(report: &ShadowReport) -> String {
         text.push_str("\nWHAT SHADOW HAS SHOWN OF EACH GATE\n");
     }
     for gate in &report.gates {
-        let slice = gate.segment.as_ref().map_or_else(String::new, |slice| format!(", {}", labels::segment(Some(slice))));
-        let line = format!("  {:12} {}{slice}: {}", gate.shown, labels::visible(&gate.gate), labels::visible(&gate.left));
+        let slice =
+            gate.segment.as_ref().map_or_else(String::new, |slice| format!(", {}", labels::segment(Some(slice))));
+        let line =
+            format!("  {:12} {}{slice}: {}", gate.shown, labels::visible(&gate.gate), labels::visible(&gate.left));
         text.push_str(&wrapped(&line, "               "));
     }
     let mut metric = "";
@@ -42,7 +44,10 @@ pub fn shadow(report: &ShadowReport) -> String {
     }
     for row in report.health.iter().filter(|row| row.alarm) {
         let name = row.metric.as_deref().unwrap_or_default();
-        text.push_str(&wrapped(&format!("\nValues of {} are not missing alike in both versions.", labels::visible(name)), ""));
+        text.push_str(&wrapped(
+            &format!("\nValues of {} are not missing alike in both versions.", labels::visible(name)),
+            "",
+        ));
     }
     if let Some(failures) = &report.failures {
         let names: Vec<String> = failures.metrics.iter().map(|name| labels::visible(name)).collect();

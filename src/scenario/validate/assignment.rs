@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use super::super::Assignment;
 use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, Quantity, Seed};
-use super::super::Assignment;
-use crate::assign::{Platform, platforms};
 use crate::assign::overrides::Overrides;
 use crate::assign::values::{Trouble, What};
+use crate::assign::{Platform, platforms};
 use crate::domain::version::Version;
 
 /// Enough for results to agree with those of units.
@@ -110,7 +110,10 @@ fn settings(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Optio
     ];
     if let Some(traffic) = &table.traffic {
         let at = at.key("traffic");
-        let (start, end) = (bound(&at.key("start"), traffic.start.as_ref(), problems), bound(&at.key("end"), traffic.end.as_ref(), problems));
+        let (start, end) = (
+            bound(&at.key("start"), traffic.start.as_ref(), problems),
+            bound(&at.key("end"), traffic.end.as_ref(), problems),
+        );
         settings.extend([("traffic.key", seed(&traffic.key)), ("traffic.start", start?), ("traffic.end", end?)]);
     }
     Some(settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
