@@ -236,7 +236,7 @@ pub struct AssignArgs {
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["why", "hash"])]
     pub out: Option<PathBuf>,
     /// Explain the answer for one unit
-    #[arg(long, value_name = "UNIT", conflicts_with_all = ["stage", "hash"])]
+    #[arg(long, value_name = "UNIT", conflicts_with_all = ["stage", "hash"], allow_hyphen_values = true)]
     pub why: Option<String>,
     /// Ask an algorithm directly, without a log or a scenario
     #[arg(long, value_name = "ALGORITHM", conflicts_with_all = ["log", "scenario", "stage"])]
