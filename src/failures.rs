@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars::prelude::{Column, DataFrame, PolarsResult, col};
 
 use crate::digest::build::{counted_rows, quantum};
 use crate::domain::metric::{Metric, MetricKind, Nulls, Source};
@@ -278,7 +278,12 @@ impl Losses {
     ) -> Outcome<S> {
         let names: Vec<String> = (0..log.columns().values.len()).map(schema::value).collect();
         let (segments, has_request, has_item) = (self.segments, self.has_request, self.has_item);
-        fold(counted_rows(log)?, state, move |state, batch: &DataFrame| {
+        let mut read = vec![UNIT.to_owned(), TIME.to_owned()];
+        read.extend(has_request.then(|| REQUEST.to_owned()));
+        read.extend(has_item.then(|| ITEM.to_owned()));
+        read.extend((0..segments).map(schema::segment).chain(names.iter().cloned()));
+        let rows = counted_rows(log)?.select(read.iter().map(col).collect::<Vec<_>>());
+        fold(rows, state, move |state, batch: &DataFrame| {
             let texts = Texts {
                 time: batch.column(TIME)?,
                 unit: batch.column(UNIT)?,

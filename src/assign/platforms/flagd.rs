@@ -202,10 +202,20 @@ fn bucket_by(values: &mut Values, release: Release) -> Option<Value> {
         let (flag, unit) = (values.text("flag_key", ""), values.unit("targeting_key"));
         return Some(Flagd { release, expression: Expression::Default(flag?), total: 1 }.bucket_by(&unit?));
     }
-    let written = values.has("bucket_by");
-    let text = values.unit("bucket_by")?;
-    let value = if written && release == Release::Three { serde_json::from_str(&text).ok() } else { None };
-    Some(value.unwrap_or(Value::String(text)))
+    if !values.has("bucket_by") {
+        return values.unit("bucket_by").map(Value::String);
+    }
+    let text = values.text("bucket_by", "")?;
+    let json: Option<Value> = if release == Release::Three { serde_json::from_str(&text).ok() } else { None };
+    // The unit may stand beside what it is part of.
+    let within = |unit: &str| match &json {
+        Some(Value::Array(list)) => list.contains(&json!(unit)),
+        _ => text.ends_with(unit),
+    };
+    if values.lone_unit().is_some_and(|unit| !within(&unit)) {
+        return values.wrong("bucket_by", "in which the unit is not", "leave one of `--set` and `--unit` out");
+    }
+    Some(json.unwrap_or(Value::String(text)))
 }
 
 fn answer(values: &mut Values, release: Release) -> Option<Value> {
