@@ -82,7 +82,7 @@ pub fn find(log: &TrafficLog, scenario: &Scenario, metrics: &[usize], most: usiz
 /// One row as read.
 struct Row<'a> {
     texts: &'a Texts<'a>,
-    row: usize,
+    number: usize,
     values: &'a [Option<f64>],
 }
 
@@ -97,11 +97,11 @@ struct Texts<'a> {
 
 impl Row<'_> {
     fn text(&self, column: &Column) -> Option<String> {
-        column.str().ok().and_then(|texts| texts.get(self.row)).map(str::to_owned)
+        column.str().ok().and_then(|texts| texts.get(self.number)).map(str::to_owned)
     }
 
     fn time(&self) -> i64 {
-        self.texts.time.i64().ok().and_then(|times| times.get(self.row)).unwrap_or_default()
+        self.texts.time.i64().ok().and_then(|times| times.get(self.number)).unwrap_or_default()
     }
 
     fn segment(&self, column: usize) -> Option<String> {
@@ -299,7 +299,7 @@ impl Losses {
                 for (value, column) in values.iter_mut().zip(&columns) {
                     *value = column.get(row);
                 }
-                take(state, &Row { texts: &texts, row, values: &values });
+                take(state, &Row { texts: &texts, number: row, values: &values });
             }
             Ok(())
         })

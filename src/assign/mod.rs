@@ -183,8 +183,8 @@ mod tests {
             let written = f64::from(hundredths) / 100.0;
             // As the scenario reads "7%".
             let exposure = Fraction::new(written / 100.0).unwrap();
-            assert_eq!(percent(exposure), written);
-            assert_eq!(nearest(exposure, 10_000), f64::from(hundredths));
+            assert_eq!(percent(exposure).to_bits(), written.to_bits());
+            assert_eq!(nearest(exposure, 10_000) as u32, hundredths);
         }
     }
 

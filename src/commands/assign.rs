@@ -39,16 +39,12 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
         }
         None => first_stages(&scenario, &digest.units, &*bucketing),
     };
-    match args.out.as_deref().zip(form) {
-        Some((out, form)) => {
-            output::write(out, &tables::bytes(&table, form)?)?;
-            answer(&format!("wrote {}: {} units\n", out.display(), table.height()))
-        }
-        None => {
-            let text = String::from_utf8(tables::bytes(&table, Form::Csv)?);
-            answer(&text.map_err(|error| Error::at("assign", error.to_string()))?)
-        }
+    if let Some((out, form)) = args.out.as_deref().zip(form) {
+        output::write(out, &tables::bytes(&table, form)?)?;
+        return answer(&format!("wrote {}: {} units\n", out.display(), table.height()));
     }
+    let text = String::from_utf8(tables::bytes(&table, Form::Csv)?);
+    answer(&text.map_err(|error| Error::at("assign", error.to_string()))?)
 }
 
 fn digest(wanted: &Inputs, scenario: &Scenario) -> Result<Digest> {

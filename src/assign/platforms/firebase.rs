@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::bucket_at;
-use crate::assign::hashes::sha256;
+use crate::assign::hashes::{hex, sha256};
 use crate::assign::values::Values;
 use crate::assign::{Bucketing, Hashed, NEVER, nearest};
 use crate::domain::quantity::Fraction;
@@ -45,7 +45,7 @@ impl Bucketing for Firebase {
 
     fn hashed(&self, unit: &str) -> Hashed {
         let text = text(&self.seed, unit);
-        let digest: String = sha256(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&sha256(&text));
         Hashed { hash: format!("sha256: {digest}"), bucket: format!("{} of {BUCKETS}", micro_percentile(&text)), text }
     }
 
@@ -54,6 +54,7 @@ impl Bucketing for Firebase {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all platforms are read alike")]
 pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
     let seed = values.text_or("seed", "");
     Some(Arc::new(Firebase { seed }))

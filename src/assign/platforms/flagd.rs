@@ -1,4 +1,4 @@
-//! OpenFeature flagd, `fractional`: Murmur3 of what the flag buckets by. Each of three versions puts everybody elsewhere.
+//! `OpenFeature` flagd, `fractional`: Murmur3 of what the flag buckets by. Each of three versions puts everybody elsewhere.
 //!
 //! Source: open-feature/flagd `core/pkg/evaluator/fractional.go` at v0.14.0, v0.15.0 and v0.16.1; its decision records on
 //! high-precision bucketing and on units that are not text; open-feature/python-sdk-contrib.
@@ -9,7 +9,7 @@ use serde_json::{Number, Value, json};
 
 use super::position::placed;
 use super::{bucket_at, first_above};
-use crate::assign::hashes::murmur3;
+use crate::assign::hashes::{hex, murmur3};
 use crate::assign::values::Values;
 use crate::assign::{Bucketing, Hashed, NEVER, nearest};
 use crate::domain::quantity::Fraction;
@@ -237,7 +237,7 @@ fn answer(values: &mut Values, release: Release) -> Option<Value> {
         }
     }
     if release == Release::Three {
-        answer["cbor_hex"] = json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        answer["cbor_hex"] = json!(hex(&bytes));
     }
     // Nothing to bucket by is the default variant.
     if bucket_by.is_null() || bucket_by == json!("") {

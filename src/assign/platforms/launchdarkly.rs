@@ -72,14 +72,12 @@ impl Bucketing for LaunchDarkly {
 
 pub(super) fn read(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
     let seed = values.whole_or_none("seed", i64::MIN, i64::MAX);
-    let prefix = match seed {
+    let prefix = if let Some(Some(seed)) = seed {
         // The platform ignores key and salt of a rollout with a seed, so that here they are refused as unused.
-        Some(Some(seed)) => Some(seed.to_string()),
-        _ => {
-            let (flag, salt) =
-                (values.text("flag", "key of the flag"), values.text("salt", "salt of the flag, or `seed`"));
-            flag.zip(salt).map(|(flag, salt)| format!("{flag}.{salt}"))
-        }
+        Some(seed.to_string())
+    } else {
+        let (flag, salt) = (values.text("flag", "key of the flag"), values.text("salt", "salt of the flag, or `seed`"));
+        flag.zip(salt).map(|(flag, salt)| format!("{flag}.{salt}"))
     };
     let precision = values.choice("precision", &["f64", "f32"]);
     let first =

@@ -171,7 +171,7 @@ impl fmt::Debug for Platform {
     }
 }
 
-/// The algorithm and its keys: `launchdarkly, flag `new-nav`, salt `x``.
+/// The algorithm and its keys.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;

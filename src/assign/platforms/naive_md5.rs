@@ -55,6 +55,7 @@ impl Bucketing for NaiveMd5 {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all platforms are read alike")]
 pub(super) fn read_mod100(values: &mut Values) -> Option<Arc<dyn Bucketing>> {
     let salt = values.text_or("salt", "");
     Some(Arc::new(NaiveMd5 { salt, modulus: 100 }))

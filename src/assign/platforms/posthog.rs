@@ -26,7 +26,7 @@ fn hex15(flag: &str, identifier: &str, suffix: &str) -> u64 {
 
 /// The edge is included, and 100 % is everybody.
 fn rolled_out(hash: f64, percentage: f64) -> bool {
-    percentage == 100.0 || hash <= percentage / 100.0
+    percentage >= 100.0 || hash <= percentage / 100.0
 }
 
 impl PostHog {

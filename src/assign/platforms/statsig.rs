@@ -30,7 +30,7 @@ fn number(text: &str) -> u64 {
 
 /// Whether a rule passes. The product rounds as the platform's does: 0.07 lets bucket 7 pass.
 fn passes(bucket: f64, percentage: f64) -> bool {
-    if percentage == 100.0 { true } else { percentage != 0.0 && bucket < percentage * 100.0 }
+    percentage >= 100.0 || bucket < percentage * 100.0
 }
 
 impl Bucketing for Statsig {
