@@ -229,9 +229,12 @@ impl Losses {
             }
         }
         for (metric, sources) in self.sources.iter().enumerate() {
+            let rule = &self.metrics[metric];
             let one = |(numerator, denominator)| peak(numerator) + self.ratios[metric].abs() * peak(denominator);
-            let worst = self.metrics[metric].worst.unwrap_or(0.0).abs();
-            self.peaks[metric] = one(sources.stable) + one(sources.candidate) + 2.0 * worst + 2.0;
+            self.peaks[metric] = match rule.kind {
+                MetricKind::Proportion { over: Some(_), .. } | MetricKind::Rare { over: Some(_), .. } => 1.0,
+                _ => one(sources.stable) + one(sources.candidate) + 2.0 * rule.worst.unwrap_or(0.0).abs(),
+            };
         }
         Ok(())
     }

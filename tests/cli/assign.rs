@@ -211,7 +211,7 @@ fn what_an_algorithm_cannot_use_is_said_at_once() {
         "error: --set seed: has a value which is not a whole number in range\n\n\
          hint: use -9223372036854775808 to 9223372036854775807\n\n\
          error: --set salt: is needed by `launchdarkly`\n\nhint: salt of the flag\n\n\
-         error: --set rule_salt: is not used by `launchdarkly` here\n\nhint: it uses `key`, `salt`, `seed`, `unit`\n",
+         error: --set rule_salt: is not used by `launchdarkly` here\n\nhint: it uses `key`, `salt`, `seed`, `unit`, `weights`\n",
     );
     home.refuses(
         &["assign", "--hash", "eppo", "--set", "salt", "--unit", "u"],
