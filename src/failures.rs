@@ -166,17 +166,16 @@ impl Losses {
     fn parts(&self, metric: usize, version: Version, values: &[Option<f64>]) -> Option<(f64, f64)> {
         let (numerator, denominator) = *self.sources[metric].get(version);
         let of = |column: Option<usize>| column.map_or(Some(1.0), |column| values[column]);
-        let numerator = of(numerator).or_else(|| {
-            let rule = &self.metrics[metric];
-            let mirrored = || self.mirrored.iter().any(|&column| values[column].is_some());
-            if rule.nulls == Nulls::Worst && mirrored() { rule.worst } else { None }
-        })?;
-        let numerator = match self.metrics[metric].kind {
+        let rule = &self.metrics[metric];
+        let measured = of(numerator).map(|numerator| match rule.kind {
             MetricKind::Proportion { over: Some(over), .. } | MetricKind::Rare { over: Some(over), .. } => {
                 f64::from(u8::from(numerator > over))
             }
             _ => numerator,
-        };
+        });
+        let mirrored = || self.mirrored.iter().any(|&column| values[column].is_some());
+        let missing = || if rule.nulls == Nulls::Worst && mirrored() { rule.worst } else { None };
+        let numerator = measured.or_else(missing)?;
         Some((numerator, of(denominator)?))
     }
 
