@@ -61,9 +61,27 @@ afterwards; of several digests in a directory or pattern, the sum is taken.";
 
 const ASSIGN_EXAMPLES: &str = "\
 Examples:
-  replay assign log.parquet --scenario release.toml --stage 5% > candidate-users.csv
+  replay assign log.parquet --scenario release.toml
+      Every unit and the first stage in which it has the candidate
+  replay assign log.parquet --scenario release.toml --stage 5% -o candidate-users.parquet
+      The units that have the candidate in one stage
+  replay assign --scenario release.toml --why user-506283
+      What is hashed, what comes of it, and the answer in each stage
+  replay assign --hash launchdarkly --set key=new-nav --set salt=9229bb --set 'weights=[5000,95000]' --unit user-7 --format json
+      Without a log: all that an algorithm computes for one unit
 
-Units of the log are hashed with `assignment.hash` and `assignment.salt`, bit for bit as the flag platform does.";
+Units are hashed bit for bit as the flag platform of `assignment.hash` does. In CSV a unit that a spreadsheet would run as a formula
+(it begins with = + - @, a tab or a return) has an apostrophe before it; Parquet has it as it is.
+
+Values of --set are texts as they are; lists, tables and numbers are JSON, and `null` is no value. --unit is always text, where
+`--set bucket_by` of flagd_v3 is JSON if it can be.";
+
+const SHADOW_EXAMPLES: &str = "\
+Examples:
+  replay shadow log.parquet --scenario release.toml
+      What the pairs of the log already show, per gate and per metric, without simulating
+  replay shadow log.parquet --scenario release.toml --failures golden.parquet
+      Also the requests in which the candidate is worse, the worst first: the next golden set";
 
 const SYNTH_EXAMPLES: &str = "\
 Examples:
@@ -104,7 +122,10 @@ pub enum Command {
     /// Write the digest of a log: small, mergeable, accepted wherever a log is
     #[command(after_help = DIGEST_EXAMPLES)]
     Digest(DigestArgs),
-    /// List exactly which units get the candidate, with the production salt
+    /// Say what shadow mode has already shown, without simulating
+    #[command(after_help = SHADOW_EXAMPLES)]
+    Shadow(ShadowArgs),
+    /// List exactly which units get the candidate, as the flag platform decides it
     #[command(after_help = ASSIGN_EXAMPLES)]
     Assign(AssignArgs),
     /// Make a synthetic log from a recipe
@@ -202,12 +223,62 @@ pub struct DigestArgs {
 /// Arguments of `replay assign`.
 #[derive(Debug, Clone, Args)]
 pub struct AssignArgs {
+    /// Log: a file, a quoted glob, or a directory (Parquet, CSV, NDJSON, Arrow IPC)
+    #[arg(required_unless_present_any = ["why", "hash"])]
+    pub log: Option<String>,
+    /// Columns, platform and stages (TOML)
+    #[arg(long, value_name = "FILE", required_unless_present = "hash")]
+    pub scenario: Option<PathBuf>,
+    /// Only the units that have the candidate in this stage
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// File to write, `.csv` or `.parquet`, in place of CSV on stdout
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["why", "hash"])]
+    pub out: Option<PathBuf>,
+    /// Explain the answer for one unit
+    #[arg(long, value_name = "UNIT", conflicts_with_all = ["stage", "hash"], allow_hyphen_values = true)]
+    pub why: Option<String>,
+    /// Ask an algorithm directly, without a log or a scenario
+    #[arg(long, value_name = "ALGORITHM", conflicts_with_all = ["log", "scenario", "stage"])]
+    pub hash: Option<String>,
+    /// What the algorithm is told besides the unit; repeatable
+    #[arg(long, value_name = "NAME=VALUE", requires = "hash")]
+    pub set: Vec<String>,
+    /// The unit that the algorithm is asked about
+    #[arg(long, value_name = "UNIT", requires = "hash", allow_hyphen_values = true)]
+    pub unit: Option<String>,
+    /// Form of an answer for one unit
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub format: AnswerForm,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AnswerForm {
+    /// Lines
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Arguments of `replay shadow`.
+#[derive(Debug, Clone, Args)]
+pub struct ShadowArgs {
     /// Log and scenario.
     #[command(flatten)]
     pub inputs: Inputs,
-    /// Stage whose exposure counts
-    #[arg(long, value_name = "NAME")]
-    pub stage: String,
+    /// Form of the answer
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub format: AnswerForm,
+    /// Write the requests in which the candidate is worse, `.csv` or `.parquet`
+    #[arg(long, value_name = "FILE")]
+    pub failures: Option<PathBuf>,
+    /// Metric whose losses count; without it, those that gates watch, together
+    #[arg(long, value_name = "NAME", requires = "failures")]
+    pub metric: Option<String>,
+    /// Keep so many of the worst
+    #[arg(long, value_name = "N", requires = "failures", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub most: u32,
 }
 
 /// Arguments of `replay synth`.

@@ -24,11 +24,12 @@
 //! | [`domain`] | | types that cross stages; no I/O, no polars, no serde |
 //! | [`ingest`] | files → [`ingest::TrafficLog`] | the log's column names are known here and nowhere later |
 //! | [`digest`] | log → [`digest::Digest`] | row order does not matter; polars ends here, bar writing tables; later stages never see rows |
-//! | [`assign`] | unit, salt, exposure → version | pure; raising exposure only ever adds units |
+//! | [`assign`] | unit, platform, exposure → version | pure; raising exposure only ever adds units |
 //! | [`simulate`] | digest, schedule, seed → [`simulate::trajectory::Trajectory`] | same seed, same bytes, for any number of threads; knows no gate |
 //! | [`gate`] | trajectory at a look → verdict → decision → outcome | never reads the injected effect; too little data is no verdict |
 //! | [`outcome`] | replicates → counts → rows of the report | counted in a fixed order |
 //! | [`shadow`] | digest → paired differences | only requests where both versions have a value |
+//! | [`failures`] | log → requests in which the candidate is worse | streamed; the same rows for any number of threads |
 //! | [`power`] | digest, schedule → what each gate can decide | closed form, from the same sums as the gates |
 //! | [`stats`] | numbers → numbers | pure; a formula and a source for each function |
 //! | [`report`] | [`report::Report`] → files | computes nothing; files appear whole or not at all |
@@ -67,6 +68,8 @@ pub mod gate;
 pub mod outcome;
 
 pub mod shadow;
+
+pub mod failures;
 
 pub mod power;
 

@@ -1,58 +1,115 @@
 //! (unit, salt, exposure) → version, sticky. Pure; raising exposure only ever adds units.
+//!
+//! [`platforms`] has a file for each flag platform or proxy, bit for bit; [`values`] is what a platform is told, [`buckets`] puts
+//! its buckets in place of units, and [`overrides`] gives some units a version of their own.
 
-use md5::{Digest as _, Md5};
+pub mod buckets;
+mod hashes;
+pub mod overrides;
+pub mod platforms;
+pub mod values;
+
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+pub use buckets::Buckets;
+pub use platforms::Platform;
 
 use crate::domain::quantity::Fraction;
 use crate::domain::version::Version;
-use crate::scenario::{Assignment, HashName};
+use crate::scenario::Assignment;
 
-/// A flag platform's hash: where a unit lies in the assignment space.
-pub trait Bucketing {
-    /// The unit's place in `[0, 1)`.
+/// The place of a unit that the platform serves the candidate at no exposure.
+pub const NEVER: f64 = 1.0;
+
+/// The place of a unit that has the candidate at every exposure: an override.
+pub const ALWAYS: f64 = -1.0;
+
+/// A flag platform's hash: where a unit lies in the assignment space, and from which exposure on it has the candidate.
+pub trait Bucketing: Send + Sync {
+    /// The unit's place in `[0, 1)`, or [`NEVER`], or [`ALWAYS`].
     fn place(&self, unit: &str) -> f64;
 
-    /// Number of buckets of the platform; `None` where places are as fine as the number type.
-    fn buckets(&self) -> Option<u32>;
+    /// Number of equal steps in which exposure can be set; `None` where it is as fine as the number type.
+    fn steps(&self) -> Option<u32>;
 
-    /// What hashed to the place, for people.
-    fn hashed_text(&self, unit: &str) -> String;
+    /// Whether a unit at this place has the candidate: the platform's own comparison, in its own precision.
+    fn serves(&self, place: f64, exposure: Fraction) -> bool {
+        place < exposure.get()
+    }
+
+    /// What is hashed and what comes of it, for people.
+    fn hashed(&self, unit: &str) -> Hashed;
+
+    /// What the bucket is compared with, for people.
+    fn threshold(&self, exposure: Fraction) -> String {
+        format!("below {}", exposure.get())
+    }
+
+    /// The share of places that has the candidate at an exposure: the exposure, but for steps, rounding and inclusive comparisons.
+    fn served(&self, exposure: Fraction) -> f64 {
+        let Some(steps) = self.steps() else { return exposure.get() };
+        // Places are served from 0 on.
+        let (mut served, mut not_served) = (0, steps);
+        while served < not_served {
+            let middle = u32::midpoint(served, not_served);
+            if self.serves(inside(middle, steps), exposure) {
+                served = middle + 1;
+            } else {
+                not_served = middle;
+            }
+        }
+        f64::from(served) / f64::from(steps)
+    }
+
+    /// What users of the platform should know: a code and a text.
+    fn caution(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// Whether releases of the platform disagree on names beyond ASCII.
+    fn ascii_only(&self) -> bool {
+        false
+    }
 
     /// The version that serves a unit: sticky, nested when exposure grows.
     fn version(&self, unit: &str, exposure: Fraction) -> Version {
-        if self.place(unit) < exposure.get() { Version::Candidate } else { Version::Stable }
+        if self.serves(self.place(unit), exposure) { Version::Candidate } else { Version::Stable }
     }
 }
 
-/// `int(md5(salt + unit), 16) % 100`: the digest as one big-endian 128-bit number.
+/// From a unit to its bucket, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Md5Mod100 {
-    /// Written before the unit; empty for the unsalted form.
-    pub salt: String,
+pub struct Hashed {
+    /// What is hashed.
+    pub text: String,
+    /// Name of the hash and its value.
+    pub hash: String,
+    /// What the platform makes of it.
+    pub bucket: String,
 }
 
-impl Md5Mod100 {
-    /// The bucket, 0 to 99.
-    #[must_use]
-    pub fn bucket(&self, unit: &str) -> u32 {
-        let digest = Md5::digest(self.hashed_text(unit).as_bytes());
-        // 256 is 56 modulo 100: Horner's rule over the bytes keeps the remainder of the 128-bit number.
-        digest.iter().fold(0, |remainder, &byte| (remainder * 256 + u32::from(byte)) % 100)
-    }
+/// A place within a step, where no rounding takes it for the step before.
+fn inside(step: u32, steps: u32) -> f64 {
+    (f64::from(step) + 1e-6) / f64::from(steps)
 }
 
-impl Bucketing for Md5Mod100 {
-    fn place(&self, unit: &str) -> f64 {
-        f64::from(self.bucket(unit)) / 100.0
-    }
+/// An exposure as a multiple of `1 / parts`: 7 % of 100 is 7, whatever the last bit of 0.07 is.
+pub(crate) fn scaled(exposure: Fraction, parts: f64) -> f64 {
+    /// Finer than any platform's exposure.
+    const FINEST: f64 = 1e11;
+    (exposure.get() * FINEST).round() * parts / FINEST
+}
 
-    fn buckets(&self) -> Option<u32> {
-        Some(100)
-    }
+/// An exposure in per cent, as a platform's configuration holds it.
+pub(crate) fn percent(exposure: Fraction) -> f64 {
+    scaled(exposure, 100.0)
+}
 
-    fn hashed_text(&self, unit: &str) -> String {
-        format!("{}{unit}", self.salt)
-    }
+/// The nearest step of an exposure: of platforms that keep whole numbers.
+pub(crate) fn nearest(exposure: Fraction, parts: u32) -> f64 {
+    scaled(exposure, f64::from(parts)).round()
 }
 
 /// Keyed 64-bit hash for re-randomisation: another key, another assignment.
@@ -85,12 +142,13 @@ impl Bucketing for KeyedHash {
         self.uniform(unit_key(unit), 0)
     }
 
-    fn buckets(&self) -> Option<u32> {
+    fn steps(&self) -> Option<u32> {
         None
     }
 
-    fn hashed_text(&self, unit: &str) -> String {
-        unit.into()
+    fn hashed(&self, unit: &str) -> Hashed {
+        let place = self.place(unit);
+        Hashed { text: unit.into(), hash: format!("xxh3 {:016x}", unit_key(unit)), bucket: place.to_string() }
     }
 }
 
@@ -100,135 +158,33 @@ pub fn unit_key(unit: &str) -> u64 {
     xxh3_64(unit.as_bytes())
 }
 
-/// Buckets in place of units: each bucket of the platform in equal parts, so that production serves all of one alike.
-pub struct Buckets {
-    platform: Box<dyn Bucketing + Send + Sync>,
-    /// Of the platform.
-    coarse: u32,
-    /// Parts of each.
-    parts: u32,
-}
-
-impl Buckets {
-    /// The buckets of a scenario whose cells have them.
-    #[must_use]
-    pub fn of(assignment: &Assignment) -> Option<Self> {
-        let wanted = assignment.buckets?;
-        let platform = platform(assignment);
-        let coarse = platform.buckets().unwrap_or(wanted);
-        Some(Self { platform, coarse, parts: wanted.div_ceil(coarse) })
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.coarse * self.parts
-    }
-
-    /// The bucket of a unit, from 0.
-    #[must_use]
-    pub fn bucket(&self, unit: &str) -> u32 {
-        // A place is a bucket's number over the number of buckets, as exact as division is.
-        let coarse = (self.platform.place(unit) * f64::from(self.coarse) + 1e-6).floor() as u32;
-        coarse.min(self.coarse - 1) * self.parts + self.part(unit_key(unit)) as u32
-    }
-
-    /// Which part of its platform's bucket the bucket of a unit is, by the unit's key: that much is told without the platform's
-    /// slow hash.
-    #[must_use]
-    pub fn part(&self, unit_key: u64) -> u64 {
-        unit_key % u64::from(self.parts)
-    }
-
-    /// A bucket's name, which stands where units have theirs.
-    #[must_use]
-    pub fn name(bucket: u32) -> String {
-        format!("bucket {bucket:07}")
-    }
-}
-
-impl Bucketing for Buckets {
-    /// Of a bucket, by its name.
-    fn place(&self, name: &str) -> f64 {
-        let number = name.strip_prefix("bucket ").and_then(|number| number.parse::<u32>().ok());
-        let bucket = number.unwrap_or_else(|| self.bucket(name));
-        f64::from(bucket / self.parts) / f64::from(self.coarse)
-    }
-
-    fn buckets(&self) -> Option<u32> {
-        self.platform.buckets()
-    }
-
-    fn hashed_text(&self, unit: &str) -> String {
-        self.platform.hashed_text(unit)
-    }
-}
-
 /// The production assignment of what a scenario's cells have: units, or buckets in place of them.
 #[must_use]
-pub fn production(assignment: &Assignment) -> Box<dyn Bucketing + Send + Sync> {
+pub fn production(assignment: &Assignment) -> Arc<dyn Bucketing> {
     match Buckets::of(assignment) {
-        Some(buckets) => Box::new(buckets),
-        None => platform(assignment),
+        Some(buckets) => Arc::new(buckets),
+        None => of_units(assignment),
     }
 }
 
-/// The production assignment of units.
-fn platform(assignment: &Assignment) -> Box<dyn Bucketing + Send + Sync> {
-    match assignment.hash {
-        HashName::Md5Mod100 => Box::new(Md5Mod100 { salt: assignment.salt.clone() }),
-    }
+/// The production assignment of units, with those that have a version of their own.
+#[must_use]
+pub fn of_units(assignment: &Assignment) -> Arc<dyn Bucketing> {
+    overrides::over(assignment.platform.bucketing(), &assignment.overrides)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    // Python 3.11: int(hashlib.md5(s.encode()).hexdigest(), 16) % 100; reference vectors `naive_md5_mod-p00*`.
-    #[test]
-    fn md5_buckets_agree_with_python() {
-        let unsalted = Md5Mod100 { salt: String::new() };
-        for (unit, bucket) in
-            [("qaulejcg@example.org", 65), ("anon_107a3b63e2", 48), ("user-506283", 50), ("329808722", 42)]
-        {
-            assert_eq!(unsalted.bucket(unit), bucket, "{unit}");
-        }
-    }
 
     #[test]
-    fn a_salt_is_written_before_the_unit() {
-        let salted = Md5Mod100 { salt: "user-".into() };
-        assert_eq!(salted.bucket("506283"), 50);
-    }
-
-    #[test]
-    fn a_bucket_is_served_as_its_units_are() {
-        let assignment =
-            |buckets| Assignment { unit: "u".into(), hash: HashName::Md5Mod100, salt: "s".into(), buckets };
-        // Rounded up to a multiple of the platform's 100.
-        let buckets = Buckets::of(&assignment(Some(9_950))).unwrap();
-        assert_eq!(buckets.count(), 10_000);
-        let units = production(&assignment(None));
-        let mut seen = std::collections::HashSet::new();
-        for unit in (0..50_000).map(|i| format!("user-{i}")) {
-            let bucket = buckets.bucket(&unit);
-            assert!((buckets.place(&Buckets::name(bucket)) - units.place(&unit)).abs() < 1e-12, "{unit}");
-            seen.insert(bucket);
-        }
-        // Of 10,000 buckets, 50,000 units leave exp(-5) empty: 67.
-        assert!((9_890..9_975).contains(&seen.len()), "{}", seen.len());
-    }
-
-    proptest! {
-        #[test]
-        fn raising_exposure_only_adds_units(unit in ".{0,20}", key in any::<u64>(), low in 0.0..1.0f64, more in 0.0..1.0f64) {
-            let (low, high) = (Fraction::new(low).unwrap(), Fraction::new(low + (1.0 - low) * more).unwrap());
-            for bucketing in [&Md5Mod100 { salt: "s".into() } as &dyn Bucketing, &KeyedHash { key }] {
-                if bucketing.version(&unit, low) == Version::Candidate {
-                    prop_assert_eq!(bucketing.version(&unit, high), Version::Candidate);
-                }
-            }
+    fn exposures_are_the_decimals_that_were_written() {
+        for hundredths in 0..=10_000_u32 {
+            let written = f64::from(hundredths) / 100.0;
+            // As the scenario reads "7%".
+            let exposure = Fraction::new(written / 100.0).unwrap();
+            assert_eq!(percent(exposure).to_bits(), written.to_bits());
+            assert_eq!(nearest(exposure, 10_000) as u32, hundredths);
         }
     }
 

@@ -1,34 +1,177 @@
-//! `replay assign`: which units get the candidate, with the production salt.
+//! `replay assign`: which units get the candidate, as the flag platform decides it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
 
 use super::progress::Progress;
-use super::{answer, inputs};
-use crate::assign::production;
-use crate::cli::AssignArgs;
+use super::{answer, inputs, output};
+use crate::assign::values::{Trouble, Values, What};
+use crate::assign::{Bucketing, of_units, platforms};
+use crate::cli::{AnswerForm, AssignArgs, Inputs};
+use crate::digest::Digest;
 use crate::domain::version::Version;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result, printable};
+use crate::report::tables::{self, Finished, Form, Table};
 use crate::scenario::Scenario;
 
 pub(super) fn run(args: &AssignArgs) -> Result<u8> {
-    let mut scenario = inputs::scenario(&args.inputs)?;
+    if let Some(hash) = &args.hash {
+        return answer(&asked(args, hash)?);
+    }
+    let wanted = Inputs { log: args.log.clone(), scenario: args.scenario.clone() };
+    let mut scenario = inputs::scenario(&wanted)?;
     // Buckets have no names of units.
     scenario.assignment.buckets = None;
-    let exposure = inputs::stage(&scenario, &args.stage)?.exposure;
-    let progress = Progress::new();
-    let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
-    progress.finish();
-    let bucketing = production(&scenario.assignment);
-    let exposed = digest.units.iter().filter(|unit| bucketing.version(unit, exposure) == Version::Candidate);
-    answer(&listed(&scenario, exposed)?)
+    let bucketing = of_units(&scenario.assignment);
+    if let Some(unit) = &args.why {
+        return answer(&why(args, &wanted, &scenario, &*bucketing, unit)?);
+    }
+    let stage = args.stage.as_deref().map(|name| inputs::stage(&scenario, name)).transpose()?;
+    let form = args.out.as_deref().map(output::form).transpose()?;
+    args.out.as_deref().map(output::prepare).transpose()?;
+    let digest = digest(&wanted, &scenario)?;
+    let table = match stage {
+        Some(stage) => {
+            let in_it = |unit: &&String| bucketing.version(unit, stage.exposure) == Version::Candidate;
+            listed(&scenario, &digest.units.iter().filter(in_it).collect::<Vec<_>>())
+        }
+        None => first_stages(&scenario, &digest.units, &*bucketing),
+    };
+    if let Some((out, form)) = args.out.as_deref().zip(form) {
+        output::write(out, &tables::bytes(&table, form)?)?;
+        return answer(&format!("wrote {}: {} units\n", out.display(), table.height()));
+    }
+    let text = String::from_utf8(tables::bytes(&table, Form::Csv)?);
+    answer(&text.map_err(|error| Error::at("assign", error.to_string()))?)
 }
 
-/// One unit per row under the name of its column, quoted where CSV needs it.
-fn listed<'a>(scenario: &'a Scenario, units: impl Iterator<Item = &'a String>) -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut rows = std::iter::once(&scenario.assignment.unit).chain(units);
-    let written = rows.try_for_each(|row| writer.write_record([row]));
-    let bytes = written
-        .map_err(|error| error.to_string())
-        .and_then(|()| writer.into_inner().map_err(|error| error.to_string()));
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-    text.map_err(|message| Problem::new("assign", message).into())
+fn digest(wanted: &Inputs, scenario: &Scenario) -> Result<Digest> {
+    let progress = Progress::new();
+    let digest = inputs::digest(wanted, scenario, &progress)?;
+    progress.finish();
+    Ok(digest)
+}
+
+/// Units under the name of their column.
+fn listed(scenario: &Scenario, units: &[&String]) -> Finished {
+    Table::of(units).text(&scenario.assignment.unit, |unit| unit).named("assign")
+}
+
+/// Every unit with the first stage in which it has the candidate; raising exposure only adds units.
+fn first_stages(scenario: &Scenario, units: &[String], bucketing: &dyn Bucketing) -> Finished {
+    let first = |unit: &String| {
+        let place = bucketing.place(unit);
+        scenario.stages.iter().find(|stage| bucketing.serves(place, stage.exposure)).map(|stage| stage.name.as_str())
+    };
+    let rows: Vec<(&String, Option<&str>)> = units.iter().map(|unit| (unit, first(unit))).collect();
+    Table::of(&rows)
+        .text(&scenario.assignment.unit, |(unit, _)| unit)
+        .text_or("first_stage", |(_, stage)| *stage)
+        .named("assign")
+}
+
+/// From the text that is hashed to the answer in each stage.
+fn why(
+    args: &AssignArgs,
+    wanted: &Inputs,
+    scenario: &Scenario,
+    bucketing: &dyn Bucketing,
+    unit: &str,
+) -> Result<String> {
+    let in_log = match &args.log {
+        Some(_) => Some(digest(wanted, scenario)?.units.iter().any(|known| known == unit)),
+        None => None,
+    };
+    let hashed = bucketing.hashed(unit);
+    let platform = scenario.assignment.platform.to_string();
+    let stages = scenario
+        .stages
+        .iter()
+        .map(|stage| (stage, bucketing.threshold(stage.exposure), bucketing.version(unit, stage.exposure).name()));
+    if args.format == AnswerForm::Json {
+        let stages: Vec<Value> = stages
+            .map(|(stage, threshold, version)| {
+                json!({ "stage": stage.name, "exposure": stage.exposure.get(), "threshold": threshold, "version": version })
+            })
+            .collect();
+        let answer = json!({
+            "unit": unit, "in_log": in_log, "platform": platform, "steps": bucketing.steps(), "text": hashed.text, "hash": hashed.hash,
+            "bucket": hashed.bucket, "stages": stages,
+        });
+        return Ok(format!("{answer:#}\n"));
+    }
+    let mut text = format!(
+        "unit      {}\nplatform  {}\nhashed    {}\nhash      {}\nbucket    {}\n",
+        printable(unit),
+        printable(&platform),
+        printable(&hashed.text),
+        printable(&hashed.hash),
+        printable(&hashed.bucket)
+    );
+    if let Some(in_log) = in_log {
+        let _ = writeln!(text, "in log    {}", if in_log { "yes" } else { "no: is it spelled as the log has it?" });
+    }
+    for (stage, threshold, version) in stages {
+        let name = printable(&stage.name);
+        let _ =
+            writeln!(text, "stage     {name} ({}): {version}; the candidate has what is {threshold}", stage.exposure);
+    }
+    Ok(text)
+}
+
+/// All that an algorithm computes for one unit.
+fn asked(args: &AssignArgs, hash: &str) -> Result<String> {
+    let given = given(&args.set)?;
+    let values = Values::of(given.clone()).with_unit(args.unit.clone());
+    let Some(answer) = platforms::answer(hash, values) else {
+        let known: Vec<String> = platforms::names().map(|name| format!("`{name}`")).collect();
+        let problem = Problem::new(format!("--hash {hash}"), "is no algorithm that is known");
+        return Err(problem.hint(format!("one of {}", known.join(", "))).into());
+    };
+    let mut answer = answer.map_err(|troubles| problems(&troubles, hash))?;
+    if args.format == AnswerForm::Json {
+        answer["algorithm"] = json!(hash);
+        let mut inputs = given;
+        inputs.extend(args.unit.iter().map(|unit| ("unit".to_owned(), unit.clone())));
+        answer["inputs"] = json!(inputs);
+        return Ok(format!("{answer:#}\n"));
+    }
+    let lines = answer.as_object().into_iter().flatten().map(|(name, value)| format!("{name}: {value}\n"));
+    Ok(lines.collect())
+}
+
+fn given(set: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut given = BTreeMap::new();
+    let mut problems = Vec::new();
+    for text in set {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                if given.insert(name.to_owned(), value.to_owned()).is_some() {
+                    problems.push(Problem::new(format!("--set {text}"), format!("gives `{name}` a second time")));
+                }
+            }
+            _ => problems.push(Problem::new(format!("--set {text}"), "is not NAME=VALUE")),
+        }
+    }
+    if problems.is_empty() { Ok(given) } else { Err(problems.into()) }
+}
+
+fn problems(troubles: &[Trouble], hash: &str) -> Error {
+    let problem = |trouble: &Trouble| {
+        let name = &trouble.name;
+        match &trouble.what {
+            What::Missing(meaning) => {
+                Problem::new(format!("--set {name}"), format!("is needed by `{hash}`")).hint(meaning)
+            }
+            What::Wrong(why, hint) => Problem::new(format!("--set {name}"), format!("has a value {why}")).hint(hint),
+            What::Unused(used) => {
+                let used: Vec<String> = used.iter().map(|name| format!("`{name}`")).collect();
+                Problem::new(format!("--set {name}"), format!("is not used by `{hash}` here"))
+                    .hint(format!("it uses {}", used.join(", ")))
+            }
+        }
+    };
+    troubles.iter().map(problem).collect::<Vec<_>>().into()
 }

@@ -29,12 +29,13 @@ pub(super) fn replay(
     let outcome = &played[0].worlds[0];
     let (name, ending) = ending(player, digest, outcome);
     let start = facts::for_people(start, zone);
-    let salt = scenario.assignment.salt.clone();
+    let platform = &scenario.assignment.platform;
+    let steps = bucketing.steps().map_or_else(String::new, |steps| format!(" (exposure in {steps} steps)"));
     let exposed_units = (outcome.exposed_units * digest.units_each()).round();
     let served = format!("{} requests of {exposed_units} units served by the candidate", outcome.exposed_requests);
     let exact = ExactReplay {
-        says: format!("With salt `{salt}`, from {start}: {ending}; {served}."),
-        salt,
+        says: format!("With {platform}{steps}, from {start}: {ending}; {served}."),
+        salt: platform.setting("salt").into(),
         start,
         outcome: name.into(),
         duration_s: outcome.duration_s,

@@ -12,7 +12,7 @@ use crate::domain::quantity::Moment;
 use crate::domain::rollout::Promotion;
 use crate::domain::version::Version;
 use crate::report::{Coverage, Excluded, JudgeFacts, LogFacts, MetricFacts, ScenarioFacts, Segment};
-use crate::scenario::{HashName, Resample, Scenario, Tile};
+use crate::scenario::{Resample, Scenario, Tile};
 
 /// A moment in a time zone.
 fn zoned(moment: Moment, zone: &str) -> jiff::Zoned {
@@ -36,16 +36,14 @@ pub(super) fn is_monday_nine(moment: Moment, zone: &str) -> bool {
 }
 
 pub(super) fn scenario(scenario: &Scenario, starts: usize, bucketing: &dyn Bucketing) -> ScenarioFacts {
-    let hash = match scenario.assignment.hash {
-        HashName::Md5Mod100 => "md5-mod100",
-    };
+    let hash = scenario.assignment.platform.name();
     ScenarioFacts {
         path: scenario.path.clone(),
         fingerprint: scenario.fingerprint.clone(),
         // Line breaks are the file's, not the reader's.
         about: scenario.about.split_whitespace().collect::<Vec<_>>().join(" "),
         unit: scenario.assignment.unit.clone(),
-        hash: bucketing.buckets().map_or_else(|| hash.into(), |buckets| format!("{hash} ({buckets} buckets)")),
+        hash: bucketing.steps().map_or_else(|| hash.into(), |steps| format!("{hash} ({steps} buckets)")),
         resample: match scenario.simulation.resample {
             Resample::Poisson => "poisson".into(),
             Resample::None => "none".into(),

@@ -14,6 +14,7 @@ mod progress;
 mod require;
 mod run;
 mod schema;
+mod shadow;
 mod silence;
 mod synth;
 mod warnings;
@@ -34,6 +35,7 @@ pub fn run_command(cli: Cli) -> Result<u8> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Digest(args)) => digest::run(&args),
+        Some(Command::Shadow(args)) => shadow::run(&args),
         Some(Command::Assign(args)) => assign::run(&args),
         Some(Command::Synth(args)) => synth::run(&args),
         Some(Command::Schema(args)) => schema::run(args.form),

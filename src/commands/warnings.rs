@@ -1,11 +1,11 @@
 //! What a reader should know before trusting a number.
 
 use super::{facts, silence};
-use crate::assign::Bucketing;
+use crate::assign::{Bucketing, NEVER};
 use crate::digest::Digest;
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
-use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::quantity::{Fraction, Moment, Seconds};
 use crate::report::{
     Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
 };
@@ -22,6 +22,9 @@ const FEW_UNITS: f64 = 40.0;
 
 /// Longer than a weekend.
 const LONGEST_SILENCE: Seconds = Seconds(3 * Seconds::DAY.0);
+
+/// A larger difference between a stage's exposure and what the platform makes of it is worth a warning.
+const OFF_STEP: f64 = 1e-6;
 
 /// What the warnings are drawn from.
 pub(super) struct Evidence<'a> {
@@ -354,25 +357,47 @@ fn three_digits(value: f64) -> String {
 }
 
 fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    if evidence.scenario.assignment.salt.is_empty() {
-        let text =
-            "the hash has no salt: every canary of this platform starts with the same units, who bear every risk";
-        warnings.push(warning("no-salt", "assignment", text));
-    }
-    if let Some(buckets) = evidence.bucketing.buckets() {
-        let steps = f64::from(buckets);
-        let coarse = |exposure: f64| (exposure * steps - (exposure * steps).round()).abs() > 1e-9;
-        for stage in evidence.scenario.stages.iter().filter(|stage| coarse(stage.exposure.get())) {
-            let real = (stage.exposure.get() * steps).ceil() / steps;
+    let (platform, bucketing) = (&evidence.scenario.assignment.platform, evidence.bucketing);
+    let caution = bucketing.caution().map(|(code, text)| warning(code, "assignment", text));
+    let mut warnings: Vec<Warning> = caution.into_iter().collect();
+    if let Some(steps) = bucketing.steps() {
+        let served = |exposure: Fraction| (exposure, bucketing.served(exposure));
+        let stages = evidence.scenario.stages.iter().map(|stage| (stage, served(stage.exposure)));
+        for (stage, (exposure, served)) in
+            stages.filter(|(_, (exposure, served))| (exposure.get() - served).abs() > OFF_STEP)
+        {
             let text = format!(
-                "the platform has {buckets} buckets, so {} of units means {} in production; replicates use {}",
-                stage.exposure,
-                percent(real),
-                stage.exposure
+                "exposure on `{}` goes in {steps} steps, so {exposure} of units means {:.3} % in production; replicates use {exposure}",
+                platform.name(),
+                served * 100.0
             );
             warnings.push(warning("granularity", format!("stage {}", stage.name), text));
         }
+    }
+    let never = evidence.digest.units.iter().filter(|unit| bucketing.place(unit) >= NEVER).count();
+    if never > 0 {
+        let text = format!(
+            "{never} of {} units have stable at every exposure (held out, outside `traffic`, or without an id that the platform takes): \
+             production exposes that many fewer than replicates do",
+            evidence.digest.units.len()
+        );
+        warnings.push(warning("never-exposed", "assignment", text));
+    }
+    let strange = evidence.digest.units.iter().filter(|unit| !unit.is_ascii()).count();
+    if bucketing.ascii_only() && strange > 0 {
+        let text = format!(
+            "{strange} units have letters beyond ASCII, which SDKs of `{}` hash differently: hold a few against the SDK in use with \
+             `replay assign --why UNIT`",
+            platform.name()
+        );
+        warnings.push(warning("encoding", "assignment", text));
+    }
+    if !evidence.scenario.assignment.overrides.is_empty() {
+        let text = format!(
+            "{} units have a version of their own: `assign` and the exact replay keep to it, replicates draw everybody",
+            evidence.scenario.assignment.overrides.len()
+        );
+        warnings.push(warning("overrides", "assignment", text));
     }
     warnings
 }

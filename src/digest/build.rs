@@ -5,8 +5,6 @@
 //! its column, and multiples are added as integers, exactly. A sum is then off by at most half a quantum per request:
 //! 5·10⁻¹³ of the column's largest value, and nothing at all for 0/1 outcomes and whole numbers up to 2⁴⁰.
 
-use std::collections::HashSet;
-
 use polars::prelude::*;
 
 use super::bins::BinLists;
@@ -19,7 +17,8 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::error::{Error, Result};
 use crate::ingest::checks::Watch;
 use crate::ingest::engine::guarded;
-use crate::ingest::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
+use crate::ingest::repeats::Repeats;
+use crate::ingest::schema::{Columns, REQUEST};
 use crate::ingest::{Survey, TrafficLog};
 use crate::scenario::Scenario;
 
@@ -65,7 +64,7 @@ fn add_up(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> Res
         let adding = Adding::new(log, scenario, &survey);
         progress(Step::Begin("digesting"));
         let heard = |done| progress(Step::Rows(done, survey.extent.rows));
-        let take = |adding: &mut Adding, batch: DataFrame| adding.take(&batch);
+        let take = |adding: &mut Adding, batch: DataFrame| adding.take(batch);
         let (adding, watch) = log.read(&survey, &adding.reads(log.columns()), adding, take, &heard)?;
         if watch.extent() == survey.extent {
             progress(Step::Begin("sorting"));
@@ -80,12 +79,7 @@ fn add_up(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> Res
 /// Rows that are being added up.
 struct Adding {
     tally: Tally,
-    /// Ids that occur more than once.
-    repeated: HashSet<String>,
-    /// Columns that say which of several requests with the same id is the first.
-    order: Vec<String>,
-    /// The few requests of such ids; all others stream by.
-    aside: Vec<DataFrame>,
+    repeats: Repeats,
 }
 
 impl Adding {
@@ -93,54 +87,25 @@ impl Adding {
         let columns = log.columns();
         let plan = Plan::of(scenario, columns, &survey.extent);
         let tally = Tally::new(plan, columns, scenario.log.slot.0 * MICROS, Buckets::of(&scenario.assignment));
-        let ids = survey.repeated.as_ref().and_then(|ids| ids.column(REQUEST).ok()?.str().ok());
-        let repeated = ids.into_iter().flat_map(|ids| ids.iter().flatten()).map(str::to_owned).collect();
-        Self { tally, repeated, order: order(columns), aside: Vec::new() }
+        Self { tally, repeats: Repeats::new(survey.repeated.as_ref(), columns) }
     }
 
     /// Names of the columns that are read beside values.
     fn reads(&self, columns: &Columns) -> Vec<String> {
-        columns
-            .keys()
-            .into_iter()
-            .filter(|name| name != REQUEST || self.tally.reads_ids() || !self.repeated.is_empty())
-            .collect()
+        let keys = columns.keys().into_iter();
+        keys.filter(|name| name != REQUEST || self.tally.reads_ids() || self.repeats.any()).collect()
     }
 
-    fn take(&mut self, batch: &DataFrame) -> PolarsResult<()> {
-        if self.repeated.is_empty() {
-            return self.tally.add(batch);
-        }
-        let ids = batch.column(REQUEST)?.str()?;
-        let again: BooleanChunked =
-            ids.iter().map(|id| Some(id.is_some_and(|id| self.repeated.contains(id)))).collect();
-        if again.any() {
-            self.aside.push(batch.filter(&again)?);
-        }
-        self.tally.add(&batch.filter(&!&again)?)
+    fn take(&mut self, batch: DataFrame) -> PolarsResult<()> {
+        self.tally.add(&self.repeats.others(batch)?)
     }
 
     fn finish(mut self) -> PolarsResult<(Table, Used)> {
-        let mut aside = self.aside.into_iter();
-        if let Some(mut repeated) = aside.next() {
-            for more in aside {
-                repeated.vstack_mut_owned(more)?;
-            }
-            let sorted = repeated.sort(self.order, SortMultipleOptions::default())?;
-            let ids = sorted.column(REQUEST)?.str()?.rechunk().into_owned();
-            let first: BooleanChunked =
-                (0..ids.len()).map(|row| Some(row == 0 || ids.get(row) != ids.get(row - 1))).collect();
-            self.tally.add(&sorted.filter(&first)?)?;
+        if let Some(first) = self.repeats.first()? {
+            self.tally.add(&first)?;
         }
         self.tally.finish()
     }
-}
-
-fn order(columns: &Columns) -> Vec<String> {
-    let item = columns.item.iter().map(|_| ITEM.to_owned());
-    let segments = (0..columns.segments.len()).map(schema::segment);
-    let values = (0..columns.values.len()).map(schema::value);
-    [REQUEST, TIME, UNIT].map(str::to_owned).into_iter().chain(item).chain(segments).chain(values).collect()
 }
 
 /// A column of lists; a null is no request.

@@ -155,7 +155,7 @@ impl Header {
     fn of(scenario: &Scenario, facts: &Facts, members: &BTreeMap<String, u64>) -> Self {
         let assignment = &scenario.assignment;
         let buckets = Buckets::of(assignment).map(|buckets| Held {
-            by: format!("{} buckets by {:?} with salt `{}`", buckets.count(), assignment.hash, assignment.salt),
+            by: format!("{} buckets by {}", buckets.count(), assignment.platform),
             members: members.clone(),
         });
         Self {
@@ -262,9 +262,9 @@ pub fn write(digest: &Digest, scenario: &Scenario, path: &Path) -> Result<()> {
 }
 
 /// Beside the file it will become, so that renaming is one step; with the permissions of any new file.
-fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary_file(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".replay-digest-").suffix(".tmp");
+    builder.prefix(".replay-").suffix(".tmp");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -295,7 +295,7 @@ impl Maker<'_> {
 }
 
 /// A power of two such that a number up to `peak` is a multiple of `bits` bits.
-fn quantum(peak: f64, bits: i32) -> f64 {
+pub(crate) fn quantum(peak: f64, bits: i32) -> f64 {
     if peak <= 0.0 {
         return 1.0;
     }

@@ -4,7 +4,7 @@ pub(crate) mod checks;
 pub(crate) mod engine;
 mod files;
 mod foretold;
-mod repeats;
+pub(crate) mod repeats;
 pub(crate) mod schema;
 pub(crate) mod values;
 

@@ -9,7 +9,63 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::checks::usable;
 use super::engine::{Outcome, collect, fold, guarded};
-use super::schema::REQUEST;
+use super::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
+
+/// Requests whose id occurs more than once, set aside so that only the first of each counts; all others stream by.
+pub(crate) struct Repeats {
+    ids: HashSet<String>,
+    /// Columns that say which of several requests with the same id is the first.
+    order: Vec<String>,
+    aside: Vec<DataFrame>,
+}
+
+impl Repeats {
+    /// None so far; `found` are the ids that [`find`] found.
+    pub(crate) fn new(found: Option<&DataFrame>, columns: &Columns) -> Self {
+        let ids = found.and_then(|ids| ids.column(REQUEST).ok()?.str().ok());
+        let ids = ids.into_iter().flat_map(|ids| ids.iter().flatten()).map(str::to_owned).collect();
+        Self { ids, order: order(columns), aside: Vec::new() }
+    }
+
+    /// Whether there are such ids.
+    pub(crate) fn any(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// The requests of a batch whose id occurs once.
+    pub(crate) fn others(&mut self, batch: DataFrame) -> PolarsResult<DataFrame> {
+        if self.ids.is_empty() {
+            return Ok(batch);
+        }
+        let ids = batch.column(REQUEST)?.str()?;
+        let again: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| self.ids.contains(id)))).collect();
+        if again.any() {
+            self.aside.push(batch.filter(&again)?);
+        }
+        batch.filter(&!&again)
+    }
+
+    /// The first request of each id that occurs more than once, if there are any.
+    pub(crate) fn first(self) -> PolarsResult<Option<DataFrame>> {
+        let mut aside = self.aside.into_iter();
+        let Some(mut repeated) = aside.next() else { return Ok(None) };
+        for more in aside {
+            repeated.vstack_mut_owned(more)?;
+        }
+        let sorted = repeated.sort(self.order, SortMultipleOptions::default())?;
+        let ids = sorted.column(REQUEST)?.str()?.rechunk().into_owned();
+        let first: BooleanChunked =
+            (0..ids.len()).map(|row| Some(row == 0 || ids.get(row) != ids.get(row - 1))).collect();
+        sorted.filter(&first).map(Some)
+    }
+}
+
+fn order(columns: &Columns) -> Vec<String> {
+    let item = columns.item.iter().map(|_| ITEM.to_owned());
+    let segments = (0..columns.segments.len()).map(schema::segment);
+    let values = (0..columns.values.len()).map(schema::value);
+    [REQUEST, TIME, UNIT].map(str::to_owned).into_iter().chain(item).chain(segments).chain(values).collect()
+}
 
 /// Hashes that are held at a time: a gibibyte of them. More ids are looked at in several rounds.
 const MOST: u64 = 1 << 27;

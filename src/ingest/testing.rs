@@ -5,12 +5,14 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use crate::assign::Platform;
+use crate::assign::overrides::Overrides;
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Delay, Kayenta, Promotion, Recovery, Rollout, Starts};
 use crate::domain::version::{PerVersion, Version};
 use crate::ingest::values::whole;
-use crate::scenario::{Assignment, HashName, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile};
+use crate::scenario::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile};
 
 /// `{version}` stands for the version's name.
 pub(crate) fn columns(template: &str) -> PerVersion<String> {
@@ -61,9 +63,9 @@ pub(crate) fn scenario() -> Scenario {
         },
         assignment: Assignment {
             unit: "user_id".into(),
-            hash: HashName::Md5Mod100,
-            salt: String::new(),
+            platform: Platform::default(),
             buckets: None,
+            overrides: Overrides::new(),
         },
         metrics: metrics(),
         stages: Vec::new(),

@@ -130,8 +130,7 @@ pub fn same_simulation(a: &Scenario, b: &Scenario) -> bool {
 pub fn same_digest(a: &Scenario, b: &Scenario) -> bool {
     let (of_a, of_b) = (&a.assignment, &b.assignment);
     // Which bucket a unit is in depends on the platform; units themselves do not.
-    let same_buckets =
-        of_a.buckets == of_b.buckets && (of_a.buckets.is_none() || (of_a.hash == of_b.hash && of_a.salt == of_b.salt));
+    let same_buckets = of_a.buckets == of_b.buckets && (of_a.buckets.is_none() || of_a.platform == of_b.platform);
     a.log == b.log && of_a.unit == of_b.unit && same_buckets && a.metrics == b.metrics
 }
 

@@ -8,7 +8,7 @@ mod events;
 mod needs;
 mod sizes;
 mod words;
-mod worth;
+pub(crate) mod worth;
 
 use rayon::prelude::*;
 

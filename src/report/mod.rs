@@ -13,7 +13,7 @@ mod terminal;
 
 mod json;
 
-mod tables;
+pub(crate) mod tables;
 
 mod figures;
 
@@ -29,7 +29,7 @@ mod sample;
 pub use json::schema;
 #[cfg(test)]
 pub(crate) use sample::sample;
-pub use terminal::{places, power, summary};
+pub use terminal::{places, power, shadow, summary};
 pub use write::{prepare, write};
 
 /// Name and version of the form of `report.json`.
@@ -78,6 +78,43 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// What this replay cannot show.
     pub limits: Vec<String>,
+}
+
+/// What shadow mode has shown, by itself: the answer of `replay shadow`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShadowReport {
+    /// `replay.shadow/1`.
+    pub schema: String,
+    /// Version of the program.
+    pub version: String,
+    /// The log.
+    pub log: LogFacts,
+    /// Metrics in the order of the scenario.
+    pub metrics: Vec<MetricFacts>,
+    /// What is shown of each gate, and what is left.
+    pub gates: Vec<planning::ShadowWorth>,
+    /// The rows of `shadow` in `report.json`.
+    pub shadow: Vec<ShadowRow>,
+    /// Whether values are missing alike in both versions.
+    pub health: Vec<HealthRow>,
+    /// Where requests in which the candidate is worse were written, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<FailureFacts>,
+}
+
+/// Requests in which the candidate is worse, counted.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailureFacts {
+    /// The file that was written.
+    pub path: String,
+    /// Metrics whose losses are added, each over the root mean square of its paired differences.
+    pub metrics: Vec<String>,
+    /// Requests with both versions' values of some of them.
+    pub compared: u64,
+    /// Of those, the ones in which the candidate is worse.
+    pub worse: u64,
+    /// Rows written.
+    pub written: usize,
 }
 
 /// The scenario of a run.

@@ -9,8 +9,17 @@ use crate::error::{Error, Result};
 
 mod columns;
 
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Text, in which formulas are guarded.
+    Csv,
+    /// Values as they are.
+    Parquet,
+}
+
 /// Values of a column.
-pub(super) enum Values {
+pub(crate) enum Values {
     Text(Vec<Option<String>>),
     Number(Vec<Option<f64>>),
     Whole(Vec<Option<i64>>),
@@ -18,42 +27,42 @@ pub(super) enum Values {
 }
 
 /// A named column.
-pub(super) struct Column {
+pub(crate) struct Column {
     name: String,
     values: Values,
 }
 
 /// A table under construction: one column per call, one value per row.
-pub(super) struct Table<'a, R> {
+pub(crate) struct Table<'a, R> {
     rows: &'a [R],
     columns: Vec<Column>,
 }
 
 /// A finished table.
-pub(super) struct Finished {
+pub(crate) struct Finished {
     name: &'static str,
     height: usize,
     columns: Vec<Column>,
 }
 
 impl<'a, R> Table<'a, R> {
-    pub(super) fn of(rows: &'a [R]) -> Self {
+    pub(crate) fn of(rows: &'a [R]) -> Self {
         Self { rows, columns: Vec::new() }
     }
 
-    pub(super) fn push(mut self, name: impl Into<String>, values: Values) -> Self {
+    pub(crate) fn push(mut self, name: impl Into<String>, values: Values) -> Self {
         self.columns.push(Column { name: name.into(), values });
         self
     }
 
-    pub(super) fn text<'r>(self, name: &str, value: impl Fn(&'r R) -> &'r str) -> Self
+    pub(crate) fn text<'r>(self, name: &str, value: impl Fn(&'r R) -> &'r str) -> Self
     where
         'a: 'r,
     {
         self.text_or(name, move |row| Some(value(row)))
     }
 
-    pub(super) fn text_or<'r>(self, name: &str, value: impl Fn(&'r R) -> Option<&'r str>) -> Self
+    pub(crate) fn text_or<'r>(self, name: &str, value: impl Fn(&'r R) -> Option<&'r str>) -> Self
     where
         'a: 'r,
     {
@@ -61,34 +70,34 @@ impl<'a, R> Table<'a, R> {
         self.push(name, Values::Text(values))
     }
 
-    pub(super) fn number(self, name: &str, value: impl Fn(&R) -> f64) -> Self {
+    pub(crate) fn number(self, name: &str, value: impl Fn(&R) -> f64) -> Self {
         self.number_or(name, move |row| Some(value(row)))
     }
 
-    pub(super) fn number_or(self, name: impl Into<String>, value: impl Fn(&R) -> Option<f64>) -> Self {
+    pub(crate) fn number_or(self, name: impl Into<String>, value: impl Fn(&R) -> Option<f64>) -> Self {
         let values = self.rows.iter().map(|row| value(row).filter(|number| number.is_finite())).collect();
         self.push(name, Values::Number(values))
     }
 
-    pub(super) fn whole(self, name: &str, value: impl Fn(&R) -> Option<i64>) -> Self {
+    pub(crate) fn whole(self, name: &str, value: impl Fn(&R) -> Option<i64>) -> Self {
         let values = self.rows.iter().map(value).collect();
         self.push(name, Values::Whole(values))
     }
 
-    pub(super) fn flag(self, name: &str, value: impl Fn(&R) -> bool) -> Self {
+    pub(crate) fn flag(self, name: &str, value: impl Fn(&R) -> bool) -> Self {
         let values = self.rows.iter().map(value).collect();
         self.push(name, Values::Flag(values))
     }
 
     /// A share with its interval: three columns.
-    pub(super) fn share(self, name: &str, value: impl Fn(&R) -> Share) -> Self {
+    pub(crate) fn share(self, name: &str, value: impl Fn(&R) -> Share) -> Self {
         self.number_or(name, |row| Some(value(row).share))
             .number_or(format!("{name}_low"), |row| Some(value(row).low))
             .number_or(format!("{name}_high"), |row| Some(value(row).high))
     }
 
     /// Quantiles and mean: four columns.
-    pub(super) fn spread(self, name: &str, value: impl Fn(&R) -> Option<Spread>) -> Self {
+    pub(crate) fn spread(self, name: &str, value: impl Fn(&R) -> Option<Spread>) -> Self {
         self.number_or(format!("{name}_p10"), |row| value(row).map(|spread| spread.p10))
             .number_or(format!("{name}_p50"), |row| value(row).map(|spread| spread.p50))
             .number_or(format!("{name}_p90"), |row| value(row).map(|spread| spread.p90))
@@ -104,8 +113,15 @@ impl<'a, R> Table<'a, R> {
             .text_or("segment_value", |row| value(row).map(|segment| segment.value.as_str()))
     }
 
-    pub(super) fn named(self, name: &'static str) -> Finished {
+    pub(crate) fn named(self, name: &'static str) -> Finished {
         Finished { name, height: self.rows.len(), columns: self.columns }
+    }
+}
+
+impl Finished {
+    /// Number of rows.
+    pub(crate) fn height(&self) -> usize {
+        self.height
     }
 }
 
@@ -124,10 +140,18 @@ pub(super) fn files(tables: impl IntoIterator<Item = Finished>) -> Result<Vec<(S
     Ok(files)
 }
 
+/// A table in one form.
+pub(crate) fn bytes(table: &Finished, form: Form) -> Result<Vec<u8>> {
+    match form {
+        Form::Csv => csv(table),
+        Form::Parquet => parquet(table),
+    }
+}
+
 fn csv(table: &Finished) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| Error::at(format!("{}.csv", table.name), format!("cannot write: {e}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(table.columns.iter().map(|column| &column.name)).map_err(|e| failed(&e))?;
+    writer.write_record(table.columns.iter().map(|column| guarded(&column.name))).map_err(|e| failed(&e))?;
     for row in 0..table.height {
         writer.write_record(table.columns.iter().map(|column| cell(&column.values, row))).map_err(|e| failed(&e))?;
     }

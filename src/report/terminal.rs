@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 mod power;
+mod shadow;
 
 pub use power::power;
+pub use shadow::shadow;
 
 use super::{GateRow, HealthRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, labels};
 use crate::error::printable;

@@ -13,6 +13,8 @@ pub mod sweep;
 mod validate;
 mod wire;
 
+use crate::assign::Platform;
+use crate::assign::overrides::Overrides;
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
@@ -60,24 +62,17 @@ pub struct LogMapping {
     pub tile: Tile,
 }
 
-/// Hash of the flag platform that will run the rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HashName {
-    /// MD5 of salt and unit as a 128-bit number, modulo 100.
-    Md5Mod100,
-}
-
 /// Who is assigned, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// Column of the sticky unit.
     pub unit: String,
-    /// The platform's hash.
-    pub hash: HashName,
-    /// The production salt; may be empty.
-    pub salt: String,
+    /// The flag platform that will run the rollout.
+    pub platform: Platform,
     /// Cells are of about so many buckets in place of units.
     pub buckets: Option<u32>,
+    /// Units with a version of their own.
+    pub overrides: Overrides,
 }
 
 /// How often a logged unit appears in a replicate.
@@ -116,7 +111,7 @@ pub struct Simulation {
 pub struct Scenario {
     /// Where it was read from, for messages and reports.
     pub path: String,
-    /// xxh3 of the file's bytes, in hexadecimal.
+    /// xxh3 of the bytes of the file, and of its overrides, in hexadecimal.
     pub fingerprint: String,
     /// The user's own words.
     pub about: String,

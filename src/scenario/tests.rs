@@ -83,8 +83,8 @@ fn defaults_are_resolved() {
     assert_eq!(scenario.log.slot, Seconds(900));
     assert_eq!((scenario.log.missing, scenario.log.duplicates), (OnBadRow::Refuse, OnBadRow::Refuse));
     assert_eq!(scenario.log.tile, Tile::None);
-    assert_eq!(scenario.assignment.hash, HashName::Md5Mod100);
-    assert_eq!(scenario.assignment.salt, "");
+    assert_eq!((scenario.assignment.platform.name(), scenario.assignment.platform.setting("salt")), ("md5-mod100", ""));
+    assert!(scenario.assignment.overrides.is_empty());
     assert_eq!(scenario.stages[0].look_every, Seconds(900));
     assert_eq!(scenario.rollout.promote, Promotion::AllPass);
     assert_eq!(scenario.rollout.pass_from, 0);

@@ -1,5 +1,6 @@
 //! Written form to checked form: every default resolved, every problem reported at once.
 
+mod assignment;
 mod effects;
 mod gates;
 mod kayenta;
@@ -17,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::places::{At, Document, Lines};
 use super::problems::{Problems, did_you_mean};
-use super::{Assignment, HashName, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
+use super::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
 use crate::domain::quantity::Seconds;
 use crate::error::{Error, Problem, Result};
 
@@ -88,7 +89,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let log = written.log.map(|log| log_mapping(log, &root.key("log"), problems));
     // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
-    let assignment = written.assignment.and_then(|table| assignment(table, &root.key("assignment"), problems));
+    let assignment = written
+        .assignment
+        .and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
     let metrics = metrics::read(written.metrics.unwrap_or_default(), problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
         for rare in metrics.iter().filter(|metric| metric.value.as_ref().is_some_and(|metric| metric.kind.is_rare())) {
@@ -111,7 +114,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let simulation = simulation(&written.simulation.unwrap_or_default());
     Some(Scenario {
         path: path.to_owned(),
-        fingerprint: format!("{:016x}", xxh3_64(text.as_bytes())),
+        fingerprint: fingerprint(text, assignment.as_ref()),
         about: written.about.unwrap_or_default(),
         log: log?.mapping?,
         assignment: assignment?,
@@ -122,6 +125,15 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
         effects: effects?,
         simulation: simulation?,
     })
+}
+
+/// Of the file's text, and of the overrides where there are some.
+fn fingerprint(text: &str, assignment: Option<&Assignment>) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (unit, version) in assignment.iter().flat_map(|assignment| &assignment.overrides) {
+        bytes.extend([unit.as_bytes(), &[0], version.name().as_bytes(), &[0]].concat());
+    }
+    format!("{:016x}", xxh3_64(&bytes))
 }
 
 /// What is known of `[log]`, as far as it goes.
@@ -195,47 +207,6 @@ fn zone(name: &str, at: &At, problems: &mut Problems) -> Option<TimeZone> {
     let hint = near
         .map_or("use an IANA name such as `UTC` or `Europe/Berlin`".into(), |near| format!("did you mean `{near}`?"));
     problems.wrong(at, "which is not a known time zone", hint)
-}
-
-/// Enough for results to agree with those of units.
-const DEFAULT_BUCKETS: u32 = 10_000;
-
-fn assignment(table: wire::Assignment, at: &At, problems: &mut Problems) -> Option<Assignment> {
-    let hash = hash(&at.key("hash"), table.hash, problems);
-    let mut supported = Some(());
-    let mut later = |given: bool, key: &str, what: &str| {
-        if given {
-            supported = problems.later(&at.key(key), what);
-        }
-    };
-    later(
-        table.sticky.is_some_and(|sticky| sticky != wire::Sticky::Unit),
-        "sticky",
-        "`assignment.sticky` other than `unit`",
-    );
-    later(table.control == Some(wire::Control::Matched), "control", "`assignment.control` other than `rest`");
-    later(table.overrides.is_some(), "overrides", "`assignment.overrides` (units with a fixed version)");
-    supported?;
-    let buckets = match (table.cells, table.buckets) {
-        (Some(wire::Cells::Bucket), buckets) => Some(buckets.unwrap_or(DEFAULT_BUCKETS)),
-        (_, Some(_)) => problems.wrong(
-            &at.key("buckets"),
-            "which is of no use while cells are of units",
-            "set `cells = \"bucket\"`, or leave `buckets` out",
-        )?,
-        (_, None) => None,
-    };
-    Some(Assignment { unit: table.unit?, hash: hash?, salt: table.salt.unwrap_or_default(), buckets })
-}
-
-fn hash(at: &At, written: Option<wire::Hash>, problems: &mut Problems) -> Option<HashName> {
-    match written {
-        Some(wire::Hash::Md5Mod100) | None => Some(HashName::Md5Mod100),
-        Some(_) => {
-            let message = format!("not supported yet: hash {}", problems.shown(at).replace(['"', '\''], ""));
-            problems.add(at, message, "hashes so far: `md5-mod100`")
-        }
-    }
 }
 
 fn simulation(table: &wire::Simulation) -> Option<Simulation> {

@@ -10,6 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::assign::platforms;
+
 /// A quantity with a unit or a per cent sign as text, or a bare number.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -128,6 +130,7 @@ written_as!(Delay, {
     },
     "additionalProperties": false, "required": ["median", "p90"], "examples": ["10m"],
 });
+written_as!(Seed, { "type": ["string", "integer"], "examples": ["5f2a", 61] });
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
 written_as!(Tuning, { "type": ["string", "number"], "examples": ["planned", "growthbook", "eppo", "msprt", 20000] });
@@ -255,8 +258,55 @@ pub(super) struct Assignment {
     pub(super) unit: Option<String>,
     /// Hash of the flag platform that will run the rollout. Default: md5-mod100.
     pub(super) hash: Option<Hash>,
-    /// The production salt. Default: empty.
+    /// Key, name or id of the flag, feature, setting or segment, as the platform hashes it.
+    pub(super) flag: Option<Seed>,
+    /// The production salt.
     pub(super) salt: Option<String>,
+    /// Statsig: salt of the rule, or its id where it has none.
+    pub(super) rule_salt: Option<String>,
+    /// Seed of the rollout, rule, condition or flag.
+    pub(super) seed: Option<Seed>,
+    /// Unleash: `groupId` of the strategy, or the flag's name.
+    pub(super) group: Option<String>,
+    /// Optimizely: id of the experiment or rollout rule.
+    pub(super) rule: Option<Seed>,
+    /// Which of the platform's rules decides.
+    #[schemars(extend("examples" = ["rollout", "variant"]))]
+    pub(super) kind: Option<String>,
+    /// Number of equal parts: total weight, shards, modulus.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub(super) total: Option<u32>,
+    /// Where the candidate stands among the platform's variants. Default: first.
+    #[schemars(extend("examples" = ["first", "last"]))]
+    pub(super) position: Option<String>,
+    /// `LaunchDarkly`: f32 for the Go, Rust and Java SDKs. Default: f64.
+    #[schemars(extend("examples" = ["f64", "f32"]))]
+    pub(super) precision: Option<String>,
+    /// `GrowthBook`: `hashVersion` of the rule.
+    #[schemars(range(min = 1, max = 2))]
+    pub(super) hash_version: Option<u32>,
+    /// `GrowthBook`: how the SDK compares with coverage.
+    #[schemars(extend("examples" = ["<=", "<"]))]
+    pub(super) operator: Option<String>,
+    /// `GrowthBook` and Unleash: what of a text the SDK hashes. Default: utf8.
+    #[schemars(extend("examples" = ["utf8", "utf16", "js_charcode_low8"]))]
+    pub(super) encoding: Option<String>,
+    /// Flipt: which release computes the edges of variants.
+    #[schemars(extend("examples" = ["server-v1", "server-v2", "client"]))]
+    pub(super) generation: Option<String>,
+    /// Flagsmith: key of the environment, where identities are `environment_unit`.
+    pub(super) environment: Option<String>,
+    /// Proxies: what is hashed, with `{unit}` in it. Default: the unit alone.
+    #[schemars(extend("examples" = ["{unit}-canary"]))]
+    pub(super) template: Option<String>,
+    /// `HAProxy`: the converter.
+    #[schemars(extend("examples" = ["crc32", "xxh32"]))]
+    pub(super) converter: Option<String>,
+    /// `HAProxy`: argument of the converter. Default: 0.
+    #[schemars(range(max = 9_223_372_036_854_775_807_i64))]
+    pub(super) argument: Option<u64>,
+    /// Eppo, `GrowthBook`, Optimizely, Split: who takes part at all. Default: everybody.
+    pub(super) traffic: Option<Traffic>,
     /// How units are held. Default: unit.
     pub(super) sticky: Option<Sticky>,
     /// Who the candidate is compared with. Default: rest, everyone else.
@@ -266,32 +316,51 @@ pub(super) struct Assignment {
     /// How many buckets, with `cells = "bucket"`; rounded up to a multiple of the platform's. Default: 10,000.
     #[schemars(range(min = 100, max = 1_000_000))]
     pub(super) buckets: Option<u32>,
-    /// File of units with a fixed version.
+    /// CSV file, beside the scenario, of units with a version of their own: columns `unit` and `version`.
     pub(super) overrides: Option<String>,
 }
 
-/// Hash of a flag platform or proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Hash {
-    #[serde(rename = "md5-mod100")]
-    Md5Mod100,
-    Configcat,
-    Envoy,
-    Eppo,
-    Firebase,
-    Flagd,
-    Flagsmith,
-    Flipt,
-    Growthbook,
-    Haproxy,
-    Launchdarkly,
-    Nginx,
-    Optimizely,
-    Posthog,
-    Split,
-    Statsig,
-    Unleash,
+/// Hash of a flag platform or proxy, by the name of its algorithm.
+#[derive(Debug, Deserialize)]
+pub(super) struct Hash(pub(super) String);
+
+impl JsonSchema for Hash {
+    fn schema_name() -> Cow<'static, str> {
+        "Hash".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = platforms::names().collect();
+        json_schema!({ "type": "string", "enum": names })
+    }
+}
+
+/// A number or a text, as a platform takes it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Seed {
+    /// Without quotes.
+    Number(i64),
+    /// In quotes.
+    Text(String),
+}
+
+/// Who takes part at all.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Traffic {
+    /// What is hashed in place of the flag: salt of the shard, name of the namespace, id of the group, seed of the allocation.
+    pub(super) key: Option<Seed>,
+    /// Where the part begins. Default: 0.
+    #[schemars(extend("examples" = ["0%", 0.2]))]
+    pub(super) start: Option<Quantity>,
+    /// Where it ends. Default: 100 %.
+    #[schemars(extend("examples" = ["40%", 0.4]))]
+    pub(super) end: Option<Quantity>,
 }
 
 /// How units are held to their version.

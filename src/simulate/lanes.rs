@@ -3,6 +3,7 @@
 use super::StagePlan;
 use super::kernel::LANES;
 use crate::assign::{Bucketing, KeyedHash};
+use crate::domain::quantity::Fraction;
 use crate::scenario::{Resample, Simulation};
 
 /// Stream of the draw of how many copies a unit has; copies use streams from 0.
@@ -87,7 +88,11 @@ impl Lane {
     #[must_use]
     pub fn production(units: &[String], plan: &[StagePlan], bucketing: &dyn Bucketing) -> Self {
         let places: Vec<f64> = units.iter().map(|unit| bucketing.place(unit)).collect();
-        let exposed = plan.iter().map(|stage| places.iter().map(|&place| u8::from(place < stage.exposure)).collect());
+        let served = |stage: &StagePlan| {
+            let exposure = Fraction::new(stage.exposure).expect("exposures of a plan are shares");
+            places.iter().map(|&place| u8::from(bucketing.serves(place, exposure))).collect()
+        };
+        let exposed = plan.iter().map(served);
         Self { copies: vec![1; units.len()], exposed: exposed.collect(), swapped: None }
     }
 

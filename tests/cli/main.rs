@@ -12,6 +12,7 @@ mod power;
 mod rollbacks;
 mod run;
 mod schema;
+mod shadow;
 mod synth;
 
 // The rows of section 11 of the design.

@@ -3,6 +3,7 @@
 mod cases;
 
 mod anytime;
+mod bucketing;
 mod fixed;
 mod kayenta;
 mod sequential;

@@ -1,0 +1,149 @@
+//! `replay shadow`: what the pairs of the log already show, without simulating; and the requests in which the candidate is worse.
+
+use std::path::Path;
+
+use super::progress::Progress;
+use super::{answer, facts, inputs, output};
+use crate::cli::{AnswerForm, ShadowArgs};
+use crate::error::{Error, Problem, Result};
+use crate::failures::{self, Failure, Failures};
+use crate::ingest::{self, Input};
+use crate::power::worth;
+use crate::report::tables::{self, Finished, Table, Values};
+use crate::report::{self, FailureFacts, ShadowReport};
+use crate::scenario::Scenario;
+use crate::shadow;
+
+pub(super) fn run(args: &ShadowArgs) -> Result<u8> {
+    let scenario = inputs::scenario(&args.inputs)?;
+    let metrics = metrics(&scenario, args.metric.as_deref())?;
+    let form = args.failures.as_deref().map(output::form).transpose()?;
+    args.failures.as_deref().map(output::prepare).transpose()?;
+    let progress = Progress::new();
+    let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
+    inputs::comparable(&args.inputs, &digest)?;
+    progress.step("comparing shadow outputs");
+    let path = args.inputs.log.as_deref().unwrap_or_default();
+    let mut report = ShadowReport {
+        schema: "replay.shadow/1".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        log: facts::log(path, &digest, &scenario),
+        metrics: facts::metrics(&scenario, &digest),
+        gates: worth::rows(&digest, &scenario, &[]),
+        shadow: shadow::report(&digest, &scenario),
+        health: shadow::missingness::rows(&digest, &scenario),
+        failures: None,
+    };
+    if let Some((out, form)) = args.failures.as_deref().zip(form) {
+        progress.step("looking for the worst requests");
+        let found = found(path, &scenario, &metrics, args.most as usize)?;
+        output::write(out, &tables::bytes(&table(&scenario, &found), form)?)?;
+        report.failures = Some(failure_facts(&scenario, &found, out));
+    }
+    progress.finish();
+    match args.format {
+        AnswerForm::Text => answer(&report::shadow(&report)),
+        AnswerForm::Json => {
+            let json = serde_json::to_string_pretty(&report);
+            answer(&(json.map_err(|error| Error::at("stdout", error.to_string()))? + "\n"))
+        }
+    }
+}
+
+/// The chosen metric, or those that gates watch, in the order of the scenario.
+fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
+    let all = 0..scenario.metrics.len();
+    let Some(name) = chosen else {
+        return Ok(all.filter(|metric| scenario.gates.iter().any(|gate| gate.metric == *metric)).collect());
+    };
+    let found: Vec<usize> = all.filter(|&metric| scenario.metrics[metric].name == name).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let known: Vec<String> = scenario.metrics.iter().map(|metric| format!("`{}`", metric.name)).collect();
+    Err(Problem::new(&scenario.path, format!("no metric is called `{name}`"))
+        .hint(format!("metrics: {}", known.join(", ")))
+        .into())
+}
+
+fn found(path: &str, scenario: &Scenario, metrics: &[usize], most: usize) -> Result<Failures> {
+    match ingest::open(path, scenario)? {
+        Input::Log(log) => failures::find(&log, scenario, metrics, most),
+        Input::Digest(_) => Err(Problem::new(path, "is a digest, which holds no requests")
+            .hint("name the log itself for `--failures`")
+            .into()),
+    }
+}
+
+fn failure_facts(scenario: &Scenario, found: &Failures, out: &Path) -> FailureFacts {
+    FailureFacts {
+        path: out.display().to_string(),
+        metrics: found.metrics.iter().map(|&metric| scenario.metrics[metric].name.clone()).collect(),
+        compared: found.compared,
+        worse: found.worse,
+        written: found.worst.len(),
+    }
+}
+
+/// The log's own columns, under their names, and what ranks the requests.
+fn table(scenario: &Scenario, found: &Failures) -> Finished {
+    let rows = &found.worst;
+    let texts = |value: &dyn Fn(&Failure) -> Option<String>| Values::Text(rows.iter().map(value).collect());
+    let mut columns: Vec<(String, Values)> = Vec::new();
+    if let Some(name) = &scenario.log.request {
+        columns.push((name.clone(), texts(&|row| row.request.clone())));
+    }
+    columns.push((scenario.log.timestamp.clone(), texts(&|row| Some(moment(row.time)))));
+    columns.push((scenario.assignment.unit.clone(), texts(&|row| Some(row.unit.clone()))));
+    if let Some(name) = &scenario.log.item {
+        columns.push((name.clone(), texts(&|row| row.item.clone())));
+    }
+    for (index, name) in scenario.log.segments.iter().enumerate() {
+        columns.push((name.clone(), texts(&|row| row.segments[index].clone())));
+    }
+    for (index, name) in found.columns.iter().enumerate() {
+        columns.push((name.clone(), Values::Number(rows.iter().map(|row| row.values[index]).collect())));
+    }
+    let excess_ranks = failures::excess_ranks(rows);
+    let whole = |ranks: &mut dyn Iterator<Item = usize>| Values::Whole(ranks.map(|rank| Some(rank as i64)).collect());
+    let worst_column = |row: &Failure| row.excess_column.map(|column| scenario.log.segments[column].clone());
+    let mut ranking = vec![
+        ("rank".to_owned(), whole(&mut (1..=rows.len()))),
+        ("loss".to_owned(), Values::Number(rows.iter().map(|row| Some(row.loss)).collect())),
+    ];
+    for (index, &metric) in found.metrics.iter().enumerate() {
+        let losses = rows.iter().map(|row| Some(row.losses[index])).collect();
+        ranking.push((format!("loss_{}", scenario.metrics[metric].name), Values::Number(losses)));
+    }
+    ranking.extend([
+        ("segment_excess".to_owned(), Values::Number(rows.iter().map(|row| row.excess).collect())),
+        ("segment_excess_column".to_owned(), texts(&worst_column)),
+        ("segment_excess_rank".to_owned(), whole(&mut excess_ranks.into_iter())),
+    ]);
+    columns.into_iter().chain(ranking).fold(Unique::over(rows), Unique::push).table.named("failures")
+}
+
+/// A table in which no name stands twice: a column may serve the log in several ways, and may be called `loss`.
+struct Unique<'a> {
+    names: Vec<String>,
+    table: Table<'a, Failure>,
+}
+
+impl<'a> Unique<'a> {
+    fn over(rows: &'a [Failure]) -> Self {
+        Self { names: Vec::new(), table: Table::of(rows) }
+    }
+
+    fn push(mut self, (mut name, values): (String, Values)) -> Self {
+        while self.names.contains(&name) {
+            name.push('_');
+        }
+        self.names.push(name.clone());
+        Self { names: self.names, table: self.table.push(name, values) }
+    }
+}
+
+/// ISO 8601, in UTC.
+fn moment(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}

@@ -1,0 +1,85 @@
+//! What shadow mode has shown, in lines.
+
+use std::fmt::Write as _;
+
+use super::{clipped, day, wrapped};
+use crate::report::{ShadowReport, ShadowRow, labels};
+
+/// Every gate and what is left of its question, then every metric with both standard errors, overall and by segment.
+#[must_use]
+pub fn shadow(report: &ShadowReport) -> String {
+    let log = &report.log;
+    let mut text = clipped(&format!(
+        "{} requests, {} units, {} to {} on {}",
+        labels::whole(log.rows),
+        labels::whole(log.units as u64),
+        labels::short(day(&log.start), 10),
+        labels::short(day(&log.end), 10),
+        labels::tail(&log.path, 40),
+    ));
+    if !report.gates.is_empty() {
+        text.push_str("\nWHAT SHADOW HAS SHOWN OF EACH GATE\n");
+    }
+    for gate in &report.gates {
+        let slice =
+            gate.segment.as_ref().map_or_else(String::new, |slice| format!(", {}", labels::segment(Some(slice))));
+        let line =
+            format!("  {:12} {}{slice}: {}", gate.shown, labels::visible(&gate.gate), labels::visible(&gate.left));
+        text.push_str(&wrapped(&line, "               "));
+    }
+    let mut metric = "";
+    for row in &report.shadow {
+        if row.metric != metric {
+            metric = &row.metric;
+            let unit = report.metrics.iter().find(|facts| facts.name == row.metric);
+            let unit = unit.and_then(|facts| facts.unit.as_ref()).map_or_else(String::new, |unit| format!(", {unit}"));
+            let name = labels::short(&format!("{}{unit}", row.metric), 30);
+            let _ = writeln!(
+                text,
+                "\n{name:30} {:>9} {:>9} {:>10} {:>9} {:>9} {:>21}",
+                "stable", "candidate", "difference", "se unit", "se item", "95 %"
+            );
+        }
+        text.push_str(&line(row));
+    }
+    for row in report.health.iter().filter(|row| row.alarm) {
+        let name = row.metric.as_deref().unwrap_or_default();
+        text.push_str(&wrapped(
+            &format!("\nValues of {} are not missing alike in both versions.", labels::visible(name)),
+            "",
+        ));
+    }
+    if let Some(failures) = &report.failures {
+        let names: Vec<String> = failures.metrics.iter().map(|name| labels::visible(name)).collect();
+        let line = format!(
+            "\nThe candidate is worse in {} of {} requests; the {} worst are in {}, by their losses in {}, each over the root mean square of \
+             that metric's differences.",
+            labels::whole(failures.worse),
+            labels::whole(failures.compared),
+            labels::whole(failures.written as u64),
+            labels::visible(&failures.path),
+            names.join(", ")
+        );
+        text.push_str(&wrapped(&line, ""));
+    }
+    text
+}
+
+fn line(row: &ShadowRow) -> String {
+    let or_none = |value: Option<f64>| value.map_or_else(|| labels::NONE.to_owned(), labels::number);
+    let interval = row.low.zip(row.high).map_or_else(
+        || labels::NONE.to_owned(),
+        |(low, high)| format!("{} to {}", labels::signed(low), labels::signed(high)),
+    );
+    let mut line = format!(
+        "  {:28} {:>9} {:>9} {:>10} {:>9} {:>9} {interval:>21}",
+        labels::short(&labels::segment(row.segment.as_ref()), 28),
+        labels::number(row.stable),
+        labels::number(row.candidate),
+        labels::signed(row.difference),
+        or_none(row.se_unit),
+        or_none(row.se_item),
+    );
+    line.truncate(line.trim_end().len());
+    line + "\n"
+}

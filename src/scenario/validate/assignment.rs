@@ -1,0 +1,165 @@
+//! `[assignment]`.
+
+use std::path::Path;
+
+use super::super::Assignment;
+use super::super::places::At;
+use super::super::problems::{Problems, known_words};
+use super::super::quantities;
+use super::super::wire::{self, Quantity, Seed};
+use crate::assign::overrides::Overrides;
+use crate::assign::values::{Trouble, What};
+use crate::assign::{Platform, platforms};
+use crate::domain::version::Version;
+
+/// Enough for results to agree with those of units.
+const DEFAULT_BUCKETS: u32 = 10_000;
+
+pub(super) fn read(table: wire::Assignment, scenario: &Path, at: &At, problems: &mut Problems) -> Option<Assignment> {
+    let platform = platform(&table, at, problems);
+    let supported = unsupported(&table, at, problems);
+    let buckets = match (table.cells, table.buckets) {
+        (Some(wire::Cells::Bucket), buckets) => Some(Some(buckets.unwrap_or(DEFAULT_BUCKETS))),
+        (_, Some(_)) => problems.wrong(
+            &at.key("buckets"),
+            "which is of no use while cells are of units",
+            "set `cells = \"bucket\"`, or leave `buckets` out",
+        ),
+        (_, None) => Some(None),
+    };
+    let overrides = overrides(table.overrides.as_deref(), scenario, &at.key("overrides"), problems);
+    if buckets.flatten().is_some() && overrides.as_ref().is_some_and(|overrides| !overrides.is_empty()) {
+        let why = "but cells of buckets know no units";
+        problems.wrong::<()>(&at.key("overrides"), why, "use `assignment.cells = \"unit\"`, or leave `overrides` out");
+    }
+    supported?;
+    Some(Assignment { unit: table.unit?, platform: platform?, buckets: buckets?, overrides: overrides? })
+}
+
+fn unsupported(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<()> {
+    let mut supported = Some(());
+    let mut later = |given: bool, key: &str, what: &str| {
+        if given {
+            supported = problems.later(&at.key(key), what);
+        }
+    };
+    let sticky = table.sticky.is_some_and(|sticky| sticky != wire::Sticky::Unit);
+    later(sticky, "sticky", "`assignment.sticky` other than `unit`");
+    later(table.control == Some(wire::Control::Matched), "control", "`assignment.control` other than `rest`");
+    supported
+}
+
+/// The platform with its keys; those of other platforms are refused.
+fn platform(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<Platform> {
+    let hash = table.hash.as_ref().map_or(platforms::DEFAULT, |hash| hash.0.as_str());
+    let settings = settings(table, at, problems)?;
+    if problems.is_broken(&at.key("hash")) {
+        return None;
+    }
+    match Platform::read(hash, settings)? {
+        Ok(platform) => Some(platform),
+        Err(troubles) => {
+            for trouble in troubles {
+                report(&trouble, hash, at, problems);
+            }
+            None
+        }
+    }
+}
+
+fn report(trouble: &Trouble, hash: &str, at: &At, problems: &mut Problems) {
+    let at = trouble.name.split('.').fold(at.clone(), |at, part| at.key(part));
+    match &trouble.what {
+        What::Missing(meaning) => problems.missing::<()>(&at, format!("`{hash}` needs it: {meaning}")),
+        What::Wrong(why, hint) => problems.wrong::<()>(&at, why, hint),
+        What::Unused(used) => {
+            let used: Vec<&str> = used.iter().map(String::as_str).collect();
+            let hint = known_words(&at.last(), &used, "keys of this hash");
+            problems.add::<()>(&at, format!("`{}` is not used by hash `{hash}`", problems.name(&at)), hint)
+        }
+    };
+}
+
+/// Keys of platforms that are written, in the order of the language.
+fn settings(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<Vec<(String, String)>> {
+    let seed = |seed: &Option<Seed>| {
+        seed.as_ref().map(|seed| match seed {
+            Seed::Number(number) => number.to_string(),
+            Seed::Text(text) => text.clone(),
+        })
+    };
+    let mut settings = vec![
+        ("flag", seed(&table.flag)),
+        ("salt", table.salt.clone()),
+        ("rule_salt", table.rule_salt.clone()),
+        ("seed", seed(&table.seed)),
+        ("group", table.group.clone()),
+        ("rule", seed(&table.rule)),
+        ("kind", table.kind.clone()),
+        ("total", table.total.map(|total| total.to_string())),
+        ("position", table.position.clone()),
+        ("precision", table.precision.clone()),
+        ("hash_version", table.hash_version.map(|version| version.to_string())),
+        ("operator", table.operator.clone()),
+        ("encoding", table.encoding.clone()),
+        ("generation", table.generation.clone()),
+        ("environment", table.environment.clone()),
+        ("template", table.template.clone()),
+        ("converter", table.converter.clone()),
+        ("argument", table.argument.map(|argument| argument.to_string())),
+    ];
+    if let Some(traffic) = &table.traffic {
+        let at = at.key("traffic");
+        let (start, end) = (
+            bound(&at.key("start"), traffic.start.as_ref(), problems),
+            bound(&at.key("end"), traffic.end.as_ref(), problems),
+        );
+        settings.extend([("traffic.key", seed(&traffic.key)), ("traffic.start", start?), ("traffic.end", end?)]);
+    }
+    Some(settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
+}
+
+/// A share as a number; whether it is one between 0 and 1 the platform says.
+#[expect(clippy::option_option, reason = "trouble and absence differ")]
+fn bound(at: &At, written: Option<&Quantity>, problems: &mut Problems) -> Option<Option<String>> {
+    let share = match written {
+        None => return Some(None),
+        Some(Quantity::Number(number)) => Some(*number),
+        Some(Quantity::Text(text)) => quantities::percentage(text),
+    };
+    let share = share.map(|share| Some(share.to_string()));
+    share.or_else(|| problems.wrong(at, "which is not a share", "write `40%`, or 0.4 without quotes"))
+}
+
+/// The table of units with a version of their own; a path is relative to the scenario's directory.
+fn overrides(written: Option<&str>, scenario: &Path, at: &At, problems: &mut Problems) -> Option<Overrides> {
+    let Some(written) = written else { return (!problems.is_broken(at)).then(Overrides::new) };
+    let path = scenario.parent().unwrap_or(Path::new("")).join(written);
+    let mut reader = match csv::Reader::from_path(&path) {
+        Ok(reader) => reader,
+        Err(error) => {
+            let hint = "write a CSV file with the columns `unit` and `version`, beside the scenario";
+            return problems.wrong(at, format!("which cannot be read: {error}"), hint);
+        }
+    };
+    let shape = "the first line is `unit,version`, and a version is `candidate` (always in) or `stable` (held out)";
+    let mut overrides = Overrides::new();
+    if !reader.headers().is_ok_and(|header| header.iter().eq(["unit", "version"])) {
+        return problems.wrong(at, "whose first line is not `unit,version`", shape);
+    }
+    for record in reader.records() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return problems.wrong(at, format!("which cannot be read: {error}"), shape),
+        };
+        let line = record.position().map_or(0, csv::Position::line);
+        let Some(version) = Version::BOTH.into_iter().find(|version| version.name() == &record[1]) else {
+            return problems.wrong(at, format!("where line {line} has the version `{}`", &record[1]), shape);
+        };
+        if overrides.insert(record[0].to_owned(), version).is_some_and(|before| before != version) {
+            let why = format!("where line {line} gives unit `{}` another version than before", &record[0]);
+            return problems.wrong(at, why, "keep one line for each unit");
+        }
+    }
+    Some(overrides)
+}
