@@ -30,6 +30,7 @@
 //! | [`outcome`] | replicates → counts → rows of the report | counted in a fixed order |
 //! | [`shadow`] | digest → paired differences | only requests where both versions have a value |
 //! | [`power`] | digest, schedule → what each gate can decide | closed form, from the same sums as the gates |
+//! | [`search`] | limits, closed forms, replays → the fastest schedule | replays nothing itself; the same steps for the same input |
 //! | [`stats`] | numbers → numbers | pure; a formula and a source for each function |
 //! | [`report`] | [`report::Report`] → files | computes nothing; files appear whole or not at all |
 //! | [`synth`] | recipe → log | same recipe, same bytes |
@@ -69,6 +70,8 @@ pub mod outcome;
 pub mod shadow;
 
 pub mod power;
+
+pub mod search;
 
 pub mod stats;
 
