@@ -1,10 +1,10 @@
 //! Limits as typed, such as `false_rollback<=5%`: what `--require` and `--limit` take.
 
 use crate::domain::limit::{Limit, Quantity};
-use crate::error::{Problem, Result};
+use crate::error::Problem;
 
-/// What was typed after an option, checked before anything runs.
-pub(super) fn parse(option: &str, known: &[Quantity], typed: &[String]) -> Result<Vec<Limit>> {
+/// What was typed after an option, checked before anything runs: every limit that can be read, and every problem of the others.
+pub(super) fn parse(option: &str, known: &[Quantity], typed: &[String]) -> (Vec<Limit>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut found = Vec::new();
     for text in typed {
@@ -13,7 +13,7 @@ pub(super) fn parse(option: &str, known: &[Quantity], typed: &[String]) -> Resul
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(problems.into()) }
+    (found, problems)
 }
 
 fn one(option: &str, known: &[Quantity], text: &str) -> std::result::Result<Limit, Problem> {
@@ -55,9 +55,12 @@ fn one(option: &str, known: &[Quantity], text: &str) -> std::result::Result<Limi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
-    fn read(texts: &[&str]) -> Result<Vec<Limit>> {
-        parse("--require", &Quantity::ALL, &texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    fn read(texts: &[&str]) -> Result<Vec<Limit>, Error> {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let (found, problems) = parse("--require", &Quantity::ALL, &texts);
+        if problems.is_empty() { Ok(found) } else { Err(problems.into()) }
     }
 
     #[test]

@@ -62,11 +62,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8> {
 
 /// Scenario, its text, and what it is to keep: every problem of both at once.
 fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
-    let mut problems: Vec<Problem> = Vec::new();
-    let mut found = limits::parse("--limit", &KNOWN, &args.limit).unwrap_or_else(|error| {
-        problems.extend(error.problems);
-        Vec::new()
-    });
+    let (mut found, mut problems) = limits::parse("--limit", &KNOWN, &args.limit);
     for (index, limit) in found.iter().enumerate() {
         let name = limit.of.name();
         if found[..index].iter().any(|other| other.of == limit.of) {
@@ -111,7 +107,7 @@ fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
         let what = format!("gate `{}` is of style `kayenta`, whose score is not planned yet", gate.name);
         problems.push(Problem::new(&scenario.path, what).hint("leave the gate out, or give it another test"));
     }
-    let days = limits.iter().find(|limit| limit.of == Quantity::Days);
+    let days = limits.iter().find(|limit| limit.of == Quantity::Days && limit.bound > 0.0);
     for (limit, length) in days.map(|limit| (limit, limit.bound * 86_400.0)) {
         if length < scenario.log.slot.0 as f64 {
             let message = format!("`{}` is shorter than a slot of {}", limit.typed, scenario.log.slot);

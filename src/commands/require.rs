@@ -10,7 +10,8 @@ use crate::scenario::Scenario;
 
 /// What was typed, checked before anything runs.
 pub(super) fn parse(typed: &[String]) -> Result<Vec<Limit>> {
-    limits::parse("--require", &Quantity::ALL, typed)
+    let (found, problems) = limits::parse("--require", &Quantity::ALL, typed);
+    if problems.is_empty() { Ok(found) } else { Err(problems.into()) }
 }
 
 /// A line for each place where a requirement is missed.

@@ -103,10 +103,9 @@ impl Forecast {
                     continue;
                 }
                 let everybody = Census::new(asker, question, &census);
-                let distances = |side: Deciding, lens| {
-                    let curve = Curve::new(&everybody, side, lens, 0.1, looks, forecast.look_s);
-                    forecast.grid(&curve)
-                };
+                let look_s = forecast.look_s;
+                let distances =
+                    |side: Deciding, lens| grid(&Curve::new(&everybody, side, lens, 0.1, looks, look_s), exposures);
                 let null = plan.lenses[plan.lens_of_world[1]];
                 let asked = Asked {
                     gate,
@@ -133,12 +132,6 @@ impl Forecast {
         });
         forecast.requests = requests.unwrap_or_else(|| vec![0.0; looks]);
         forecast
-    }
-
-    /// Distances by exposure and look; where a gate cannot speak it neither fails nor passes.
-    fn grid(&self, curve: &Curve) -> Vec<f64> {
-        let at = |exposure: f64| (0..self.looks).map(move |look| curve.distance(look, exposure).unwrap_or(f64::NAN));
-        self.exposures.iter().flat_map(|&exposure| at(exposure)).collect()
     }
 
     /// How a scenario's gates decide in so many stages as it has with a control.
@@ -190,7 +183,7 @@ impl Forecast {
 
     /// Promoted to the end, and requests served until then.
     fn of_bad(&self, bad: &Bad, steps: &[(usize, usize)], ruling: &Ruling, proven: f64) -> (f64, f64) {
-        let (mut begin, mut left, mut exposed) = (0, 1.0, 0.0);
+        let (mut begin, mut left, mut exposed) = (0, 1.0_f64, 0.0);
         let mut seen: Vec<Vec<f64>> = vec![Vec::new(); bad.questions.len()];
         for &(exposure, looks) in steps {
             let set_in = (begin + looks).saturating_sub(bad.onset_looks).min(looks);
@@ -232,6 +225,12 @@ impl Bad {
         };
         Self { onset_looks: (onset / look_s) as usize, questions: Vec::new() }
     }
+}
+
+/// Distances by exposure and look; where a gate cannot speak it neither fails nor passes.
+fn grid(curve: &Curve, exposures: &[f64]) -> Vec<f64> {
+    let at = |exposure: f64| (0..curve.len()).map(move |look| curve.distance(look, exposure).unwrap_or(f64::NAN));
+    exposures.iter().flat_map(|&exposure| at(exposure)).collect()
 }
 
 /// Chance that a question fails in one of some stages, from its distance in each; together they are one test of all.

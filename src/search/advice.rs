@@ -6,7 +6,6 @@ use super::space::Rule;
 use super::standing::{Held, Rank, Values, beyond, held};
 use crate::domain::gate::Gate;
 use crate::domain::limit::{Limit, Quantity};
-use crate::domain::metric::Margin;
 use crate::domain::rollout::Promotion;
 use crate::domain::world::{Change, Effect};
 use crate::power;
