@@ -170,9 +170,10 @@ impl Planning<'_> {
 }
 
 impl Plans {
-    /// The boundaries at given levels; `rungs` are factors of these levels at which they are made as well.
+    /// The boundaries at given levels; `rungs` are factors of these levels at which they are made as well. `chances` if regressions are to be
+    /// planned that they see with the gates' power: half of the work.
     #[must_use]
-    pub fn boundaries(&self, scenario: &Scenario, levels: &Levels, rungs: &[f64]) -> Boundaries {
+    pub fn boundaries(&self, scenario: &Scenario, levels: &Levels, rungs: &[f64], chances: bool) -> Boundaries {
         let asked: Vec<(usize, usize)> =
             self.of.iter().enumerate().flat_map(|(gate, plans)| (0..plans.len()).map(move |q| (gate, q))).collect();
         let of_question = |&(gate, question): &(usize, usize)| -> Vec<Boundary> {
@@ -185,11 +186,10 @@ impl Plans {
             if plan.fail.is_empty() {
                 return vec![Boundary::default(); scenario.stages.len()];
             }
-            let power = rule.power.get();
-            let stages = plan.made(alpha, spending, power);
-            let mut stages: Vec<Boundary> = stages;
+            let power = chances.then(|| rule.power.get());
+            let mut stages = plan.made(alpha, spending, power);
             for &factor in rungs {
-                for (boundary, other) in stages.iter_mut().zip(plan.made(alpha * factor, spending, power)) {
+                for (boundary, other) in stages.iter_mut().zip(plan.made(alpha * factor, spending, None)) {
                     boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
                 }
             }
@@ -214,12 +214,12 @@ impl Plans {
 }
 
 impl QuestionPlan {
-    /// The failing boundary of every stage.
-    fn made(&self, alpha: f64, spending: Spending, power: f64) -> Vec<Boundary> {
+    /// The failing boundary of every stage, and the regression it sees with a power.
+    fn made(&self, alpha: f64, spending: Spending, power: Option<f64>) -> Vec<Boundary> {
         if self.correlations.is_empty() {
             let of_stage = |information: &Vec<f64>| {
                 let looks = Looks::of(information);
-                let drift = looks.drift(looks.fractions.len(), alpha, spending, power);
+                let drift = power.and_then(|power| looks.drift(looks.fractions.len(), alpha, spending, power));
                 Boundary { fail: looks.bounds(alpha, spending), drift, ..Boundary::default() }
             };
             return self.fail.iter().map(of_stage).collect();
@@ -228,7 +228,7 @@ impl QuestionPlan {
     }
 
     /// One boundary over all stages: their best combination, whose information grows from look to look.
-    fn made_once(&self, alpha: f64, spending: Spending, power: f64) -> Vec<Boundary> {
+    fn made_once(&self, alpha: f64, spending: Spending, power: Option<f64>) -> Vec<Boundary> {
         let combined = self.combined();
         let information: Vec<f64> =
             combined.iter().flat_map(|looks| looks.iter().map(|combination| combination.information)).collect();
@@ -240,7 +240,8 @@ impl QuestionPlan {
             let kept = looks.kept.iter().take_while(|&&look| look < before).count();
             // In standard errors of the stage's own end.
             let own = self.fail[stage].last().copied().unwrap_or(0.0);
-            let drift = (own > 0.0).then(|| looks.drift(kept, alpha, spending, power)).flatten();
+            let power = power.filter(|_| own > 0.0);
+            let drift = power.and_then(|power| looks.drift(kept, alpha, spending, power));
             Boundary {
                 fail: fail.by_ref().take(combinations.len()).collect(),
                 drift: drift.map(|drift| drift * (own / looks.total).sqrt()),
@@ -344,11 +345,11 @@ impl Looks {
     }
 }
 
-/// The boundary of passing, and the few looks that stand for it.
-fn passing(information: &[f64], alpha: f64, spending: Spending, power: f64) -> (Vec<f64>, Option<PassPlan>) {
+/// The boundary of passing, and the few looks that stand for it where a power is planned.
+fn passing(information: &[f64], alpha: f64, spending: Spending, power: Option<f64>) -> (Vec<f64>, Option<PassPlan>) {
     let looks = Looks::of(information);
     let fractions = looks.thinned(looks.fractions.len());
-    let plan = (!fractions.is_empty()).then(|| {
+    let plan = power.filter(|_| !fractions.is_empty()).map(|power| {
         let bounds = boundary::upper(&fractions, alpha, spending);
         let drift = design::drift_for_power(&fractions, &bounds, None, power);
         PassPlan { fractions, bounds, drift }
@@ -380,7 +381,7 @@ mod tests {
     #[test]
     fn one_boundary_over_independent_stages_is_that_of_their_sum() {
         let plan = plan(&[&[1.0, 2.0], &[0.0, 0.0], &[3.0, 6.0]], 0.0);
-        let found = plan.made(0.05, Spending::Pocock, 0.8);
+        let found = plan.made(0.05, Spending::Pocock, Some(0.8));
         let known = boundary::upper(&[0.125, 0.25, 0.625, 1.0], 0.05, Spending::Pocock);
         for (place, known) in [(0, 0), (0, 1), (2, 0), (2, 1)].into_iter().zip(known) {
             assert!((found[place.0].fail[place.1] - known).abs() < 1e-7, "{place:?}");
@@ -424,12 +425,12 @@ mod tests {
         let stages: [&[f64]; 3] = [&[1.0], &[4.0], &[10.0]];
         for rho in [0.0, 0.3] {
             let plan = plan(&stages, rho);
-            let share = simulated(&plan.made(0.05, Spending::Pocock, 0.8), &plan, rho);
+            let share = simulated(&plan.made(0.05, Spending::Pocock, Some(0.8)), &plan, rho);
             assert!((share - 0.05).abs() < 0.004, "{rho}: {share}");
         }
         // Sums that ignore them count the same users again and again.
         let (blind, real) = (plan(&stages, 0.0), plan(&stages, 0.3));
-        let share = simulated(&blind.made(0.05, Spending::Pocock, 0.8), &real, 0.3);
+        let share = simulated(&blind.made(0.05, Spending::Pocock, Some(0.8)), &real, 0.3);
         assert!(share > 0.06, "{share}");
     }
 

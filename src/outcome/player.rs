@@ -215,12 +215,18 @@ impl<'a> Player<'a> {
     /// Prepares a run.
     #[must_use]
     pub fn new(scenario: &'a Scenario, simulator: &'a Simulator, starts: Vec<Moment>) -> Self {
-        Self::on(&Ground::new(simulator, starts), scenario, simulator, vec![true; scenario.gates.len()])
+        Self::on(&Ground::new(simulator, starts), scenario, simulator, vec![true; scenario.gates.len()], true)
     }
 
-    /// Prepares a run on ground that other runs share, in which only some gates will be asked.
+    /// Prepares a run on ground that other runs share, in which only some gates will be asked; `chances` if closed forms will be asked for.
     #[must_use]
-    pub fn on(ground: &Ground, scenario: &'a Scenario, simulator: &'a Simulator, asked: Vec<bool>) -> Self {
+    pub fn on(
+        ground: &Ground,
+        scenario: &'a Scenario,
+        simulator: &'a Simulator,
+        asked: Vec<bool>,
+        chances: bool,
+    ) -> Self {
         let worlds = scenario.worlds();
         let gates = (0..scenario.gates.len()).map(|gate| GatePlan::new(gate, scenario, simulator, &worlds, ground));
         let mut player = Self {
@@ -238,12 +244,12 @@ impl<'a> Player<'a> {
             boundaries: Boundaries::new(),
             watches: Watches::new(),
         };
-        player.plan_boundaries();
+        player.plan_boundaries(chances);
         player
     }
 
     /// Levels, and the boundaries at them; a budget may have to be calibrated on the way.
-    fn plan_boundaries(&mut self) {
+    fn plan_boundaries(&mut self, chances: bool) {
         let shares = |(gate, plan): (&Gate, &GatePlan)| correction::shares(gate.correction, &plan.questions);
         self.levels = Levels {
             alpha_fail: (0..self.gates.len()).map(|gate| self.scenario.alpha_fail(gate)).collect(),
@@ -266,14 +272,14 @@ impl<'a> Player<'a> {
             self.scenario.rollout.false_rollback.filter(|_| self.scenario.rollout.budget == Budget::Calibrated);
         if let Some(budget) = budget {
             let rungs = calibration::rungs(calibration::largest_factor(self, budget.get()));
-            let ladder = plans.boundaries(self.scenario, &self.levels, &rungs);
+            let ladder = plans.boundaries(self.scenario, &self.levels, &rungs, false);
             let found = calibration::calibrate(self, &ladder, budget.get());
             for gate in self.rolling_back().collect::<Vec<_>>() {
                 self.levels.alpha_fail[gate] *= found.factor;
             }
             self.calibration = Some(found);
         }
-        self.boundaries = plans.boundaries(self.scenario, &self.levels, &[]);
+        self.boundaries = plans.boundaries(self.scenario, &self.levels, &[], chances);
     }
 
     /// Plays replicates a block at a time, blocks in parallel, and hands them over in a fixed order. Stops when `stop` is set.

@@ -148,7 +148,7 @@ impl<'a> Variants<'a> {
             let scenario = scenarios[chosen];
             let needed = |gate: usize| judges.iter().any(|judge| (judge.player, judge.gate) == (index, gate));
             let asked = |gate: usize| calibrated(scenario) || needed(gate);
-            Player::on(&ground, scenario, simulator, (0..scenario.gates.len()).map(asked).collect())
+            Player::on(&ground, scenario, simulator, (0..scenario.gates.len()).map(asked).collect(), false)
         };
         let players: Vec<Player<'a>> = chosen.par_iter().enumerate().map(player).collect();
         let mut harmful: Vec<Vec<bool>> = Vec::new();
