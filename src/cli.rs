@@ -235,11 +235,11 @@ pub struct PlanArgs {
 /// How much a search tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Effort {
-    /// A third of the usual
+    /// Half of the usual
     Quick,
-    /// Some forty schedules
+    /// Some thirty schedules
     Usual,
-    /// Three times the usual
+    /// Four times the usual
     Thorough,
 }
 

@@ -108,7 +108,7 @@ fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
         problems.push(Problem::new(&scenario.path, what).hint("leave the gate out, or give it another test"));
     }
     let days = limits.iter().find(|limit| limit.of == Quantity::Days && limit.bound > 0.0);
-    for (limit, length) in days.map(|limit| (limit, limit.bound * 86_400.0)) {
+    if let Some((limit, length)) = days.map(|limit| (limit, limit.bound * 86_400.0)) {
         if length < scenario.log.slot.0 as f64 {
             let message = format!("`{}` is shorter than a slot of {}", limit.typed, scenario.log.slot);
             problems.push(Problem::new("--limit", message).hint("allow more days, or use a finer `log.slot`"));
@@ -150,7 +150,7 @@ fn planned(
     }
     let simulator = Simulator::new(digest, &ground);
     let basis = Ground::new(&simulator, inputs::starts(&ground, digest)?);
-    let player = Player::on(&basis, &ground, &simulator, vec![false; ground.gates.len()]);
+    let player = Player::on(&basis, &ground, &simulator, vec![false; ground.gates.len()], false);
     let (bad, bad_worlds) = past_margin(&player);
     nothing_to_find(scenario, limits, &bad)?;
     bench.bad = &bad;
@@ -292,9 +292,9 @@ fn effort(effort: Effort) -> crate::search::Effort {
     let of =
         |survey, climbs, climb, halving, finalists| crate::search::Effort { survey, climbs, climb, halving, finalists };
     match effort {
-        Effort::Quick => of((8, 100), 2, (5, 150), (3, 300), 1),
-        Effort::Usual => of((14, 100), 3, (8, 200), (5, 400), 3),
-        Effort::Thorough => of((36, 150), 5, (14, 300), (8, 600), 5),
+        Effort::Quick => of((6, 80), 1, (5, 120), (3, 250), 1),
+        Effort::Usual => of((10, 100), 2, (8, 150), (4, 300), 2),
+        Effort::Thorough => of((30, 150), 5, (12, 300), (8, 600), 4),
     }
 }
 

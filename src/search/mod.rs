@@ -19,7 +19,7 @@ use space::{Rule, Schedule, Space, Step, length_s};
 use standing::{Rank, Values, carried, foreseen, held, may_hold};
 
 /// Last rounds at most: another where none of the last keeps every limit.
-const FINALS: usize = 3;
+const FINALS: usize = 2;
 
 /// How much is replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

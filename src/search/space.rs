@@ -8,6 +8,9 @@ use crate::scenario::rewrite::{self, Changes};
 /// Stages below 100 % at most.
 const MOST_STEPS: usize = 4;
 
+/// Looks of a stage in a first proposal, at most where times between looks allow it.
+const USUAL_LOOKS: i64 = 12;
+
 /// Hours that stages of a first proposal last.
 const COARSE_H: [i64; 10] = [1, 3, 6, 12, 24, 48, 72, 96, 120, 168];
 
@@ -101,10 +104,11 @@ impl Space {
         hours.iter().map(|hours| hours * 3600).filter(fits).collect()
     }
 
-    /// A quarter of an hour in short stages, an hour in long ones, or what comes near.
+    /// The closest looks of which a dozen fill the stage: boundaries cost time by their looks, and closer ones are tried later.
     fn usual_look(&self, duration_s: i64) -> i64 {
-        let wanted = if duration_s <= 6 * 3600 { 900 } else { 3600 };
-        self.look_near(duration_s, wanted)
+        let divides = || self.looks_s.iter().copied().filter(|look| duration_s % look == 0);
+        let few = divides().find(|look| duration_s / look <= USUAL_LOOKS);
+        few.or_else(|| divides().last()).unwrap_or(self.slot_s)
     }
 
     /// The time between looks that divides the duration and comes nearest.

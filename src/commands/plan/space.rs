@@ -14,7 +14,7 @@ use crate::search::space::{Schedule, Space, Step};
 const EXPOSURES: [f64; 6] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 
 /// Seconds between looks beside those of the scenario.
-const LOOKS_S: [i64; 5] = [900, 1800, 3600, 10_800, 21_600];
+const LOOKS_S: [i64; 6] = [900, 1800, 3600, 10_800, 21_600, 43_200];
 
 /// Budgets of false rollbacks that are tried where false rollbacks are limited.
 const BUDGETS: [f64; 5] = [0.05, 0.1, 0.2, 0.35, 0.5];
