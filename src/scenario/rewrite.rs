@@ -50,10 +50,9 @@ pub fn rewritten(scenario: &Scenario, text: &str, changes: &Changes) -> Result<S
     let stages = stages_with(stages, scenario, &changes.steps);
     document.insert("stages", stages);
     if let Some((test, looks)) = changes.test {
-        for (gate, rule) in tables(document.get_mut("gates")).into_iter().zip(&scenario.gates) {
-            if is_free(rule) {
-                ask_by(gate, test, looks);
-            }
+        let gates = document.get_mut("gates").map(tables).unwrap_or_default();
+        for (gate, _) in gates.into_iter().zip(&scenario.gates).filter(|(_, rule)| is_free(rule)) {
+            ask_by(gate, test, looks);
         }
     }
     let names = stage_names(scenario, &changes.steps);
@@ -78,7 +77,7 @@ pub fn rewritten(scenario: &Scenario, text: &str, changes: &Changes) -> Result<S
 /// The same with lines of comment at its head, below what an editor reads there.
 #[must_use]
 pub fn with_comment(text: &str, lines: &[String]) -> String {
-    let comment: String = lines.iter().map(|line| format!("# {}\n", printable(line))).collect();
+    let comment = lines.iter().fold(String::new(), |text, line| text + "# " + &printable(line) + "\n");
     let head = if text.starts_with("#:schema") { text.find('\n').map_or(text.len(), |end| end + 1) } else { 0 };
     format!("{}{comment}\n{}", &text[..head], &text[head..])
 }
@@ -180,10 +179,10 @@ fn rollout(document: &mut DocumentMut) -> &mut dyn TableLike {
 }
 
 /// The elements of a list, however it is written.
-fn tables(item: Option<&mut Item>) -> Vec<&mut dyn TableLike> {
+fn tables(item: &mut Item) -> Vec<&mut dyn TableLike> {
     match item {
-        Some(Item::ArrayOfTables(tables)) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
-        Some(Item::Value(Value::Array(array))) => {
+        Item::ArrayOfTables(tables) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
+        Item::Value(Value::Array(array)) => {
             array.iter_mut().filter_map(Value::as_inline_table_mut).map(|table| table as &mut dyn TableLike).collect()
         }
         _ => Vec::new(),
@@ -220,6 +219,7 @@ fn spent(spending: Spending) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::quantity::Probability;
 
     const STAGED: &str = include_str!("../../scenarios/staged.toml");
 
@@ -270,7 +270,7 @@ mod tests {
             assert!(found.gates.iter().filter(free).all(|gate| (gate.test, gate.looks) == (test, looks)));
             assert_eq!((found.rollout.promote, found.rollout.pass_from), (Promotion::AllPass, 0));
             assert_eq!(
-                (found.rollout.false_rollback.map(|share| share.get()), found.rollout.budget),
+                (found.rollout.false_rollback.map(Probability::get), found.rollout.budget),
                 (Some(0.2), Budget::Rollout)
             );
         }

@@ -104,7 +104,7 @@ fn other_gates(bench: &Bench<'_>, limits: &[Limit], near: &[&Tried]) -> Option<V
                 .collect();
             for Replayed { values, .. } in bench.together(&scenarios, bench.bad)? {
                 let rank = Rank::of(&values, limits);
-                if best.as_ref().is_none_or(|(known, ..)| rank.cmp(*known).is_lt()) {
+                if best.as_ref().is_none_or(|(known, ..)| rank.order(*known).is_lt()) {
                     best = Some((rank, values, candidate));
                 }
             }

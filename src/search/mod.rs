@@ -130,7 +130,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
         }
         let mut all: Vec<Tried> = archive.into_values().collect();
         let rank = |tried: &Tried| Rank::of(&tried.values, self.limits);
-        all.sort_by(|a, b| b.replicates.cmp(&a.replicates).then_with(|| rank(a).cmp(rank(b))));
+        all.sort_by(|a, b| b.replicates.cmp(&a.replicates).then_with(|| rank(a).order(rank(b))));
         Some(all)
     }
 
@@ -144,7 +144,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
         let rules = self.space.first_rules();
         let ranked = |schedule: Schedule| {
             let ranks = rules.iter().map(|&rule| Rank::of(&self.foreseen(&schedule, rule), self.limits));
-            let best = ranks.min_by(|a, b| a.cmp(*b)).expect("a rule as written");
+            let best = ranks.min_by(|a, b| a.order(*b)).expect("a rule as written");
             (best, schedule)
         };
         let all: Vec<(Rank, Schedule)> = self.space.proposals().into_par_iter().map(ranked).collect();
@@ -152,7 +152,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
         for (rank, schedule) in all {
             let length = length_s(&schedule);
             let known = of_length.get(&length);
-            if known.is_none_or(|(best, _)| rank.cmp(*best).is_lt()) {
+            if known.is_none_or(|(best, _)| rank.order(*best).is_lt()) {
                 of_length.insert(length, (rank, schedule));
             }
         }
@@ -162,7 +162,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
             misses.into_iter().partition(|(_, schedule)| length_s(schedule) < first);
         if keeps.is_empty() {
             slower = faster;
-            slower.sort_by(|a, b| a.0.cmp(b.0));
+            slower.sort_by(|a, b| a.0.order(b.0));
             return slower.into_iter().map(|(_, schedule)| schedule).collect();
         }
         let mut up = keeps.into_iter().map(|(_, schedule)| schedule);
@@ -193,13 +193,13 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
                 let values = carried(&parent.values, &own, &self.foreseen(&schedule, parent.rule));
                 let rank = Rank::of(&values, self.limits);
                 let best = foreseen.entry((schedule, parent.rule)).or_insert(rank);
-                if rank.cmp(*best).is_lt() {
+                if rank.order(*best).is_lt() {
                     *best = rank;
                 }
             }
         }
         let mut order: Vec<((Schedule, Rule), Rank)> = foreseen.into_iter().collect();
-        order.sort_by(|a, b| a.1.cmp(b.1));
+        order.sort_by(|a, b| a.1.order(b.1));
         let mut trials: Vec<Trial> = Vec::new();
         // The best of all are asked again, by all tests where they were not.
         for parent in parents.iter().take(2) {
@@ -224,7 +224,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
     fn chosen<'t>(&self, archive: &'t Archive, count: usize, below: usize) -> Vec<&'t Tried> {
         let rank = |tried: &Tried| Rank::of(&tried.values, self.limits);
         let mut by_rank: Vec<&Tried> = archive.values().filter(|tried| tried.replicates < below).collect();
-        by_rank.sort_by(|a, b| rank(a).cmp(rank(b)));
+        by_rank.sort_by(|a, b| rank(a).order(rank(b)));
         let possible = |tried: &&Tried| may_hold(&held(&tried.values, self.limits), self.limits);
         let mut fastest: Vec<&Tried> = by_rank.iter().copied().filter(possible).collect();
         fastest.sort_by_key(|tried| tried.values.length_s);
@@ -242,7 +242,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
         take(&by_rank, count.div_ceil(2));
         take(&fastest, count);
         take(&by_rank, count);
-        chosen.sort_by(|a, b| rank(a).cmp(rank(b)));
+        chosen.sort_by(|a, b| rank(a).order(rank(b)));
         chosen
     }
 
@@ -254,7 +254,7 @@ impl<F: Fn(&[Step], Rule) -> Foreseen + Sync> Search<'_, F> {
                 .filter(|other| other.schedule == tried.schedule)
                 .map(|other| (Rank::of(&other.values, self.limits), other.rule))
                 .collect();
-            rules.sort_by(|a, b| a.0.cmp(b.0).then(a.1.cmp(&b.1)));
+            rules.sort_by(|a, b| a.0.order(b.0).then(a.1.cmp(&b.1)));
             let rules = std::iter::once(tried.rule).chain(rules.into_iter().map(|(_, rule)| rule));
             let mut kept: Vec<Rule> = Vec::new();
             for rule in rules {

@@ -108,7 +108,7 @@ impl Space {
     fn usual_look(&self, duration_s: i64) -> i64 {
         let divides = || self.looks_s.iter().copied().filter(|look| duration_s % look == 0);
         let few = divides().find(|look| duration_s / look <= USUAL_LOOKS);
-        few.or_else(|| divides().last()).unwrap_or(self.slot_s)
+        few.or_else(|| divides().next_back()).unwrap_or(self.slot_s)
     }
 
     /// The time between looks that divides the duration and comes nearest.

@@ -148,7 +148,7 @@ impl Rank {
 
     /// Better first: limits kept, then faster, then farther from every bound; where limits are missed, by less first.
     #[must_use]
-    pub fn cmp(self, other: Self) -> Ordering {
+    pub fn order(self, other: Self) -> Ordering {
         if self.keeps() && other.keeps() {
             return self.length_s.cmp(&other.length_s).then(self.tight.total_cmp(&other.tight));
         }
@@ -231,7 +231,7 @@ mod tests {
             rank(2.0, 0.05, 0.01),
             rank(1.0, 0.11, 0.0),
         ];
-        ranks.sort_by(|a, b| a.cmp(*b));
+        ranks.sort_by(|a, b| a.order(*b));
         let days: Vec<f64> = ranks.iter().map(|rank| rank.length_s as f64 / DAY_S).collect();
         assert_eq!(days, [2.0, 2.0, 3.0, 1.0, 1.0]);
         assert!(ranks[0].tight < ranks[1].tight && ranks[3].excess < ranks[4].excess);

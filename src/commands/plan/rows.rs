@@ -21,7 +21,7 @@ pub(super) fn binding(tried: &[Tried], chosen: &Tried, limits: &[Limit]) -> Vec<
     for candidate in tried.iter().filter(|tried| tried.values.length_s < chosen.values.length_s) {
         let rank = |tried: &Tried| Rank::of(&tried.values, limits);
         let known = best.entry(&candidate.schedule).or_insert(candidate);
-        if rank(candidate).cmp(rank(known)).is_lt() {
+        if rank(candidate).order(rank(known)).is_lt() {
             *known = candidate;
         }
     }

@@ -49,7 +49,7 @@ pub(super) fn of(scenario: &Scenario, text: &str, limits: &[Limit], digest: &Dig
     let once = scenario.gates.iter().any(|gate| matches!(gate.test, Test::GroupSequential(_)));
     let ways = [(Budget::Split, true), (Budget::Rollout, once)];
     let budgets = ways.into_iter().filter(|&(_, possible)| possible && limited && rolls_back);
-    let last = scenario.stages.iter().rposition(|stage| stage.has_control()).unwrap_or(0);
+    let last = scenario.stages.iter().rposition(Stage::has_control).unwrap_or(0);
     let tail_s: i64 = scenario.stages.iter().filter(|stage| !stage.has_control()).map(|stage| stage.duration.0).sum();
     let mut space = Space {
         exposures,
