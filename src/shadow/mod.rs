@@ -305,32 +305,36 @@ fn of_sums(
             part(Version::Candidate) - factor * part(Version::Stable)
         }
     };
-    let ((unit, item), beyond_allow) = spread(clusters, cells, value, contrast, influence);
     Some(Difference {
-        value,
-        se_unit: unit.map(f64::sqrt),
-        se_item: item.map(f64::sqrt),
-        beyond_allow,
         design_effect: design_effect(sums, clusters, cells),
         pairs: cells.iter().map(|&cell| paired.n[cell as usize]).sum(),
+        ..spread(clusters, cells, value, contrast, influence)
     })
 }
 
-/// Variances of the difference, by unit and both ways, and how far it lies beyond a margin, with its standard error; from influences of
-/// cells on `candidate - factor * stable`.
+/// A difference with its standard errors, by unit and both ways, and how far it lies beyond a margin; from influences of cells on
+/// `candidate - factor * stable`. Pairs are left to be counted.
 fn spread<I: Fn(u32) -> f64>(
     clusters: &Clusters,
     cells: &[u32],
     value: PerVersion<f64>,
     contrast: Option<(f64, (f64, f64))>,
     influence: impl Fn(f64) -> I,
-) -> ((Option<f64>, Option<f64>), Option<(f64, f64)>) {
+) -> Difference {
     let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
         let (unit, item) = clusters.variances(cells, influence(factor));
         let variance = unit?.max(item.unwrap_or(0.0));
         Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
     });
-    (clusters.variances(cells, influence(1.0)), beyond_allow)
+    let (unit, item) = clusters.variances(cells, influence(1.0));
+    Difference {
+        value,
+        se_unit: unit.map(f64::sqrt),
+        se_item: item.map(f64::sqrt),
+        beyond_allow,
+        design_effect: None,
+        pairs: 0.0,
+    }
 }
 
 /// The paired difference of two shares of units with an event.
@@ -367,16 +371,8 @@ fn of_firsts(
             part(Version::Candidate) - factor * part(Version::Stable)
         }
     };
-    let ((unit, item), beyond_allow) = spread(clusters, cells, value, contrast, influence);
-    Some(Difference {
-        value,
-        se_unit: unit.map(f64::sqrt),
-        se_item: item.map(f64::sqrt),
-        beyond_allow,
-        // A unit is one observation, whatever its requests.
-        design_effect: None,
-        pairs: per_unit.iter().sum(),
-    })
+    // A unit is one observation, whatever its requests: there is no design effect.
+    Some(Difference { pairs: per_unit.iter().sum(), ..spread(clusters, cells, value, contrast, influence) })
 }
 
 /// Variance of stable's value over units, against what independent requests would give.
