@@ -4,7 +4,7 @@
 //! independent. The replay decides.
 
 use super::curve::{Census, Curve, Deciding};
-use crate::domain::gate::{Spending, Test, Window};
+use crate::domain::gate::{Decision, Spending, Test, Window};
 use crate::domain::world::World;
 use crate::gate::question::{Against, Asker};
 use crate::outcome::player::Player;
@@ -39,6 +39,8 @@ struct Asked {
     share: f64,
     /// One-sided error of passing.
     alpha: f64,
+    /// Without data at a stage's end the rollout waits for a person.
+    waits: bool,
     /// Standard errors beyond the failing margin if the candidate is as good as stable, by exposure and look.
     null: Vec<f64>,
     /// Standard errors inside the passing margin, likewise.
@@ -111,6 +113,7 @@ impl Forecast {
                     gate,
                     share: player.levels.shares[gate][index],
                     alpha: rule.alpha.get(),
+                    waits: rule.on_no_data != Decision::Promote,
                     null: distances(Deciding::Fail, null),
                     pass: distances(Deciding::Pass, null).into_iter().map(|distance| -distance).collect(),
                 };
@@ -176,7 +179,9 @@ impl Forecast {
             let distance = self.at(&asked.pass, last);
             if distance.is_nan() { 0.0 } else { normal::cdf(distance - critical) }
         });
-        let proven: f64 = proofs.product();
+        let silent = |asked: &Asked| asked.waits && steps.iter().any(|&step| self.at(&asked.null, step).is_nan());
+        let goes_on = if self.questions.iter().any(silent) { 0.0 } else { 1.0 };
+        let proven = proofs.product::<f64>() * goes_on;
         let (missed, exposed_requests) = self.bad.iter().map(|bad| self.of_bad(bad, steps, ruling, proven)).unzip();
         Foreseen { false_rollback, promoted: (1.0 - false_rollback) * proven, missed, exposed_requests }
     }
@@ -203,7 +208,7 @@ impl Forecast {
             (left, begin) = (after, begin + looks);
         }
         // A proof of something false succeeds with its error at most.
-        let proof = if ruling.pass.is_empty() { 1.0 } else { proven.min(0.05) };
+        let proof = if ruling.pass.is_empty() { proven } else { proven.min(0.05) };
         (left * proof, exposed)
     }
 
@@ -256,7 +261,7 @@ mod tests {
             exposures.iter().flat_map(of).collect()
         };
         let bad = Bad { onset_looks: 0, questions: vec![(0, grid(2.0))] };
-        let asked = Asked { gate: 0, share: 1.0, alpha: 0.05, null: grid(-1.0), pass: grid(1.0) };
+        let asked = Asked { gate: 0, share: 1.0, alpha: 0.05, waits: false, null: grid(-1.0), pass: grid(1.0) };
         let requests = (1..=10).map(|look| f64::from(look) * 100.0).collect();
         Forecast {
             exposures: exposures.clone(),
@@ -301,6 +306,16 @@ mod tests {
         assert!(after.missed[0] > before.missed[0] + 0.1, "{before:?} {after:?}");
         forecast.bad[0].onset_looks = 50;
         assert!((forecast.of(&[(1, 10)], &ruling(false, false)).missed[0] - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_stage_in_which_a_gate_cannot_speak_is_waited_in() {
+        let mut forecast = forecast();
+        forecast.questions[0].null[0] = f64::NAN;
+        let promoted = |forecast: &Forecast| forecast.of(&[(0, 1), (1, 10)], &ruling(false, false)).promoted;
+        assert!(promoted(&forecast) > 0.9);
+        forecast.questions[0].waits = true;
+        assert!(promoted(&forecast).abs() < 1e-12);
     }
 
     #[test]

@@ -128,7 +128,10 @@ impl Space {
             other
         };
         for (place, step) in schedule.iter().enumerate() {
-            let shorter = durations.iter().rev().filter(|&&duration| duration < step.duration_s).take(2);
+            // One or two steps down, or several at once: what is too long is often much too long.
+            let below = durations.iter().rev().filter(|&&duration| duration < step.duration_s);
+            let shorter =
+                below.enumerate().filter(|(place, _)| [0, 1, 3, 6].contains(place)).map(|(_, duration)| duration);
             let longer = durations.iter().filter(|&&duration| duration > step.duration_s).take(2);
             for &duration_s in shorter.chain(longer) {
                 found.push(with(place, Step { duration_s, look_s: self.look_near(duration_s, step.look_s), ..*step }));

@@ -27,7 +27,9 @@ pub(super) fn binding(tried: &[Tried], chosen: &Tried, limits: &[Limit]) -> Vec<
     }
     let misses = |limit: usize| {
         let missed = |tried: &&&Tried| {
-            held(&tried.values, limits).iter().any(|held| held.limit == limit && !limits[limit].holds(held.value))
+            // One that never arrives misses `promoted`, not a number of days.
+            let all = held(&tried.values, limits);
+            all.iter().any(|held| held.limit == limit && held.value.is_finite() && !limits[limit].holds(held.value))
         };
         best.values().filter(missed).count()
     };

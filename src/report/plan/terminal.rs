@@ -119,25 +119,24 @@ fn verdict(plan: &Plan) -> String {
 
 fn limits(plan: &Plan) -> String {
     let fresh_seed = plan.fresh.last().map_or(plan.seed, |run| run.seed);
-    let mut text = clipped(&format!(
-        "{:<18} {:<34} {:>18} {:>20}",
-        "limit",
-        "of",
-        format!("search, seed {}", plan.seed),
-        format!("fresh, seed {fresh_seed}"),
-    ));
-    for (searched, fresh) in plan.chosen.searched.iter().zip(&plan.chosen.fresh) {
-        text.push_str(&clipped(&format!(
-            "{:<18} {:<34} {:>18} {:>20}  {}",
-            labels::short(&fresh.limit, 18),
-            labels::short(&about(fresh), 34),
-            value(searched),
-            value(fresh),
-            match standing(fresh) {
-                "kept" => "",
-                other => other,
-            },
-        )));
+    let row = |limit: &str, of: &str, searched: &str, fresh: &str, mark: &str| {
+        clipped(format!("{limit:<22} {of:<28} {searched:>19} {fresh:>19} {mark}").trim_end())
+    };
+    let (searched, fresh) = (format!("search, seed {}", plan.seed), format!("fresh, seed {fresh_seed}"));
+    let mut text = row("limit", "of", &searched, &fresh, "");
+    let pairs = || plan.chosen.searched.iter().zip(&plan.chosen.fresh);
+    for (searched, fresh) in pairs() {
+        let (limit, of) = (labels::short(&fresh.limit, 22), labels::short(&about(fresh), 28));
+        let mark = match (fresh.kept, fresh.crosses) {
+            (true, false) => "",
+            (true, true) => "~",
+            (false, true) => "missed ~",
+            (false, false) => "missed",
+        };
+        text.push_str(&row(&limit, &of, &value(searched), &value(fresh), mark));
+    }
+    if pairs().any(|(_, fresh)| fresh.crosses) {
+        text.push_str("~ the 95 % interval reaches to the other side of the limit: more --replicates narrow it.\n");
     }
     let defaults: Vec<String> =
         plan.limits.iter().filter(|limit| limit.default).map(|limit| labels::visible(&limit.limit)).collect();
@@ -210,7 +209,7 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(text.contains("Feasible: 2d 12h to 100 % by 5 % for 6h → 50 % for 2d 6h."), "{text}");
         assert!(text.contains("search, seed 7") && text.contains("fresh, seed 9"), "{text}");
-        assert!(text.contains("kept, within Monte Carlo"), "{text}");
+        assert!(text.contains(" ~\n") && text.contains("~ the 95 % interval reaches"), "{text}");
         assert!(text.contains("Candidate 3 looked better, but missed miss<=10%"), "{text}");
         assert!(text.contains("BINDING: of 10 faster schedules tried, missed: miss<=10% in 9."), "{text}");
     }
