@@ -3,7 +3,7 @@
 use super::Tried;
 use super::replay::{Bench, Replayed};
 use super::space::Rule;
-use super::standing::{Held, Rank, Values, beyond, held};
+use super::standing::{Held, Rank, Values, beyond, excess, held};
 use crate::domain::gate::Gate;
 use crate::domain::limit::{Limit, Quantity};
 use crate::domain::rollout::Promotion;
@@ -68,7 +68,32 @@ fn other_limits(limits: &[Limit], tried: &[Tried]) -> Vec<AdviceRow> {
         );
         Some(AdviceRow { kind: "limit".into(), says, enough: true })
     };
-    limits.iter().enumerate().filter_map(needed).collect()
+    let single: Vec<AdviceRow> = limits.iter().enumerate().filter_map(needed).collect();
+    if single.is_empty() { several_limits(limits, tried).into_iter().collect() } else { single }
+}
+
+/// Where no single bound would do: what several would have to be at once, for a schedule that lets good candidates through.
+fn several_limits(limits: &[Limit], tried: &[Tried]) -> Option<AdviceRow> {
+    let of_good = |limit: &Limit| matches!(limit.of, Quantity::Promoted | Quantity::FalseRollback);
+    let lets_through = |all: &[Held]| {
+        let good = all.iter().filter(|held| of_good(&limits[held.limit]));
+        good.into_iter().all(|held| limits[held.limit].holds(held.value))
+    };
+    let all = tried.iter().map(|tried| (held(&tried.values, limits), tried)).filter(|(all, _)| lets_through(all));
+    let (all, nearest) = all.min_by(|a, b| excess(&a.0, limits).total_cmp(&excess(&b.0, limits)))?;
+    let needed = |(index, limit): (usize, &Limit)| {
+        let own = all.iter().filter(|held| held.limit == index);
+        let worst = own.max_by(|a, b| beyond(limit, a.value).total_cmp(&beyond(limit, b.value)))?;
+        (!limit.holds(worst.value)).then(|| format!("{} in place of {}", relaxed(limit, *worst), limit.typed))
+    };
+    let needed: Vec<String> = limits.iter().enumerate().filter_map(needed).collect();
+    let says = format!(
+        "{} together: then {} keeps every limit ({} replicates).",
+        needed.join(" and "),
+        lasting(nearest),
+        nearest.replicates
+    );
+    (!needed.is_empty()).then(|| AdviceRow { kind: "limit".into(), says, enough: true })
 }
 
 fn lasting(tried: &Tried) -> String {
@@ -240,7 +265,10 @@ mod tests {
         {
             assert!(said.starts_with(wanted), "{said}");
         }
-        assert!(other_limits(&limits, &[tried(2.0, 0.5, 500.0)]).is_empty(), "two at once are no single bound");
+        let both = other_limits(&limits, &[tried(2.0, 0.5, 500.0), tried(2.0, 0.9, 900.0)]);
+        let wanted =
+            "miss<=50% in place of miss<=10% and exposed_requests<=500 in place of exposed_requests<=100 together";
+        assert!(both.len() == 1 && both[0].says.starts_with(wanted), "{both:?}");
     }
 
     #[test]
