@@ -51,6 +51,19 @@ Examples:
 All variants share users, starts and random numbers, so differences are paired with the first. Those that differ only in what
 gates decide share one simulation.";
 
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  replay plan log.parquet --scenario release.toml --limit 'false_rollback<=5%' --limit 'miss<=10%' --limit 'days<=7'
+      The fastest schedule that keeps these limits in every world; replay-plan/plan.toml is its scenario
+  replay plan log.parquet --scenario release.toml --limit 'miss<=10%' --limit 'exposed_requests<=20000' --effort thorough
+      Also a limit on what a bad candidate may serve; more schedules are tried
+
+Limits: `promoted>=` and `false_rollback<=` are of a candidate as good as stable, `miss<=` (promoted to the end) and
+`exposed_requests<=` (mean) of each effect past a margin, `days<=` is the time until a candidate as good as stable serves everybody.
+Without `promoted>=` it is 80%. Metrics, gates' margins and effects stay as written.
+
+Exit codes: 0 found, 1 nothing tried keeps every limit (then it says what would), 2 bad input or usage, 130 ended by Ctrl-C.";
+
 const DIGEST_EXAMPLES: &str = "\
 Examples:
   replay digest log.parquet --scenario release.toml -o november.parquet
@@ -119,6 +132,9 @@ pub enum Command {
     /// Compare variants of a schedule on the same traffic: which are on the frontier?
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// Find the fastest schedule within limits
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
     /// Write the digest of a log: small, mergeable, accepted wherever a log is
     #[command(after_help = DIGEST_EXAMPLES)]
     Digest(DigestArgs),
@@ -207,6 +223,45 @@ pub struct CompareArgs {
     /// Threads of the simulation; results are the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+/// Arguments of `replay plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// Log and scenario.
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// A limit that the schedule must keep, such as `miss<=10%`; repeatable
+    ///
+    /// One of `promoted>=`, `false_rollback<=`, `miss<=`, `exposed_requests<=`, `days<=`, and a number or a percentage
+    #[arg(long, value_name = "LIMIT", required = true)]
+    pub limit: Vec<String>,
+    /// How much is tried
+    #[arg(long, value_name = "EFFORT", value_enum, default_value_t = Effort::Usual)]
+    pub effort: Effort,
+    /// Directory of the plan; an earlier one there is replaced when the new one is complete
+    #[arg(long, value_name = "DIR", default_value = "replay-plan")]
+    pub out: PathBuf,
+    /// Number of simulated rollouts of finalists and on fresh seeds, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub replicates: Option<u32>,
+    /// Seed of the search, instead of the scenario's; fresh runs take the next ones
+    #[arg(long, value_name = "K")]
+    pub seed: Option<u64>,
+    /// Threads of the simulation; results are the same for any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// How much a search tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Effort {
+    /// Half of the usual
+    Quick,
+    /// Some thirty schedules
+    Usual,
+    /// Four times the usual
+    Thorough,
 }
 
 /// Arguments of `replay digest`.
@@ -311,6 +366,8 @@ pub enum Form {
     Report,
     /// `compare.json`
     Comparison,
+    /// `plan.json`
+    Plan,
     /// Scenario files
     Scenario,
 }

@@ -31,6 +31,7 @@
 //! | [`shadow`] | digest → paired differences | only requests where both versions have a value |
 //! | [`failures`] | log → requests in which the candidate is worse | streamed; the same rows for any number of threads |
 //! | [`power`] | digest, schedule → what each gate can decide | closed form, from the same sums as the gates |
+//! | [`search`] | limits, closed forms, replays → the fastest schedule | replays nothing itself; the same steps for the same input |
 //! | [`stats`] | numbers → numbers | pure; a formula and a source for each function |
 //! | [`report`] | [`report::Report`] → files | computes nothing; files appear whole or not at all |
 //! | [`synth`] | recipe → log | same recipe, same bytes |
@@ -72,6 +73,8 @@ pub mod shadow;
 pub mod failures;
 
 pub mod power;
+
+pub mod search;
 
 pub mod stats;
 

@@ -8,7 +8,9 @@ mod digest;
 mod exact;
 mod facts;
 mod inputs;
+mod limits;
 mod output;
+mod plan;
 mod power;
 mod progress;
 mod require;
@@ -34,6 +36,7 @@ pub fn run_command(cli: Cli) -> Result<u8> {
         Some(Command::Power(args)) => power::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Digest(args)) => digest::run(&args),
         Some(Command::Shadow(args)) => shadow::run(&args),
         Some(Command::Assign(args)) => assign::run(&args),

@@ -7,7 +7,7 @@ pub mod judged;
 mod block;
 pub(crate) mod hash;
 mod layout;
-mod plan;
+pub(crate) mod plan;
 mod tally;
 mod units;
 

@@ -7,4 +7,5 @@ pub mod metric;
 pub mod rollout;
 
 pub mod gate;
+pub mod limit;
 pub mod world;

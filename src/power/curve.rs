@@ -3,8 +3,10 @@
 use crate::domain::quantity::Seconds;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, Evidence, ExpectedArms, Question};
+use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+use crate::stats::cluster::UnitSums;
 use crate::stats::student_t;
 
 /// Everybody's sums, read as what arms expect of them.
@@ -76,6 +78,20 @@ impl<'a> Census<'a> {
             }
             Shape::Grid(grid) => self.asker.quantile_threshold(self.question.slice, &arms).map(|at| grid.value(at)),
         }
+    }
+
+    /// Everybody's sums under stable's answers; of a quantile at its threshold.
+    pub(super) fn stable(&self, look: usize) -> Option<UnitSums> {
+        let place = match &self.asker.layout.shapes[self.asker.gate.metric] {
+            Shape::Moments => None,
+            Shape::Grid(_) => {
+                let index = self.asker.quantile_threshold(self.question.slice, &self.arms(look, 0.5))?;
+                Some(GridPlace { index, part: 0.0 })
+            }
+        };
+        let span = Span { look, since: None };
+        let (slice, metric) = (self.question.slice, self.asker.gate.metric);
+        Some(self.reader.sums(span, Arm::Candidate, Answers::Stable, slice, metric, place))
     }
 
     /// Chance that both arms have the data without which the gate does not speak.
@@ -150,6 +166,21 @@ impl Curve {
             everybody: (0..looks).map(|look| seen(look).map_or((0.0, 0.0), everybody)).collect(),
             least: (census.asker.gate.min_units, census.asker.gate.min_requests),
             look_s,
+        }
+    }
+
+    /// The same with a part of the variance of each look.
+    pub(super) fn with_part(&self, parts: &[f64]) -> Self {
+        let part = |(look, &part): (&Option<Look>, &f64)| {
+            // Chance may leave less than nothing of a few requests.
+            let part = if part.is_finite() { part.max(0.0) } else { return None };
+            look.map(|look| Look { candidate: part * look.candidate, stable: part * look.stable, ..look })
+        };
+        Self {
+            looks: self.looks.iter().zip(parts).map(part).collect(),
+            everybody: self.everybody.clone(),
+            least: self.least,
+            look_s: self.look_s,
         }
     }
 
@@ -246,6 +277,15 @@ mod tests {
         assert_eq!(curve(10, 0.01, 1.0).time_until(2.5, 1.0, 0.5), None);
         let beyond = curve(10, 0.01, 1.0).projected(2.5, 1.0, 0.5).unwrap() / 3600.0;
         assert!((beyond / hours - 1.0).abs() < 1e-9, "{beyond} {hours}");
+    }
+
+    #[test]
+    fn half_of_the_variance_takes_half_of_the_time() {
+        let whole = curve(400, 0.0, 1.0);
+        let half = whole.with_part(&[0.5; 400]);
+        let time = |curve: &Curve| curve.time_until(5.0, 1.0, 0.5).unwrap();
+        assert_eq!(time(&whole), 2 * time(&half));
+        assert!(whole.with_part(&[f64::NAN; 400]).time_until(5.0, 1.0, 0.5).is_none());
     }
 
     #[test]

@@ -5,6 +5,8 @@ pub mod closed_form;
 mod curve;
 mod design;
 mod events;
+pub mod forecast;
+mod judging;
 mod needs;
 mod sizes;
 mod words;
@@ -15,8 +17,9 @@ use rayon::prelude::*;
 use crate::digest::Digest;
 use crate::outcome::player::Player;
 use crate::outcome::tally::Tally;
-use crate::report::planning::{NeedRow, Planning, Side};
+use crate::report::planning::{NeedRow, Planning, ShadowWorth, Side};
 use crate::report::{PowerCurve, Warning, labels};
+use crate::scenario::Scenario;
 use closed_form::Plan;
 use needs::{OfStage, Planner};
 
@@ -49,6 +52,12 @@ pub fn planning(
     planning.sizes = sizes::curves(player, tally, digest);
     planning.shadow = worth::rows(digest, player.scenario, &planning.needs);
     planning
+}
+
+/// What shadow mode has shown about each gate, and what it would take to show more.
+#[must_use]
+pub fn shadow_worth(digest: &Digest, scenario: &Scenario) -> Vec<ShadowWorth> {
+    worth::rows(digest, scenario, &[])
 }
 
 /// Gates whose closed form and replay disagree beyond Monte Carlo error: one warning per gate and side, naming the worst place.

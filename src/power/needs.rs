@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::closed_form::Plan;
 use super::curve::{Census, Contrast, Curve, Deciding};
 use super::design::Design;
+use super::judging;
 use super::words;
 use crate::digest::Digest;
 use crate::domain::gate::{Gate, Patience, Window};
@@ -226,6 +227,7 @@ impl Asked<'_> {
             row.regression_relative = regression.size.zip(level).map(|(size, level)| size / level.abs());
         }
         row.prices = self.prices(&passing, failing.as_ref());
+        row.prices.extend(self.prices_of_judge(&census, &passing, failing.as_ref()));
         let metric = &self.planner.player.scenario.metrics[self.rule.metric];
         row.says = words::says(&row, self.rule, metric);
         let whole = self.question.slice == 0 && self.index == 0;
@@ -429,7 +431,7 @@ impl Asked<'_> {
             let time = |distance: f64| curve.time(distance, sign, self.exposure);
             if let Some(cheap) = time(without) {
                 let extra_s = time(with).map(|dear| (dear - cheap).max(0.0));
-                prices.push(Price { of: of.into(), side: name.into(), extra_s });
+                prices.push(Price { of: of.into(), side: name.into(), extra_s, unknown: None });
             }
         };
         if let Some(failing) = failing {
@@ -469,7 +471,36 @@ impl Asked<'_> {
         let lens = player.gates[self.gate].lenses.iter().position(|&other| other == lens)?;
         let of_gate = &tally.gates[self.gate][lens][self.stage];
         let waited_s = (of_gate.failed > 0.0).then(|| of_gate.waited / of_gate.failed * look_every.0 as f64);
-        Some(Price { of: "patience".into(), side: "fail".into(), extra_s: waited_s })
+        Some(Price { of: "patience".into(), side: "fail".into(), extra_s: waited_s, unknown: None })
+    }
+
+    /// Extra time that the judge of the metric costs, against one that sees every request, and against one that never errs.
+    fn prices_of_judge(&self, census: &Census<'_>, passing: &Curve, failing: Option<&Curve>) -> Vec<Price> {
+        let metric = &self.planner.player.scenario.metrics[self.rule.metric];
+        let power = self.rule.power.get();
+        let mut prices = Vec::new();
+        for cost in judging::costs(metric, self.rule.metric, self.question, self.planner.digest, census, passing.len())
+        {
+            let mut price = |side: &str, curve: &Curve, needed: f64, sign: f64| {
+                let parts = match &cost.left {
+                    Ok(parts) => parts,
+                    Err(why) => {
+                        let unknown = Some((*why).to_owned());
+                        prices.push(Price { of: cost.of.into(), side: side.into(), extra_s: None, unknown });
+                        return;
+                    }
+                };
+                if let Some(cheap) = curve.with_part(parts).time(needed, sign, self.exposure) {
+                    let extra_s = curve.time(needed, sign, self.exposure).map(|dear| (dear - cheap).max(0.0));
+                    prices.push(Price { of: cost.of.into(), side: side.into(), extra_s, unknown: None });
+                }
+            };
+            price("pass", passing, self.design.distance_to_pass(power), -1.0);
+            if let Some((failing, needed)) = failing.zip(self.design.distance_to_fail(power)) {
+                price("fail", failing, needed, 1.0);
+            }
+        }
+        prices
     }
 
     fn times(&self, row: &NeedRow, passing: &Curve, failing: Option<&Curve>) -> PowerTimes {

@@ -16,6 +16,8 @@ pub(super) mod comparison;
 
 mod grids;
 
+pub(super) mod plan;
+
 mod planning;
 
 mod words;

@@ -23,6 +23,8 @@ mod write;
 
 pub mod comparison;
 
+pub mod plan;
+
 #[cfg(test)]
 mod sample;
 

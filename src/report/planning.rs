@@ -109,12 +109,15 @@ pub struct Elsewhere {
 /// What a choice of the scenario costs.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Price {
-    /// `looks`, `segments`, `all gates`, `delay` of judgements, `patience`.
+    /// `looks`, `segments`, `all gates`; `judge sampling` and `judge errors` against a judge that sees every request and never errs, `delay`
+    /// against one that sees it at once; `patience` against a gate that acts at its first failing look.
     pub of: String,
     /// Which decision it delays: `pass` or `fail`.
     pub side: String,
-    /// Seconds more at this exposure; null: not within the log with it.
+    /// Seconds more at this exposure; null: not within the log with it, or not known.
     pub extra_s: Option<f64>,
+    /// Why it is not known; null where it is.
+    pub unknown: Option<String>,
 }
 
 /// Chances of one gate against time at one stage's exposure, overall slice.

@@ -343,12 +343,12 @@ fn warnings(report: &Report) -> String {
 }
 
 /// One line of at most the screen's width.
-fn clipped(line: &str) -> String {
+pub(super) fn clipped(line: &str) -> String {
     labels::short(line, WIDTH) + "\n"
 }
 
 /// Lines of at most the screen's width, broken at spaces; later ones start with `indent`.
-fn wrapped(text: &str, indent: &str) -> String {
+pub(super) fn wrapped(text: &str, indent: &str) -> String {
     let mut lines = String::new();
     let mut used = 0;
     for (index, word) in text.split(' ').enumerate() {

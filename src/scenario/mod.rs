@@ -6,6 +6,7 @@
 mod places;
 mod problems;
 mod quantities;
+pub mod rewrite;
 pub mod schema;
 mod starts;
 mod structure;

@@ -158,7 +158,8 @@ pub fn variants(files: &[&Path], sweeps: &[Sweep]) -> Result<Vec<Variant>> {
     if found.is_empty() { Ok(variants) } else { Err(found.into()) }
 }
 
-fn text_of(path: &Path) -> Result<String> {
+/// The text of a file.
+pub(crate) fn text_of(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| Error::unreadable(path, &error))
 }
 

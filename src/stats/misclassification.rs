@@ -22,6 +22,26 @@ pub fn correction(sensitivity: f64, specificity: f64) -> (f64, f64) {
     ((specificity - 1.0) * scale, scale)
 }
 
+/// What a judge's errors add to the variance of a request's corrected value.
+///
+/// # Formula
+/// `scale² (p sensitivity (1 - sensitivity) + (1 - p) specificity (1 - specificity))` at a true share `p`: given the truth, what the judge
+/// says is a coin of its own, so over any requests the errors add this for each, however the requests are clustered.
+///
+/// # Arguments
+/// `share` true ones in [0, 1]; sensitivity and specificity as for [`correction`].
+///
+/// # Source
+/// W. J. Rogan, B. Gladen (1978), Am. J. Epidemiol. 107, 71-76: the variance of the corrected share.
+///
+/// # Example
+/// 90 % and 80 % at a tenth: `(0.1 · 0.09 + 0.9 · 0.16) / 0.49 = 0.3122`, against `0.09` of the outcomes themselves.
+#[must_use]
+pub fn noise(share: f64, sensitivity: f64, specificity: f64) -> f64 {
+    let (_, scale) = correction(sensitivity, specificity);
+    scale * scale * (share * sensitivity * (1.0 - sensitivity) + (1.0 - share) * specificity * (1.0 - specificity))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +56,18 @@ mod tests {
         let (shift, scale) = correction(0.9, 0.8);
         assert!((shift + scale * 0.27 - 0.1).abs() < 1e-15);
         assert_eq!(correction(1.0, 1.0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_noise_is_what_is_left_of_the_corrected_variance() {
+        assert!((noise(0.1, 0.9, 0.8) - 0.312_245).abs() < 1e-6);
+        // Independent requests: the variance of a corrected coin less that of the true one.
+        let (sensitivity, specificity, share) = (0.85, 0.95, 0.3);
+        let (_, scale) = correction(sensitivity, specificity);
+        let counted = sensitivity * share + (1.0 - specificity) * (1.0 - share);
+        let corrected = scale * scale * counted * (1.0 - counted);
+        assert!((noise(share, sensitivity, specificity) - (corrected - share * (1.0 - share))).abs() < 1e-12);
+        assert!(noise(0.4, 1.0, 1.0).abs() < 1e-15);
     }
 
     proptest! {

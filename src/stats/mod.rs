@@ -30,3 +30,4 @@ pub mod root;
 pub mod sample_size;
 pub mod spread;
 pub mod student_t;
+pub mod subsampling;

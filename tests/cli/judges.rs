@@ -181,3 +181,51 @@ fn slices_come_after_the_whole_with_q_values_of_their_metric() {
     }
     assert!(report.rows("shadow").iter().any(|row| row["role"] == "reported"));
 }
+
+/// A longer log of many users, of which a judge errs, and a truth that never does.
+fn judged() -> Rows {
+    let truth = |row: usize, version: usize| mixed(row, version + 2) % 1000 < 300;
+    let judge = |row: usize, version: usize| {
+        let wrong = mixed(row, version + 70) % 1000;
+        if truth(row, version) { wrong < 850 } else { wrong >= 900 }
+    };
+    let text = |yes: bool| u8::from(yes).to_string();
+    Rows::from("2026-11-02T00:00:00Z", 6000, 36)
+        .set_all("stable_error", |row, _| text(truth(row, 10)))
+        .set_all("candidate_error", |row, _| text(truth(row, 20)))
+        .add("stable_judge", |row| text(judge(row, 10)))
+        .add("candidate_judge", |row| text(judge(row, 20)))
+}
+
+/// Seconds that a gate on errors needs at half of the users to pass, and what its judge costs of them.
+fn needed(column: &str, measured: &str) -> (f64, Vec<(String, f64)>) {
+    let home = Home::new();
+    home.write("log.csv", judged().csv());
+    let metric = format!("column = \"{{version}}_{column}\"\nbetter = \"lower\"\n{measured}\n");
+    let gate = "\n[[gates]]\nname = \"errors\"\nmetric = \"errors\"\nallow = \"25%\"\nmin_units = 3\n";
+    home.write("s.toml", scenario(&[(ERRORS, &metric), ("\n[rollout]", &format!("{gate}\n[rollout]"))]));
+    let report = home.report_of_log();
+    let rows = report.json["planning"]["needs"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["gate"] == "errors" && row["stage"] == "50%").expect("a row");
+    let time = row["pass"]["duration_s"].as_f64().or(row["pass"]["projected_s"].as_f64()).expect("a time");
+    let prices = row["prices"].as_array().expect("a list").iter().filter(|price| price["side"] == "pass");
+    (time, prices.map(|price| (price["of"].as_str().expect("a name").to_owned(), number(&price["extra_s"]))).collect())
+}
+
+#[test]
+fn the_price_of_a_judge_is_the_time_that_a_full_and_errorless_one_saves() {
+    let price =
+        |prices: &[(String, f64)], of: &str| prices.iter().find(|(name, _)| name == of).map(|(_, extra)| *extra);
+    let (full, none) = needed("error", "");
+    assert!(price(&none, "judge sampling").is_none() && price(&none, "judge errors").is_none(), "{none:?}");
+    // The same requests, a third of them judged: without that part of its variance the gate needs the time of the full judge.
+    let (sampled, prices) = needed("error", "measured.share = 0.35");
+    let extra = price(&prices, "judge sampling").expect("a price");
+    assert!(sampled > 1.5 * full, "sampling costs time: {sampled} {full}");
+    assert!(((sampled - extra) / full - 1.0).abs() < 0.25, "{sampled} less {extra}, {full}");
+    // A judge that errs, against the truth.
+    let (erring, prices) = needed("judge", "measured.sensitivity = 0.85\nmeasured.specificity = 0.9");
+    let extra = price(&prices, "judge errors").expect("a price");
+    assert!(erring > 1.2 * full, "errors cost time: {erring} {full}");
+    assert!(((erring - extra) / full - 1.0).abs() < 0.25, "{erring} less {extra}, {full}");
+}

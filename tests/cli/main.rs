@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod digest;
 mod judges;
+mod plan;
 mod power;
 mod rollbacks;
 mod run;

@@ -10,6 +10,7 @@ fn every_form_has_a_schema() {
     for (form, title) in [
         ("report", "Report of replay, form replay.report/1"),
         ("comparison", "Comparison of replay, form replay.comparison/1"),
+        ("plan", "Plan of replay, form replay.plan/1"),
         ("scenario", "replay scenario"),
     ] {
         let text = home.succeeds(&["schema", form]);
@@ -19,5 +20,8 @@ fn every_form_has_a_schema() {
     }
     assert_eq!(home.succeeds(&["schema", "scenario"]), home.succeeds(&["check", "--schema"]));
     let ran = home.run(&["schema", "log"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("[possible values: report, comparison, scenario]"), "{ran:?}");
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("[possible values: report, comparison, plan, scenario]"),
+        "{ran:?}"
+    );
 }

@@ -30,12 +30,15 @@ mod gates;
 
 mod pareto;
 
+mod plan;
+
 use super::Report;
 use crate::error::Result;
 use picture::Picture;
 
 pub(super) use font::{BOLD, REGULAR};
 pub(super) use pareto::pareto;
+pub(super) use plan::plan;
 
 /// A rendered figure.
 pub(super) struct Figure {

@@ -78,10 +78,17 @@ pub(super) fn prices(report: &Report) -> Grid {
                 "looks" => "looking often, against one look at the end",
                 "segments" => "sharing alpha with segments",
                 "all gates" => "every gate so strong that together they promote as often as one was to",
+                "judge sampling" => "a judge that sees a share of the requests, against one that sees all",
+                "judge errors" => "a judge that errs, against one that does not",
+                "delay" => "judgements that come later",
+                "patience" => "waiting for enough failing looks, after the first (as replayed)",
                 other => other,
             };
-            let extra =
-                price.extra_s.map_or_else(|| "more than any time at this exposure".to_owned(), labels::duration);
+            let extra = match (&price.unknown, price.extra_s) {
+                (Some(why), _) => format!("not known: {}", labels::visible(why)),
+                (None, Some(extra)) => labels::duration(extra),
+                (None, None) => "more than any time at this exposure".to_owned(),
+            };
             rows.push(vec![
                 Cell::name(name(row)),
                 Cell::name(labels::visible(&row.stage)),

@@ -57,7 +57,12 @@ fn needs() -> Vec<NeedRow> {
                     regression_size: Some(0.02),
                     regression_relative: Some(0.02),
                     fail: Some(side(passing * 0.8, *exposure)),
-                    prices: vec![Price { of: "looks".to_owned(), side: "fail".to_owned(), extra_s: Some(36_000.0) }],
+                    prices: vec![Price {
+                        of: "looks".to_owned(),
+                        side: "fail".to_owned(),
+                        extra_s: Some(36_000.0),
+                        unknown: None,
+                    }],
                 });
             }
         }

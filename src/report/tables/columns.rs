@@ -255,9 +255,19 @@ fn needs(report: &Report) -> Finished {
             .number_or(format!("{name}_projected_s"), |row| side(row)?.projected_s)
             .number_or(format!("{name}_exposure"), |row| side(row)?.exposure);
     }
-    for (of, side) in [("looks", "fail"), ("segments", "fail"), ("all gates", "pass")] {
+    let prices = [
+        ("looks", "fail"),
+        ("segments", "fail"),
+        ("all gates", "pass"),
+        ("judge sampling", "pass"),
+        ("judge sampling", "fail"),
+        ("judge errors", "pass"),
+        ("judge errors", "fail"),
+    ];
+    for (of, side) in prices {
         let price = |row: &NeedRow| row.prices.iter().find(|price| price.of == of && price.side == side)?.extra_s;
-        table = table.number_or(format!("price_of_{}_s", of.replace(' ', "_")), price);
+        let which = if of.starts_with("judge") { format!("_to_{side}") } else { String::new() };
+        table = table.number_or(format!("price_of_{}{which}_s", of.replace(' ', "_")), price);
     }
     table.text("says", |row| &row.says).named("needs")
 }
