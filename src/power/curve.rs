@@ -124,6 +124,8 @@ pub(super) struct Curve {
     least: (f64, f64),
     /// Seconds between looks.
     pub(super) look_s: i64,
+    /// Looks that judgements lag behind.
+    lag: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -166,11 +168,14 @@ impl Curve {
             everybody: (0..looks).map(|look| seen(look).map_or((0.0, 0.0), everybody)).collect(),
             least: (census.asker.gate.min_units, census.asker.gate.min_requests),
             look_s,
+            lag,
         }
     }
 
     /// The same with a part of the variance of each look.
     pub(super) fn with_part(&self, parts: &[f64]) -> Self {
+        // What is seen at a look was asked earlier.
+        let parts = std::iter::repeat_n(&f64::NAN, self.lag).chain(parts);
         let part = |(look, &part): (&Option<Look>, &f64)| {
             // Chance may leave less than nothing of a few requests.
             let part = if part.is_finite() { part.max(0.0) } else { return None };
@@ -181,6 +186,7 @@ impl Curve {
             everybody: self.everybody.clone(),
             least: self.least,
             look_s: self.look_s,
+            lag: self.lag,
         }
     }
 
@@ -265,6 +271,7 @@ mod tests {
             everybody: (0..hours).map(|hour| (hour as f64 * 100.0 + 100.0, 1000.0)).collect(),
             least: (0.0, 0.0),
             look_s: 3600,
+            lag: 0,
         }
     }
 

@@ -455,6 +455,7 @@ impl Asked<'_> {
                 of: "delay".into(),
                 side: side.into(),
                 extra_s: Some(delay_s as f64),
+                unknown: None,
             }));
         }
         prices
