@@ -28,6 +28,7 @@ enum Grown {
     Replicates,
     Effects,
     Gates,
+    Margins,
 }
 
 /// Seconds, simulating and deciding.
@@ -44,7 +45,8 @@ fn main() {
         ("cells met", Grown::Cells),
         ("replicates", Grown::Replicates),
         ("effects", Grown::Effects),
-        ("gates, each with a margin of its own", Grown::Gates),
+        ("gates", Grown::Gates),
+        ("gates, each with a margin of its own", Grown::Margins),
     ];
     let costs: Vec<(&str, Vec<Cost>)> = grown
         .iter()
@@ -95,12 +97,13 @@ fn cost(digest: &Digest, scenario: &Scenario, grown: Grown, factor: usize) -> Co
             let more: Vec<Effect> = more.collect();
             scenario.effects.extend(more);
         }
-        Grown::Gates => {
+        Grown::Gates | Grown::Margins => {
+            let each = if matches!(grown, Grown::Margins) { 0.1 } else { 0.0 };
             let gates = scenario.gates.clone();
             for copy in 1..factor {
                 scenario.gates.extend(gates.iter().cloned().map(|mut gate| {
                     gate.name = format!("{} {copy}", gate.name);
-                    gate.allow = gate.allow.map(|margin| margin.times(1.0 + 0.1 * copy as f64));
+                    gate.allow = gate.allow.map(|margin| margin.times(1.0 + each * copy as f64));
                     gate
                 }));
             }
@@ -133,7 +136,7 @@ fn cost(digest: &Digest, scenario: &Scenario, grown: Grown, factor: usize) -> Co
 
 /// Time against factor, both on scales of doubling: what is in proportion rises with the grey diagonal.
 fn draw(costs: &[(&str, Vec<Cost>)]) -> String {
-    const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+    const COLORS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
     let (wide, high, left, top) = (70.0, 42.0, 60.0, 70.0);
     let x = |factor: f64, panel: usize| left + panel as f64 * 300.0 + wide * factor.log2();
     let y = |times: f64| top + 20.0 + high * (5.5 - times.log2());

@@ -92,12 +92,6 @@ fn variants(args: &CompareArgs) -> Result<(Vec<Variant>, Vec<String>)> {
     }
     let files: Vec<&Path> = args.scenario.iter().map(std::path::PathBuf::as_path).collect();
     let mut variants = sweep::variants(&files, &sweeps)?;
-    if let Some(gate) = variants.iter().flat_map(|variant| &variant.scenario.gates).find(|gate| gate.kayenta.is_some())
-    {
-        let what = format!("gate `{}` is of style `kayenta`, whose score is not compared yet", gate.name);
-        let hint = "run the scenario alone: `replay LOG --scenario FILE` scores it";
-        return Err(vec![Problem::new("--scenario", what).hint(hint)].into());
-    }
     let first = variants[0].scenario.simulation;
     let other = |variant: &Variant| {
         let own = variant.scenario.simulation;

@@ -6,6 +6,7 @@ pub mod events;
 pub mod lens;
 pub mod question;
 mod score;
+pub mod screen;
 pub mod sequence;
 pub mod series;
 

@@ -5,7 +5,7 @@ use super::score;
 use crate::domain::gate::{Gate, Style};
 use crate::domain::metric::{Direction, Margin};
 use crate::scenario::Scenario;
-use crate::simulate::grid::GridPlace;
+use crate::simulate::grid::{Grid, GridPlace};
 use crate::simulate::layout::{Adjustment, Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::cluster::UnitSums;
@@ -90,6 +90,20 @@ pub fn questions(gate: &Gate, layout: &Layout) -> Vec<Question> {
     let slices = layout.slices_of(&gate.by);
     let ask = |against: Against| slices.iter().map(move |&slice| Question { slice, against });
     against_stable.into_iter().chain(against_limit).flat_map(ask).collect()
+}
+
+/// What a question holds against each other: `sign * (scale * candidate + shift - factor * stable) - offset`. Against a limit the offset holds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Whose answers the candidate's arm is taken to have got.
+    pub(super) answers: Answers,
+    pub(super) scale: f64,
+    pub(super) shift: f64,
+    pub(super) factor: f64,
+    pub(super) offset: f64,
+    pub(super) sign: f64,
+    /// The variance is at least so many times that of the candidate's values and of stable's.
+    pub(super) variance_weights: [f64; 2],
 }
 
 /// Where evidence about a question comes from.
@@ -244,7 +258,7 @@ impl<'a> Asker<'a> {
                 let at = self.quantile_threshold(slice, arms)?;
                 let place = GridPlace { index: at, part: 0.0 };
                 let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, Some(place));
-                let moved = factor * grid.value(at) + sign * offset;
+                let moved = self.beyond_margin(grid, margin, at);
                 let asked = grid.place((moved - lens.shift) / lens.scale);
                 let candidate = arms.sums(Arm::Candidate, lens.answers, slice, metric, Some(asked));
                 let contrast = contrast(&candidate, &stable, sign, 1.0, 0.0)?;
@@ -261,23 +275,64 @@ impl<'a> Asker<'a> {
     }
 
     /// Sums of the candidate's and of stable's arm, and the factor of stable's value.
+    fn moments(&self, slice: usize, lens: Lens, factor: f64, arms: &impl Arms) -> (UnitSums, UnitSums, f64) {
+        let metric = self.gate.metric;
+        let (shown, factor) = self.adjusted(lens, factor);
+        let candidate = arms.sums(Arm::Candidate, shown.answers, slice, metric, None).affine(shown.shift, shown.scale);
+        (candidate, arms.sums(Arm::Stable, Answers::Stable, slice, metric, None), factor)
+    }
+
+    /// How the candidate's values are read, and what stable's are multiplied with.
     ///
     /// With a covariate the candidate's value is `C - slope (S - stable)`, where `S` is what stable answered to the candidate's requests, and
     /// `stable` the value of stable's arm: of that, the factor less the slope is left.
-    fn moments(&self, slice: usize, lens: Lens, factor: f64, arms: &impl Arms) -> (UnitSums, UnitSums, f64) {
-        let metric = self.gate.metric;
-        let candidate = |answers: Answers| arms.sums(Arm::Candidate, answers, slice, metric, None);
-        let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric, None);
-        let Some(Adjustment { slope, level }) = self.adjustment else {
-            return (candidate(lens.answers).affine(lens.shift, lens.scale), stable, factor);
-        };
-        let adjusted = match self.layout.adjusted(metric, lens.answers) {
+    fn adjusted(&self, lens: Lens, factor: f64) -> (Lens, f64) {
+        let Some(Adjustment { slope, level }) = self.adjustment else { return (lens, factor) };
+        let adjusted = match self.layout.adjusted(self.gate.metric, lens.answers) {
             // Those are `C - slope (S - level)`.
-            Some(answers) => candidate(answers).affine(-slope * level, 1.0),
+            Some(answers) => Lens { answers, shift: -slope * level, scale: 1.0, ..lens },
             // Stable's own answers, changed: what is taken out is a share of them.
-            None => candidate(Answers::Stable).affine(lens.shift, lens.scale - slope),
+            None => Lens { answers: Answers::Stable, scale: lens.scale - slope, ..lens },
         };
-        (adjusted, stable, factor - slope)
+        (adjusted, factor - slope)
+    }
+
+    /// What a question holds against each other under a lens; of a quantile, shares above thresholds.
+    pub(super) fn terms(&self, question: Question, lens: Lens) -> Terms {
+        let sign = self.better.worse_sign();
+        let quantile = matches!(self.layout.shapes[self.gate.metric], Shape::Grid(_));
+        let score = self.gate.style == Style::Score;
+        let (shown, factor, offset, variance_weights) = match question.against {
+            // At the limit a share's variance does not depend on what is shown.
+            Against::Limit(limit) => {
+                let own = if score && (self.is_share || quantile) { 0.0 } else { 1.0 };
+                (lens, 0.0, sign * limit, [own, 0.0])
+            }
+            Against::Stable { .. } if quantile => (lens, 1.0, 0.0, [1.0, 1.0]),
+            Against::Stable { harm, .. } => {
+                let (of_margin, offset) = harm.contrast(self.better);
+                let (shown, factor) = self.adjusted(lens, of_margin);
+                let weight = if score { of_margin } else { factor };
+                (shown, factor, offset, [1.0, weight * weight])
+            }
+        };
+        let Lens { answers, scale, shift, .. } = shown;
+        Terms { answers, scale, shift, factor, offset, sign, variance_weights }
+    }
+
+    /// Where the candidate of a quantile metric is asked, if stable is at a threshold.
+    pub(super) fn moved(&self, grid: &Grid, question: Question, lens: Lens, threshold: usize) -> GridPlace {
+        let moved = match question.against {
+            Against::Limit(limit) => limit,
+            Against::Stable { harm, .. } => self.beyond_margin(grid, harm, threshold),
+        };
+        grid.place((moved - lens.shift) / lens.scale)
+    }
+
+    /// A threshold, worse by a margin.
+    fn beyond_margin(&self, grid: &Grid, margin: Margin, threshold: usize) -> f64 {
+        let (factor, offset) = margin.contrast(self.better);
+        factor * grid.value(threshold) + self.better.worse_sign() * offset
     }
 
     /// The same questions without the covariate.

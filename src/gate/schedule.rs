@@ -1,9 +1,9 @@
 //! Verdicts of all gates → how a replicate ends.
 
-use super::kayenta::{self, Stop};
+use super::kayenta;
 use super::stage::StageVerdicts;
 use crate::domain::gate::{Decision, Verdict};
-use crate::domain::rollout::Promotion;
+use crate::domain::rollout::{Promotion, Stage};
 use crate::scenario::Scenario;
 
 /// How a replicate ended.
@@ -51,68 +51,81 @@ pub struct Outcome {
 
 /// Something a gate does at a look of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Event {
+struct Event {
     look: usize,
     decision: Decision,
     reason: Reason,
 }
 
-impl Event {
-    /// The first look decides; at the same look the stronger decision.
-    fn order(&self) -> (usize, std::cmp::Reverse<Decision>) {
-        (self.look, std::cmp::Reverse(self.decision))
+/// Where a gate, or the score of Kayenta's gates, stops a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// Index of the stage.
+    pub stage: usize,
+    /// Index of the gate.
+    pub gate: usize,
+    event: Event,
+}
+
+impl Stop {
+    /// What stops first is smallest; of stops at the same look the stronger decision.
+    #[must_use]
+    pub fn order(&self) -> u64 {
+        let strength = u8::MAX - self.event.decision as u8;
+        (self.stage as u64) << 40 | (self.event.look as u64) << 8 | u64::from(strength)
+    }
+
+    /// How the rollout ends if nothing stops it before. `looks_before` of the stage.
+    #[must_use]
+    pub fn outcome(&self, looks_before: usize) -> Outcome {
+        let Self { stage, gate, event: Event { look, decision, reason } } = *self;
+        let end = if decision == Decision::RollBack {
+            End::RolledBack { stage, gate, reason }
+        } else {
+            End::Stalled { stage, gate }
+        };
+        Outcome { end, looks: looks_before + look + 1 }
     }
 }
 
-/// Walks the stages until a gate stops the rollout. `verdicts` gives what a gate (first) said in a stage (second).
-pub fn walk<'a>(scenario: &Scenario, verdicts: impl Fn(usize, usize) -> Option<&'a StageVerdicts>) -> Outcome {
-    // The score of Kayenta's gates decides for all of them.
-    let scored = |stage: usize| {
-        let said: Vec<_> = (0..scenario.gates.len()).filter_map(|gate| Some((gate, verdicts(gate, stage)?))).collect();
-        let Stop { look, gate, reason } = kayenta::stop(scenario, &said)?;
-        Some((Event { look, decision: Decision::RollBack, reason }, gate))
+/// How a rollout ends: what stops it first decides.
+pub fn outcome(scenario: &Scenario, stops: impl Iterator<Item = Stop>) -> Outcome {
+    let looks_before = |stage: usize| scenario.stages[..stage].iter().map(Stage::looks).sum();
+    // Of gates that do the same at the same look, the first of the scenario counts.
+    let first = stops.min_by_key(|stop| (stop.order(), stop.gate));
+    let promoted = || Outcome { end: End::Promoted, looks: looks_before(scenario.stages.len()) };
+    first.map_or_else(promoted, |stop| stop.outcome(looks_before(stop.stage)))
+}
+
+/// Where a gate, were it alone, stops a rollout, from what it said in each stage.
+#[must_use]
+pub fn first_stop(scenario: &Scenario, gate: usize, said: &[Option<StageVerdicts>]) -> Option<Stop> {
+    said.iter().enumerate().find_map(|(index, said)| stop(scenario, index, gate, said.as_ref()?))
+}
+
+/// Where the score of Kayenta's gates, which decides for all of them, stops a rollout. `verdicts` gives what a gate said in each stage.
+pub fn scored<'a>(scenario: &Scenario, verdicts: impl Fn(usize) -> &'a [Option<StageVerdicts>]) -> Option<Stop> {
+    let judged: Vec<usize> = (0..scenario.gates.len()).filter(|&gate| scenario.gates[gate].kayenta.is_some()).collect();
+    let in_stage = |stage: usize| {
+        let said = judged.iter().filter_map(|&gate| Some((gate, verdicts(gate)[stage].as_ref()?)));
+        let kayenta::Stop { look, gate, reason } = kayenta::stop(scenario, &said.collect::<Vec<_>>())?;
+        Some(Stop { stage, gate, event: Event { look, decision: Decision::RollBack, reason } })
     };
-    walk_stages(scenario, |gate, stage| event(scenario, stage, gate, verdicts(gate, stage)?), scored)
-}
-
-/// The same where it is known what each gate (first), were it alone, would do in each stage (second). No gate is Kayenta's.
-pub fn walk_events(scenario: &Scenario, events: impl Fn(usize, usize) -> Option<Event>) -> Outcome {
-    walk_stages(scenario, events, |_| None)
-}
-
-fn walk_stages(
-    scenario: &Scenario,
-    events: impl Fn(usize, usize) -> Option<Event>,
-    scored: impl Fn(usize) -> Option<(Event, usize)>,
-) -> Outcome {
-    let mut looks_before = 0;
-    for (stage, plan) in scenario.stages.iter().enumerate() {
-        let of_gate = |gate: usize| events(gate, stage).map(|event| (event, gate));
-        // Of gates that do the same at the same look, the first of the scenario counts.
-        let all = (0..scenario.gates.len()).filter_map(of_gate).chain(scored(stage));
-        let first = all.min_by_key(|(event, gate)| (event.order(), *gate));
-        if let Some((Event { look, decision, reason }, gate)) = first {
-            let end = if decision == Decision::RollBack {
-                End::RolledBack { stage, gate, reason }
-            } else {
-                End::Stalled { stage, gate }
-            };
-            return Outcome { end, looks: looks_before + look + 1 };
-        }
-        looks_before += plan.looks();
-    }
-    Outcome { end: End::Promoted, looks: looks_before }
+    // Without such gates nothing was said.
+    judged.first()?;
+    (0..scenario.stages.len()).find_map(in_stage)
 }
 
 /// The first thing a gate does in a stage that stops a rollout, from what it said there.
 #[must_use]
-pub fn event(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts) -> Option<Event> {
+pub fn stop(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts) -> Option<Stop> {
     if scenario.gates[gate].kayenta.is_some() {
         // The score speaks for it.
         return None;
     }
     let looks = scenario.stages[stage].looks();
-    during(scenario, gate, said).chain(at_end(scenario, stage, gate, said, looks)).min_by_key(Event::order)
+    let events = during(scenario, gate, said).chain(at_end(scenario, stage, gate, said, looks));
+    events.map(|event| Stop { stage, gate, event }).min_by_key(Stop::order)
 }
 
 /// Failures act at once, and so does missing data where it counts as a failure.

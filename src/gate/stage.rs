@@ -6,6 +6,7 @@ use super::events::{self, Watch, Watched};
 use super::kayenta::{self, Run};
 use super::lens::Lens;
 use super::question::{Against, Asker, Contrast, LookArms, Question};
+use super::screen::Screen;
 use super::sequence;
 use super::series::Series;
 use crate::domain::gate::{Decision, Looks, Test, Verdict, Window};
@@ -101,8 +102,8 @@ impl StagePlace {
 impl StageGate<'_> {
     /// Asks at every look of the stage; `None` where the stage leaves nothing to ask.
     #[must_use]
-    pub fn play(&self, reader: Reader<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
-        let looks = place.plan.looks();
+    pub fn play(&self, screen: &Screen<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
+        let (looks, reader) = (place.plan.looks(), screen.reader);
         let has_control = place.plan.exposure < 1.0;
         let open: Vec<bool> =
             self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
@@ -123,7 +124,15 @@ impl StageGate<'_> {
             questions: vec![QuestionRecord::default(); self.questions.len()],
             runs: Vec::new(),
         };
-        let first = if gate.looks == Looks::End { looks - 1 } else { 0 };
+        let mut first = if gate.looks == Looks::End { looks - 1 } else { 0 };
+        if first + 1 < looks && self.is_screened() {
+            self.screen(screen, place, lens, &open, &mut result);
+            if self.brief && result.first_fail.is_some() {
+                result.end = Verdict::Fail;
+                return Some(result);
+            }
+            first = looks - 1;
+        }
         for look in first..looks {
             let arms = LookArms { reader, span: place.span(look, gate.window) };
             if self.brief && look + 1 < looks && !self.may_matter(look, &open, lens, &arms) {
@@ -153,6 +162,55 @@ impl StageGate<'_> {
         Some(result)
     }
 
+    /// Whether a question fails at a look whatever the others and other looks show, and passes at the stage's end only.
+    fn is_screened(&self) -> bool {
+        let gate = self.asker.gate;
+        let alone = self.boundaries.iter().all(|boundary| boundary.alone(0).is_some());
+        matches!(gate.test, Test::GroupSequential(_)) && gate.window == Window::Stage && alone
+    }
+
+    /// What the looks before the stage's last show: each question's first failure is looked for where the screen leaves it possible.
+    fn screen(&self, screen: &Screen<'_>, place: StagePlace, lens: Lens, open: &[bool], result: &mut StageVerdicts) {
+        let last = place.plan.looks() - 1;
+        let arms = |look: usize| LookArms { reader: screen.reader, span: place.span(look, Window::Stage) };
+        let fails = |index: usize, look: usize| {
+            let arms = arms(look);
+            let seen = || self.see(index, lens, &arms, look, 1.0);
+            self.enough(self.questions[index], &arms) && seen().is_some_and(|seen| seen.p_fail < 1.0)
+        };
+        let mut wanted = last;
+        for index in (0..open.len()).filter(|&index| open[index]) {
+            let bounds = &self.boundaries[index].fail;
+            if bounds.is_empty() {
+                continue;
+            }
+            let sides = screen.sides(&self.asker, self.questions[index], lens, place);
+            let Some(look) = sides.first(0..wanted, bounds, |look| fails(index, look)) else { continue };
+            result.questions[index].failed = true;
+            if result.first_fail.is_none_or(|(first, _)| look < first) {
+                result.first_fail = Some((look, index));
+            }
+            if self.brief {
+                // A later failure of another question stops nothing.
+                wanted = look;
+            }
+        }
+        result.level = if result.first_fail.is_some() { 0.0 } else { f64::INFINITY };
+        if self.brief && self.asker.gate.on_no_data != Decision::RollBack {
+            return;
+        }
+        let overall = open.iter().position(|&open| open).expect("something is asked");
+        let question = self.questions[overall];
+        let sides = screen.sides(&self.asker, question, lens, place);
+        let silent =
+            |look: usize| !self.enough(question, &arms(look)) || sides.effective_units(look) < FEWEST_EFFECTIVE_UNITS;
+        // What another question shows there is a failure all the same.
+        let failing = |look: usize| {
+            (0..open.len()).any(|index| open[index] && result.questions[index].failed && fails(index, look))
+        };
+        result.first_no_data = (0..wanted).find(|&look| silent(look) && !failing(look));
+    }
+
     /// Whether a look before the stage's end could fail, pass for good, or lack data in a way that matters.
     ///
     /// What shows less than the margin is not proven to be beyond it: no alpha is above one half.
@@ -161,17 +219,16 @@ impl StageGate<'_> {
         if gate.on_no_data == Decision::RollBack {
             return true;
         }
-        let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
-        let may_cross = |index: usize| {
-            let boundary = &self.boundaries[index];
-            let bound = boundary.fail.get(look).copied().unwrap_or(f64::INFINITY);
-            // Earlier stages may add to the statistic what this one does not show.
-            bound.is_finite() && (bound <= 0.0 || !boundary.weights.is_empty() || worse(index))
-        };
         let mut questions = 0..self.questions.len();
         match gate.test {
-            Test::GroupSequential(_) if gate.pass_spending.is_none() => questions.any(may_cross),
-            Test::Fixed => self.alpha_fail >= 0.5 || questions.any(worse),
+            // Earlier stages may add to the statistic what this one does not show.
+            Test::GroupSequential(_) if gate.pass_spending.is_none() => {
+                self.boundaries.iter().any(|boundary| boundary.fail.get(look).is_some_and(|bound| bound.is_finite()))
+            }
+            Test::Fixed => {
+                let worse = |index: usize| open[index] && self.asker.may_exceed(self.questions[index], lens, arms);
+                self.alpha_fail >= 0.5 || questions.any(worse)
+            }
             _ => true,
         }
     }

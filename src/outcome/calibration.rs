@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::boundaries::Boundaries;
-use super::player::Player;
+use super::player::{Player, Screens};
 use crate::domain::gate::Decision;
 use crate::gate::lens::Lens;
 use crate::stats::interval::wilson;
@@ -88,8 +88,9 @@ fn smallest_factors(
     block: &[(usize, usize)],
 ) -> Vec<f64> {
     player.with_twins(player.lanes(block), |twins, planned| {
+        let screens = Screens::new(&player.simulator.layout, twins);
         let of_gate = |&(gate, lens): &(usize, Lens)| {
-            let stages = player.verdicts(gate, &lens, twins, planned, ladder);
+            let stages = player.verdicts(gate, &lens, &screens, planned, ladder);
             let smallest = stages.iter().flatten().map(|said| said.level).fold(f64::INFINITY, f64::min);
             smallest / player.levels.alpha_fail[gate]
         };

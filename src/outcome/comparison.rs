@@ -138,13 +138,11 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Counts the replicates of some blocks, in which this variant has an index.
-    fn add(&mut self, blocks: &[Block], variant: usize, reference: &Reference) {
-        for block in blocks {
-            for (lane, replicate) in block.replicates.iter().enumerate() {
-                let endings = &block.endings[lane][variant];
-                self.add_replicate(endings, &block.served[lane], reference.replicates.get(replicate));
-            }
+    /// Counts the replicates of some blocks, in which the worlds of this variant begin at an index. `references` are the first variant's.
+    fn add(&mut self, blocks: &[Block], first_world: usize, references: &[Option<&Replicate>]) {
+        let lanes = blocks.iter().flat_map(|block| block.endings.iter().zip(&block.served));
+        for ((endings, served), reference) in lanes.zip(references) {
+            self.add_replicate(&endings[first_world..][..self.kinds.len()], served, *reference);
         }
     }
 
@@ -312,7 +310,7 @@ impl Reference {
     fn add(&mut self, blocks: &[Block], first: &Tally<'_>) {
         for block in blocks {
             for (lane, &replicate) in block.replicates.iter().enumerate() {
-                let (endings, served) = (&block.endings[lane][0], &block.served[lane]);
+                let (endings, served) = (&block.endings[lane][..first.kinds.len()], &block.served[lane]);
                 let measures = first.measures(endings, served);
                 let worlds = endings.iter().map(|ending| of_world(*ending, served)).collect();
                 self.replicates.insert(replicate, Replicate { measures, worlds });
@@ -326,8 +324,16 @@ pub fn count(blocks: &[Block], tallies: &mut [Tally<'_>], reference: &mut Refere
     if holds_first {
         reference.add(blocks, &tallies[0]);
     }
-    let reference = &*reference;
-    tallies.par_iter_mut().enumerate().for_each(|(variant, tally)| tally.add(blocks, variant, reference));
+    let numbers = blocks.iter().flat_map(|block| &block.replicates);
+    let references: Vec<Option<&Replicate>> = numbers.map(|number| reference.replicates.get(number)).collect();
+    let mut first_world = 0;
+    let begin = |tally: &Tally<'_>| {
+        let begin = first_world;
+        first_world += tally.kinds.len();
+        begin
+    };
+    let begins: Vec<usize> = tallies.iter().map(begin).collect();
+    tallies.par_iter_mut().zip(begins).for_each(|(tally, begin)| tally.add(blocks, begin, &references));
 }
 
 /// Requests and units until a rollout ended.

@@ -19,12 +19,13 @@ use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
-use crate::gate::schedule::{self, End, Event, Outcome, Reason};
+use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
+use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::Simulator;
 use crate::simulate::lanes::Lane;
-use crate::simulate::layout::{Answers, Shape};
+use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 
 /// How many start times plans are averaged over.
@@ -47,6 +48,8 @@ pub struct GatePlan {
     pub lens_of_world: Vec<usize>,
     /// Per multiple of `allow`: index of its lens; empty for gates with a limit alone.
     pub lens_of_curve: Vec<usize>,
+    /// Per lens: whether what the gate says under it is told. Else it only takes part in how the worlds of other gates end.
+    pub told: Vec<bool>,
     /// Index of the lens of the worst candidate that the gate may not fail: as good as stable, or worse by where its failing side begins.
     pub failing_lens: usize,
     /// Per lens and question: whether the regression over the whole log is past the failing margin.
@@ -85,7 +88,7 @@ pub struct Player<'a> {
 
 /// One replicate.
 pub struct Played {
-    /// Per gate, lens, stage.
+    /// Per gate, lens, stage; nothing of lenses that are not told.
     pub verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
     /// Per world.
     pub worlds: Vec<WorldOutcome>,
@@ -134,6 +137,25 @@ pub struct Twins<'t> {
     pub own: &'t Trajectory,
     /// With answers exchanged.
     pub swapped: Option<&'t Trajectory>,
+}
+
+/// Twins under the gates' eyes.
+pub struct Screens<'t> {
+    own: Screen<'t>,
+    swapped: Option<Screen<'t>>,
+}
+
+impl<'t> Screens<'t> {
+    /// Nothing asked yet.
+    #[must_use]
+    pub fn new(layout: &'t Layout, twins: Twins<'t>) -> Self {
+        let screen = |trajectory: &'t Trajectory| Screen::new(Reader { layout, trajectory });
+        Self { own: screen(twins.own), swapped: twins.swapped.map(screen) }
+    }
+
+    fn of(&self, swapped: bool) -> &Screen<'t> {
+        self.swapped.as_ref().filter(|_| swapped).unwrap_or(&self.own)
+    }
 }
 
 /// What all players of one simulation share: sums of the whole log, and censuses from a few starts.
@@ -439,12 +461,25 @@ impl<'a> Player<'a> {
     /// Every gate in every world on one finished trajectory; `planned` belongs to the same start.
     #[must_use]
     pub fn judge(&self, twins: Twins<'_>, planned: &Planned) -> Played {
-        let reader = self.reader(twins.own);
+        let screens = Screens::new(&self.simulator.layout, twins);
+        let reader = screens.own.reader;
         let places = self.places();
-        let ask = |(gate, plan): (usize, &GatePlan)| {
-            plan.lenses.iter().map(|lens| self.verdicts(gate, lens, twins, planned, &self.boundaries)).collect()
-        };
-        let verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = self.gates.iter().enumerate().map(ask).collect();
+        let mut verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = Vec::with_capacity(self.gates.len());
+        let mut stops: Vec<Vec<Option<Stop>>> = Vec::with_capacity(self.gates.len());
+        for (gate, plan) in self.gates.iter().enumerate() {
+            let ask = |(lens, &told): (&Lens, &bool)| {
+                if told {
+                    let said = self.verdicts(gate, lens, &screens, planned, &self.boundaries);
+                    let stop = schedule::first_stop(self.scenario, gate, &said);
+                    (said, stop)
+                } else {
+                    (Vec::new(), self.stop(gate, lens, &screens, planned))
+                }
+            };
+            let (said, stopped) = plan.lenses.iter().zip(&plan.told).map(ask).unzip();
+            verdicts.push(said);
+            stops.push(stopped);
+        }
         let exposed_requests = exposed_requests(reader, &places);
         let ends = |place: &StagePlace| {
             let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
@@ -454,7 +489,11 @@ impl<'a> Player<'a> {
         };
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
-            self.outcome(world, &verdicts, self.reader_of(twins, swapped), &places, &exposed_requests)
+            let lens = |gate: usize| self.gates[gate].lens_of_world[world];
+            let stops = (0..self.gates.len()).filter_map(|gate| stops[gate][lens(gate)]);
+            let score = schedule::scored(self.scenario, |gate| &verdicts[gate][lens(gate)]);
+            let outcome = schedule::outcome(self.scenario, stops.chain(score));
+            self.outcome(world, outcome, screens.of(swapped).reader, &places, &exposed_requests)
         };
         let worlds = (0..self.worlds.len()).map(outcome);
         Played {
@@ -471,24 +510,23 @@ impl<'a> Player<'a> {
         &self,
         gate: usize,
         lens: &Lens,
-        twins: Twins<'_>,
+        screens: &Screens<'_>,
         planned: &Planned,
         boundaries: &Boundaries,
     ) -> Vec<Option<StageVerdicts>> {
         let mut stages = Vec::with_capacity(boundaries.len());
-        self.hear(gate, lens, twins, planned, boundaries, false, |_, said| {
+        self.hear(gate, lens, screens, planned, boundaries, false, |_, said| {
             stages.push(said);
             true
         });
         stages
     }
 
-    /// The first thing a gate does in a stage that stops a rollout, with the stage; nothing where it lets every stage go on.
-    pub(super) fn stop(&self, gate: usize, lens: &Lens, twins: Twins<'_>, planned: &Planned) -> Option<(usize, Event)> {
+    /// Where a gate, were it alone, stops a rollout; nothing where it lets every stage go on.
+    pub(super) fn stop(&self, gate: usize, lens: &Lens, screens: &Screens<'_>, planned: &Planned) -> Option<Stop> {
         let mut found = None;
-        self.hear(gate, lens, twins, planned, &self.boundaries, true, |stage, said| {
-            let event = said.and_then(|said| schedule::event(self.scenario, stage, gate, &said));
-            found = event.map(|event| (stage, event));
+        self.hear(gate, lens, screens, planned, &self.boundaries, true, |stage, said| {
+            found = said.and_then(|said| schedule::stop(self.scenario, stage, gate, &said));
             found.is_none()
         });
         found
@@ -501,7 +539,7 @@ impl<'a> Player<'a> {
         &self,
         gate: usize,
         lens: &Lens,
-        twins: Twins<'_>,
+        screens: &Screens<'_>,
         planned: &Planned,
         boundaries: &Boundaries,
         brief: bool,
@@ -509,7 +547,7 @@ impl<'a> Player<'a> {
     ) {
         let plan = &self.gates[gate];
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
-        let reader = self.reader_of(twins, lens.swapped);
+        let screen = screens.of(lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
         for (stage, place) in self.places().into_iter().enumerate() {
             let stage_gate = StageGate {
@@ -524,7 +562,7 @@ impl<'a> Player<'a> {
                 brief,
                 looks_per_run: self.looks_per_run(place),
             };
-            let said = stage_gate.play(reader, place, *lens);
+            let said = stage_gate.play(screen, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {
                 earlier.push(said.as_ref().and_then(|said| said.questions[question].z_fail));
             }
@@ -534,31 +572,20 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn reader_of<'t>(&'t self, twins: Twins<'t>, swapped: bool) -> Reader<'t> {
-        self.reader(twins.swapped.filter(|_| swapped).unwrap_or(twins.own))
-    }
-
     /// Looks from one run of Kayenta's judge to the next.
     fn looks_per_run(&self, place: StagePlace) -> usize {
         let look_s = place.slot_s * place.plan.slots_per_look as i64;
         self.scenario.rollout.kayenta.interval.map_or(1, |interval| (interval.0 / look_s) as usize)
     }
 
-    fn reader<'t>(&'t self, trajectory: &'t Trajectory) -> Reader<'t> {
-        Reader { layout: &self.simulator.layout, trajectory }
-    }
-
     fn outcome(
         &self,
         world: usize,
-        verdicts: &[Vec<Vec<Option<StageVerdicts>>>],
+        outcome: Outcome,
         reader: Reader<'_>,
         places: &[StagePlace],
         exposed_requests: &[f64],
     ) -> WorldOutcome {
-        let outcome = schedule::walk(self.scenario, |gate, stage| {
-            verdicts[gate][self.gates[gate].lens_of_world[world]][stage].as_ref()
-        });
         let duration_s = time_of(outcome.looks, places);
         let spans = spans_until(outcome.looks, places);
         let lens = |metric| {
@@ -634,7 +661,11 @@ impl GatePlan {
             None => of_world(&World::Margin(gate)),
         });
         let harmful = lenses.iter().map(|&lens| ground.harmful(scenario, gate, lens, simulator)).collect();
-        Self { questions, lenses, lens_of_world, lens_of_curve, failing_lens, harmful }
+        let mut told = vec![rule.kayenta.is_some(); lenses.len()];
+        let own = |world: &World| !matches!(world, World::Margin(of) | World::Multiple(of, _) if *of != gate);
+        let of_worlds = worlds.iter().zip(&lens_of_world).filter(|(world, _)| own(world)).map(|(_, &lens)| lens);
+        of_worlds.chain(lens_of_curve.iter().copied()).chain([failing_lens]).for_each(|lens| told[lens] = true);
+        Self { questions, lenses, lens_of_world, lens_of_curve, told, failing_lens, harmful }
     }
 }
 

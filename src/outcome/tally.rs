@@ -42,7 +42,7 @@ pub struct QuestionTally {
 pub struct Tally {
     /// Replicates so far.
     pub replicates: usize,
-    /// Per gate, lens, stage.
+    /// Per gate, lens, stage; nothing is counted of lenses that are not told.
     pub gates: Vec<Vec<Vec<GateTally>>>,
     /// Per world: every replicate.
     pub worlds: Vec<Vec<WorldOutcome>>,

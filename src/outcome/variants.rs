@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::player::{Ground, PlannedAt, Player, Twins, exposed_requests, time_of};
+use super::player::{Ground, PlannedAt, Player, Screens, Twins, exposed_requests, time_of};
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
 use crate::domain::world::World;
 use crate::gate::lens::Lens;
-use crate::gate::schedule::{self, End, Event, Outcome, Reason};
+use crate::gate::schedule::{self, End, Reason, Stop};
+use crate::gate::stage::StageVerdicts;
 use crate::scenario::Scenario;
 use crate::simulate::Simulator;
 use crate::simulate::trajectory::Reader;
@@ -48,8 +49,8 @@ pub struct Block {
     pub replicates: Vec<usize>,
     /// Per replicate and look: requests and units that the candidate has served, had nothing stopped the rollout.
     pub served: Vec<Vec<(f64, f64)>>,
-    /// Per replicate and scenario: how each of its worlds ended.
-    pub endings: Vec<Vec<Vec<Ending>>>,
+    /// Per replicate: how each world of each scenario ended, scenario by scenario.
+    pub endings: Vec<Vec<Ending>>,
 }
 
 /// Scenarios that need the same simulation.
@@ -58,11 +59,13 @@ pub struct Variants<'a> {
     /// As few as hold every distinct gate.
     players: Vec<Player<'a>>,
     judges: Vec<Judge>,
-    /// Per scenario, world and gate: where the gate's events are.
-    asked: Vec<Vec<Vec<usize>>>,
-    /// Per place of events and question: whether the regression there is past the failing margin.
+    /// Per scenario: its worlds.
+    worlds: Vec<Vec<Asked>>,
+    /// Per place of stops and question: whether the regression there is past the failing margin.
     harmful: Vec<Vec<bool>>,
-    worlds: Vec<Vec<World>>,
+    scores: Vec<Scored>,
+    /// Per stage: looks before it.
+    looks_before: Vec<usize>,
     /// Seconds since the start, by looks that have passed.
     pub seconds: Vec<i64>,
 }
@@ -71,8 +74,33 @@ pub struct Variants<'a> {
 struct Judge {
     player: usize,
     gate: usize,
-    /// Each with its place of events.
+    /// Each with its place of stops.
     lenses: Vec<(Lens, usize)>,
+}
+
+/// A world of a scenario.
+struct Asked {
+    /// Per gate: its place of stops.
+    places: Vec<usize>,
+    /// Index of the score of its gates, where some are Kayenta's.
+    score: Option<usize>,
+    /// Seconds until its regression sets in.
+    onset_s: i64,
+}
+
+/// Kayenta's gates of a scenario in one world, whose score decides for all of them.
+struct Scored {
+    scenario: usize,
+    /// Per gate: its place of stops.
+    places: Vec<usize>,
+}
+
+/// Where a gate or a score stops a rollout.
+#[derive(Clone, Copy)]
+struct Stopped {
+    /// What stops first is smallest.
+    order: u64,
+    ending: Ending,
 }
 
 /// Whether two scenarios differ at most in what is decided, not in who is served when.
@@ -102,7 +130,8 @@ fn same_rule((a, of_a): (&Scenario, usize), (b, of_b): (&Scenario, usize)) -> bo
         (true, true) => a.gates == b.gates && a.rollout == b.rollout,
         _ => false,
     };
-    a.gates[of_a] == b.gates[of_b] && same_promotion && same_budget && alpha(a, of_a) == alpha(b, of_b)
+    let same_runs = a.gates[of_a].kayenta.is_none() || a.rollout.kayenta.interval == b.rollout.kayenta.interval;
+    a.gates[of_a] == b.gates[of_b] && same_promotion && same_budget && same_runs && alpha(a, of_a) == alpha(b, of_b)
 }
 
 fn calibrated(scenario: &Scenario) -> bool {
@@ -152,7 +181,6 @@ impl<'a> Variants<'a> {
         };
         let players: Vec<Player<'a>> = chosen.par_iter().enumerate().map(player).collect();
         let mut harmful: Vec<Vec<bool>> = Vec::new();
-        let worlds: Vec<Vec<World>> = scenarios.iter().map(|scenario| worlds(scenario)).collect();
         let mut place = |scenario: &Scenario, world: World, gate: usize, rule: usize| {
             let lens =
                 Lens::of(world, scenario.gates[gate].metric, scenario, &simulator.layout, &ground.levels_of_metrics);
@@ -164,17 +192,23 @@ impl<'a> Variants<'a> {
             harmful.push(ground.harmful(scenario, gate, lens, simulator));
             harmful.len() - 1
         };
+        let mut scores: Vec<Scored> = Vec::new();
         let mut asked = Vec::with_capacity(scenarios.len());
-        for ((scenario, worlds), rules) in scenarios.iter().zip(&worlds).zip(&rule_of) {
-            let mut of_world = |world: &World| {
-                rules.iter().enumerate().map(|(gate, &rule)| place(scenario, *world, gate, rule)).collect()
+        for (index, (scenario, rules)) in scenarios.iter().zip(&rule_of).enumerate() {
+            let of_world = |world: World| {
+                let places: Vec<usize> =
+                    rules.iter().enumerate().map(|(gate, &rule)| place(scenario, world, gate, rule)).collect();
+                let score = score_of(index, &places, &scenarios, &mut scores);
+                let onset_s = if let World::Effect(effect) = world { scenario.effects[effect].onset.0 } else { 0 };
+                Asked { places, score, onset_s }
             };
-            asked.push(worlds.iter().map(&mut of_world).collect());
+            asked.push(worlds(scenario).into_iter().map(of_world).collect());
         }
         let places = players[0].places();
         let looks: usize = places.iter().map(|place| place.plan.looks()).sum();
         let seconds = (0..=looks).map(|looks| time_of(looks, &places)).collect();
-        Self { scenarios, players, judges, asked, harmful, worlds, seconds }
+        let looks_before = places.iter().map(|place| place.first_look).collect();
+        Self { scenarios, players, judges, worlds: asked, harmful, scores, looks_before, seconds }
     }
 
     /// Number of distinct gates, and of ways of showing them their metric.
@@ -208,46 +242,86 @@ impl<'a> Variants<'a> {
         Block { replicates, served: replayed.twins().map(served).collect(), endings }
     }
 
-    /// How one replicate ends under every scenario in each of its worlds.
-    fn endings(&self, start: usize, twins: Twins<'_>, planned: &[PlannedAt]) -> Vec<Vec<Ending>> {
-        let stages = self.scenarios[0].stages.len();
-        let mut events: Vec<Option<Event>> = vec![None; self.harmful.len() * stages];
+    /// How one replicate ends in every world of every scenario.
+    fn endings(&self, start: usize, twins: Twins<'_>, planned: &[PlannedAt]) -> Vec<Ending> {
+        let screens = Screens::new(&self.players[0].simulator.layout, twins);
+        let never =
+            Stopped { order: u64::MAX, ending: Ending { kind: Kind::Promoted, looks: self.seconds.len() as u32 - 1 } };
+        let mut stopped = vec![never; self.harmful.len()];
+        let mut said: Vec<Vec<Option<StageVerdicts>>> = vec![Vec::new(); self.harmful.len()];
         for judge in &self.judges {
             let (player, planned) = (&self.players[judge.player], planned[judge.player].of(start));
             for &(lens, place) in &judge.lenses {
-                // No scenario with this gate goes on from there.
-                if let Some((stage, event)) = player.stop(judge.gate, &lens, twins, planned) {
-                    events[place * stages + stage] = Some(event);
+                if player.scenario.gates[judge.gate].kayenta.is_some() {
+                    said[place] = player.verdicts(judge.gate, &lens, &screens, planned, &player.boundaries);
+                } else if let Some(stop) = player.stop(judge.gate, &lens, &screens, planned) {
+                    // No scenario with this gate goes on from there.
+                    stopped[place] = self.stopped(&stop, &self.harmful[place]);
                 }
             }
         }
-        let of_scenario = |index: usize| {
-            let of_world = |(world, places): (&World, &Vec<usize>)| {
-                let scenario = self.scenarios[index];
-                let outcome = schedule::walk_events(scenario, |gate, stage| events[places[gate] * stages + stage]);
-                self.ending(scenario, *world, places, outcome)
-            };
-            self.worlds[index].iter().zip(&self.asked[index]).map(of_world).collect()
-        };
-        (0..self.scenarios.len()).map(of_scenario).collect()
+        let scores: Vec<Option<(Stopped, usize)>> = self.scores.iter().map(|score| self.score(score, &said)).collect();
+        let mut endings = Vec::with_capacity(self.worlds.iter().map(Vec::len).sum());
+        for world in self.worlds.iter().flatten() {
+            let mut first = never;
+            let mut gate_of_first = 0;
+            for (gate, &place) in world.places.iter().enumerate() {
+                // Of gates that do the same at the same look, the first of the scenario counts.
+                if stopped[place].order < first.order {
+                    (first, gate_of_first) = (stopped[place], gate);
+                }
+            }
+            if let Some((score, gate)) = world.score.and_then(|score| scores[score])
+                && (score.order, gate) < (first.order, gate_of_first)
+            {
+                first = score;
+            }
+            let Ending { kind, looks } = first.ending;
+            let set_in = self.seconds[looks as usize] > world.onset_s;
+            endings.push(Ending { kind: if kind == Kind::Harm && !set_in { Kind::Noise } else { kind }, looks });
+        }
+        endings
     }
 
-    fn ending(&self, scenario: &Scenario, world: World, places: &[usize], outcome: Outcome) -> Ending {
-        let set_in = || match world {
-            World::Effect(effect) => self.seconds[outcome.looks] > scenario.effects[effect].onset.0,
-            _ => true,
-        };
-        let harm = |gate: usize, question: usize| set_in() && self.harmful[places[gate]][question];
+    /// Where a score stops a rollout, and the gate it is blamed on.
+    fn score(&self, score: &Scored, said: &[Vec<Option<StageVerdicts>>]) -> Option<(Stopped, usize)> {
+        let stop = schedule::scored(self.scenarios[score.scenario], |gate| &said[score.places[gate]])?;
+        Some((self.stopped(&stop, &self.harmful[score.places[stop.gate]]), stop.gate))
+    }
+
+    /// What a stop amounts to, if its world's regression has set in.
+    fn stopped(&self, stop: &Stop, harmful: &[bool]) -> Stopped {
+        let outcome = stop.outcome(self.looks_before[stop.stage]);
         let kind = match outcome.end {
             End::Promoted => Kind::Promoted,
             End::Stalled { .. } => Kind::Stalled,
             End::RolledBack { reason: Reason::NoData, .. } => Kind::NoData,
-            End::RolledBack { gate, reason: Reason::Failed(question), .. } if harm(gate, question) => Kind::Harm,
-            End::RolledBack { gate, reason: Reason::Inconclusive, .. } if harm(gate, 0) => Kind::Harm,
+            End::RolledBack { reason: Reason::Failed(question), .. } if harmful[question] => Kind::Harm,
+            End::RolledBack { reason: Reason::Inconclusive, .. } if harmful[0] => Kind::Harm,
             End::RolledBack { .. } => Kind::Noise,
         };
-        Ending { kind, looks: outcome.looks as u32 }
+        Stopped { order: stop.order(), ending: Ending { kind, looks: outcome.looks as u32 } }
     }
+}
+
+/// Index of the score of a scenario's gates at their places of stops; none where no gate is Kayenta's.
+fn score_of(scenario: usize, places: &[usize], scenarios: &[&Scenario], scores: &mut Vec<Scored>) -> Option<usize> {
+    let own = scenarios[scenario];
+    let judged = |gate: &usize| own.gates[*gate].kayenta.is_some();
+    (0..places.len()).find(judged)?;
+    // Places tell gates apart; the score has rules of its own.
+    let same = |other: &Scored| {
+        let (gates, rule) = (&scenarios[other.scenario].gates, &scenarios[other.scenario].rollout.kayenta);
+        gates.len() == places.len()
+            && *rule == own.rollout.kayenta
+            && (0..places.len()).all(|gate| {
+                gates[gate].kayenta.is_some() == judged(&gate) && (!judged(&gate) || other.places[gate] == places[gate])
+            })
+    };
+    Some(scores.iter().position(same).unwrap_or_else(|| {
+        scores.push(Scored { scenario, places: places.to_vec() });
+        scores.len() - 1
+    }))
 }
 
 /// Distinct gates, and per scenario and gate the index of its like.

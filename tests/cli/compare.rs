@@ -56,6 +56,36 @@ fn a_variant_says_what_the_main_job_says_of_its_file() {
 }
 
 #[test]
+fn the_score_of_kayenta_s_gates_is_compared() {
+    let home = Home::new();
+    let text = std::fs::read_to_string(repository("scenarios/kayenta.toml")).expect("part of the repository");
+    let (log, scenario) = (demo_log(), repository("scenarios/kayenta.toml").display().to_string());
+    let sweeps = ["--sweep", "rollout.kayenta.pass=95,75", "--sweep", "gates.cost.allow=8%,1%"];
+    let arguments =
+        [&[&log, "--scenario", &scenario], &FEW[..], &sweeps, &["--sweep", "rollout.kayenta.interval=3h,6h"]].concat();
+    let found = compare(&home, &arguments, "out");
+    assert_eq!(found["simulations"], 1);
+    let mut variants = found["variants"].as_array().expect("a list").iter();
+    let mut ends = Vec::new();
+    for pass in ["95", "75"] {
+        for allow in ["8%", "1%"] {
+            for interval in ["3h", "6h"] {
+                let text = text
+                    .replace("pass = 95", &format!("pass = {pass}"))
+                    .replace("metric = \"cost\"\nallow = \"8%\"", &format!("metric = \"cost\"\nallow = \"{allow}\""))
+                    .replace("interval = \"3h\"", &format!("interval = \"{interval}\""));
+                home.write("own.toml", text);
+                let alone = home.report(&log, "own.toml", &FEW, "own");
+                let variant = endings(&variants.next().expect("eight variants")["worlds"]);
+                assert_eq!(variant, endings(&alone.json["worlds"]), "{pass} {allow} {interval}");
+                ends.push(variant);
+            }
+        }
+    }
+    assert!(ends[0] != ends[4], "what a score must reach decides something");
+}
+
+#[test]
 fn a_comparison_is_whole_and_the_same_for_any_number_of_threads() {
     let home = Home::small();
     let arguments = [

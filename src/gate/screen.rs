@@ -1,0 +1,250 @@
+//! Which looks of a stage could fail, from a few numbers per look that gates, margins and lenses share.
+//!
+//! Most looks are far from their boundary. A look fails only where the estimate lies beyond the margin by more standard errors than its
+//! boundary asks for, and no style knows a smaller variance than what the arms show. What an arm shows is computed once for all lenses,
+//! which scale and shift it. The looks that are left are asked in full: the screen is wrong on that side only.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::lens::Lens;
+use super::question::{Against, Arms, Asker, LookArms, Question, Terms};
+use super::stage::StagePlace;
+use crate::domain::gate::Window;
+use crate::simulate::grid::{Grid, GridPlace};
+use crate::simulate::layout::{Answers, Shape};
+use crate::simulate::trajectory::{Arm, Reader};
+use crate::stats::cluster::UnitSums;
+
+/// Looks that are screened together.
+const TOGETHER: usize = 16;
+
+/// Estimates of a look in full and on the screen differ by less than this part of their terms.
+const ROUNDING: f64 = 1e-12;
+
+/// Of a variance's terms: what is surely more than the share below which [`UnitSums::ratio_variance`] takes them for rounding errors.
+const NOISE: f64 = 1e-11;
+
+/// A replicate, and what its looks showed of the arms so far.
+pub struct Screen<'a> {
+    /// The replicate.
+    pub reader: Reader<'a>,
+    sides: RefCell<BTreeMap<Key, Rc<Side>>>,
+}
+
+/// A stage by its first look, a slice, a metric, an arm and whose answers it got.
+type Key = (usize, usize, usize, bool, usize);
+
+/// One arm at each look of a stage.
+#[derive(Debug, Default)]
+struct Side {
+    /// Its value; not a number where there is none. Of stable's quantile the share above the threshold, of the candidate's nothing.
+    ratio: Vec<f64>,
+    /// At most the variance of that value.
+    variance: Vec<f64>,
+    /// How much less the variance may be after a shift, per square of the shift.
+    rounding: Vec<f64>,
+    /// What its requests are worth in units of equal weight; zero where there is no value.
+    effective_units: Vec<f64>,
+    /// Of stable's quantile: the threshold nearest to it.
+    thresholds: Vec<usize>,
+}
+
+impl Side {
+    fn push(&mut self, sums: &UnitSums) {
+        let Some(ratio) = sums.ratio() else {
+            self.ratio.push(f64::NAN);
+            self.variance.push(0.0);
+            self.rounding.push(0.0);
+            self.effective_units.push(0.0);
+            return;
+        };
+        self.ratio.push(ratio);
+        self.variance.push(least_variance(sums, ratio));
+        self.rounding.push(noise(sums, sums.xx));
+        self.effective_units.push(sums.effective_units());
+    }
+}
+
+/// At most the variance of a ratio that is known.
+fn least_variance(sums: &UnitSums, ratio: f64) -> f64 {
+    (sums.ratio_variance().unwrap_or(0.0) - noise(sums, sums.yy + ratio * ratio * sums.xx)).max(0.0)
+}
+
+/// At least what rounding makes of terms of the variance.
+fn noise(sums: &UnitSums, terms: f64) -> f64 {
+    let units = if sums.units > 1.0 { sums.units / (sums.units - 1.0) } else { 1.0 };
+    NOISE * units * terms / (sums.x * sums.x)
+}
+
+impl<'a> Screen<'a> {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(reader: Reader<'a>) -> Self {
+        Self { reader, sides: RefCell::default() }
+    }
+
+    fn side(&self, asker: &Asker<'_>, slice: usize, arm: Arm, answers: Answers, place: StagePlace) -> Rc<Side> {
+        let metric = asker.gate.metric;
+        let answers_index = match answers {
+            Answers::Stable => 0,
+            Answers::Candidate => 1,
+            Answers::Effect(stream) => 2 + stream,
+        };
+        let key = (place.first_look, slice, metric, arm == Arm::Candidate, answers_index);
+        if let Some(side) = self.sides.borrow().get(&key) {
+            return Rc::clone(side);
+        }
+        let mut side = Side::default();
+        for look in 0..place.plan.looks() {
+            let arms = LookArms { reader: self.reader, span: place.span(look, Window::Stage) };
+            let at = match (&self.reader.layout.shapes[metric], arm) {
+                (Shape::Moments, _) => None,
+                (Shape::Grid(_), Arm::Stable) => {
+                    let threshold = asker.quantile_threshold(slice, &arms).unwrap_or(0);
+                    side.thresholds.push(threshold);
+                    Some(GridPlace { index: threshold, part: 0.0 })
+                }
+                (Shape::Grid(_), Arm::Candidate) => Some(GridPlace { index: 0, part: 0.0 }),
+            };
+            side.push(&self.reader.sums(arms.span, arm, answers, slice, metric, at));
+        }
+        let side = Rc::new(side);
+        self.sides.borrow_mut().insert(key, Rc::clone(&side));
+        side
+    }
+
+    /// What a question's arms show in a stage under a lens.
+    pub(super) fn sides<'s>(
+        &'s self,
+        asker: &'s Asker<'s>,
+        question: Question,
+        lens: Lens,
+        place: StagePlace,
+    ) -> Sides<'s> {
+        let terms = asker.terms(question, lens);
+        let side = |arm: Arm, answers: Answers| self.side(asker, question.slice, arm, answers, place);
+        let stable = matches!(question.against, Against::Stable { .. }).then(|| side(Arm::Stable, Answers::Stable));
+        Sides {
+            candidate: side(Arm::Candidate, terms.answers),
+            stable,
+            terms,
+            screen: self,
+            asker,
+            question,
+            lens,
+            place,
+        }
+    }
+}
+
+/// Both arms of one question under one lens, at each look of a stage.
+pub(super) struct Sides<'s> {
+    candidate: Rc<Side>,
+    /// None against a limit.
+    stable: Option<Rc<Side>>,
+    terms: Terms,
+    screen: &'s Screen<'s>,
+    asker: &'s Asker<'s>,
+    question: Question,
+    lens: Lens,
+    place: StagePlace,
+}
+
+impl Sides<'_> {
+    /// What the requests of the arm with fewer are worth in units of equal weight at a look.
+    pub(super) fn effective_units(&self, look: usize) -> f64 {
+        let stable = self.stable.as_ref().map_or(f64::INFINITY, |side| side.effective_units[look]);
+        stable.min(self.candidate.effective_units[look])
+    }
+
+    /// The first of some looks that may exceed its bound and does.
+    pub(super) fn first(&self, looks: Range<usize>, bounds: &[f64], exceeds: impl Fn(usize) -> bool) -> Option<usize> {
+        match &self.asker.layout.shapes[self.asker.gate.metric] {
+            Shape::Moments => self.first_of_moments(looks, bounds, exceeds),
+            Shape::Grid(grid) => {
+                let mut asked = None;
+                looks.clone().find(|&look| self.quantile_may(grid, look, bounds[look], &mut asked) && exceeds(look))
+            }
+        }
+    }
+
+    fn first_of_moments(&self, looks: Range<usize>, bounds: &[f64], exceeds: impl Fn(usize) -> bool) -> Option<usize> {
+        for from in looks.clone().step_by(TOGETHER) {
+            let together = from..looks.end.min(from + TOGETHER);
+            let may = self.terms.may_exceed(&self.candidate, self.stable.as_deref(), bounds, together.clone());
+            // Counted first: mostly there is none.
+            if may.iter().map(|&may| u32::from(may)).sum::<u32>() > 0
+                && let Some(look) = together.zip(may).find(|&(look, may)| may && exceeds(look)).map(|(look, _)| look)
+            {
+                return Some(look);
+            }
+        }
+        None
+    }
+
+    /// Whether the candidate's share above the moved threshold may exceed stable's above its own. `asked` is the last threshold and where it
+    /// was moved to.
+    fn quantile_may(&self, grid: &Grid, look: usize, bound: f64, asked: &mut Option<(usize, GridPlace)>) -> bool {
+        if bound <= 0.0 {
+            return true;
+        }
+        let (threshold, held_against, variance) = match &self.stable {
+            Some(stable) => (stable.thresholds[look], stable.ratio[look], stable.variance[look]),
+            None => (0, grid.tail, 0.0),
+        };
+        let place = match *asked {
+            Some((same, place)) if same == threshold => place,
+            _ => self.asker.moved(grid, self.question, self.lens, threshold),
+        };
+        *asked = Some((threshold, place));
+        let arms = LookArms { reader: self.screen.reader, span: self.place.span(look, Window::Stage) };
+        let (slice, metric) = (self.question.slice, self.asker.gate.metric);
+        let sums = arms.sums(Arm::Candidate, self.lens.answers, slice, metric, Some(place));
+        let Some(share) = sums.ratio() else { return false };
+        let difference = self.terms.sign * (share - held_against);
+        if difference.is_nan() || difference <= 0.0 {
+            return false;
+        }
+        let [of_candidate, of_stable] = self.terms.variance_weights;
+        let least = of_candidate * least_variance(&sums, share) + of_stable * variance;
+        difference * difference > bound * bound * least * (1.0 - ROUNDING)
+    }
+}
+
+impl Terms {
+    /// Whether each of a few looks may exceed its bound.
+    fn may_exceed(
+        &self,
+        candidate: &Side,
+        stable: Option<&Side>,
+        bounds: &[f64],
+        looks: Range<usize>,
+    ) -> [bool; TOGETHER] {
+        let Self { sign, scale, shift, factor, offset, variance_weights: [of_candidate, of_stable], .. } = *self;
+        let part = |values: &[f64], otherwise: f64| {
+            let mut part = [otherwise; TOGETHER];
+            part[..looks.len()].copy_from_slice(&values[looks.clone()]);
+            part
+        };
+        let (ratio, variance) = (part(&candidate.ratio, 0.0), part(&candidate.variance, 0.0));
+        let rounding = part(&candidate.rounding, 0.0);
+        let of = |values: fn(&Side) -> &[f64]| stable.map_or([0.0; TOGETHER], |side| part(values(side), 0.0));
+        let (stable_ratio, stable_variance) = (of(|side| &side.ratio), of(|side| &side.variance));
+        // What is not asked exceeds nothing.
+        let bounds = part(bounds, f64::INFINITY);
+        std::array::from_fn(|look| {
+            let (shown, held_against) = (scale * ratio[look], factor * stable_ratio[look]);
+            let size = shown.abs() + shift.abs() + held_against.abs() + offset.abs();
+            let difference = sign * (shown + shift - held_against) - offset + ROUNDING * size;
+            let own = scale * scale * variance[look] - shift * shift * rounding[look];
+            let own = if own > 0.0 { own } else { 0.0 };
+            let least = (of_candidate * own + of_stable * stable_variance[look]) * (1.0 - ROUNDING);
+            let (bound, beyond) = (bounds[look], difference * difference);
+            // Without a value in an arm no comparison holds.
+            bound <= 0.0 || (difference > 0.0 && beyond > bound * bound * least)
+        })
+    }
+}
