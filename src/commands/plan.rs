@@ -136,7 +136,10 @@ fn planned(
     stop: &AtomicBool,
 ) -> Result<Option<Plan>> {
     let space = space::of(scenario, text, limits, digest);
-    let own = space::own_schedule(scenario, &space);
+    let mut own = space::own_schedule(scenario, &space);
+    if length_s(&own) > space.longest_s {
+        own.clear();
+    }
     let starts = |scenario: &Scenario| inputs::starts(scenario, digest);
     let advance = |replicates: usize| progress.advance(replicates);
     let mut bench = Bench { digest, scenario, text, space: &space, bad: &[], starts: &starts, stop, advance: &advance };

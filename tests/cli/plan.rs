@@ -130,7 +130,7 @@ fn a_plan_is_whole_and_the_same_for_any_number_of_threads() {
 #[test]
 fn where_nothing_fits_it_says_what_would() {
     let home = home();
-    let ran = plan(&home, &["miss<=1%", "exposed_requests<=15", "days<=0.5"], &[], "out");
+    let ran = plan(&home, &["miss<=1%", "exposed_requests<=2", "days<=0.5"], &[], "out");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.stdout.contains("Infeasible: ") && ran.stdout.contains("WHAT WOULD HELP"), "{}", ran.stdout);
     let plan = json(&home, "out/plan.json");

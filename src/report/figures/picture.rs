@@ -128,6 +128,20 @@ impl Picture {
         }
     }
 
+    /// Checks that no point lies outside.
+    #[cfg(test)]
+    pub(super) fn assert_inside(&self) {
+        for shape in &self.shapes {
+            let points: Vec<Point> = match shape {
+                Shape::Line { points, .. } | Shape::Area { points, .. } => points.clone(),
+                Shape::Dot { center, .. } => vec![*center],
+                Shape::Text { baseline, .. } => vec![*baseline],
+            };
+            let inside = |p: &Point| (0.0..=self.width).contains(&p.0) && (0.0..=self.height).contains(&p.1);
+            assert!(points.iter().all(inside), "{shape:?}");
+        }
+    }
+
     pub(super) fn dot(&mut self, center: Point, radius: f64, color: Color) {
         self.shapes.push(Shape::Dot { center, radius, color });
     }

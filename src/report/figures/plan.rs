@@ -109,7 +109,7 @@ fn legend(picture: &mut Picture, feasible: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::{Point, Shape};
+    use super::super::picture::Shape;
     use super::*;
     use crate::report::plan::sample;
 
@@ -128,15 +128,6 @@ mod tests {
 
     #[test]
     fn nothing_leaves_the_picture() {
-        let picture = draw(&sample());
-        for shape in &picture.shapes {
-            let points: Vec<Point> = match shape {
-                Shape::Line { points, .. } | Shape::Area { points, .. } => points.clone(),
-                Shape::Dot { center, .. } => vec![*center],
-                Shape::Text { baseline, .. } => vec![*baseline],
-            };
-            let inside = |p: &Point| (0.0..=picture.width).contains(&p.0) && (0.0..=picture.height).contains(&p.1);
-            assert!(points.iter().all(inside), "{shape:?}");
-        }
+        draw(&sample()).assert_inside();
     }
 }
