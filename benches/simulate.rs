@@ -4,16 +4,15 @@
 //! that such a cell adds to: counts and stable's answers to every metric, over all requests and in each segment column that a gate asks
 //! by. What the candidate's arm adds on top is not counted, and that many sums need not be touched is not taken off.
 //!
-//! *one start* is 64 replicates from the first start; *a block* is what the program plays together, replicates of many starts. *a census*
-//! is one lane alone: nearly all of it is what cells add, before anybody adds it. *lanes* draws units' copies and places. *limit* is the
-//! kernel's own mix of instructions, on rows and weights that stay in the nearest cache and sums that stay in registers.
+//! *one start* is 64 replicates from the first start; *a block* is what the program plays together, replicates of many starts. *limit* is
+//! the kernel's own mix of instructions, on rows and weights that stay in the nearest cache and sums that stay in registers.
 
 mod support;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fearless_simd::{Level, Simd, SimdBase, dispatch, f64x4};
+use fearless_simd::{Level, Simd, SimdBase, dispatch, f64x8};
 use replay::digest::{self, Digest};
 use replay::outcome::player::Player;
 use replay::scenario::Scenario;
@@ -45,15 +44,6 @@ fn bench(criterion: &mut Criterion) {
                 group.finish();
             }
         }
-        let slots: usize = simulator.plan.iter().map(|stage| stage.slots).sum();
-        let mut group = criterion.benchmark_group("simulate, cells of a census");
-        group.sample_size(10).throughput(Throughput::Elements(cells_met(&digest, &simulator, &[(first, 0)]) as u64));
-        group.bench_function(case.name, |bench| bench.iter(|| black_box(simulator.census(first, slots, 1))));
-        group.finish();
-        let mut group = criterion.benchmark_group("simulate, units of lanes");
-        group.sample_size(10).throughput(Throughput::Elements(simulator.units() as u64));
-        group.bench_function(case.name, |bench| bench.iter(|| black_box(simulator.replicate(&case.scenario, 0))));
-        group.finish();
     }
 }
 
@@ -91,18 +81,13 @@ fn sums_of_a_cell(simulator: &Simulator, scenario: &Scenario) -> usize {
     everywhere + columns.sum::<usize>()
 }
 
-/// Numbers of a row that are added at once, lanes that they are added to, and rows that wait: those of the kernel.
-const NUMBERS: usize = 10;
-const LANES: usize = 4;
-const ROWS: usize = 128;
-
+/// Five sums of eight lanes, as many rows as wait at a look.
 fn limit(criterion: &mut Criterion) {
-    let values: Vec<[f64; NUMBERS]> =
-        (0..ROWS).map(|row| std::array::from_fn(|at| (row * NUMBERS + at) as f64)).collect();
-    let weights: Vec<[f64; LANES]> =
-        (0..ROWS).map(|row| std::array::from_fn(|lane| ((row + lane) % 4) as f64)).collect();
+    const ROWS: usize = 256;
+    let values: Vec<[f64; 5]> = (0..ROWS).map(|row| std::array::from_fn(|at| (row * 5 + at) as f64)).collect();
+    let weights: Vec<[f64; 8]> = (0..ROWS).map(|row| std::array::from_fn(|lane| ((row + lane) % 4) as f64)).collect();
     let mut group = criterion.benchmark_group("simulate, limit");
-    group.throughput(Throughput::Elements((ROWS * NUMBERS * LANES) as u64));
+    group.throughput(Throughput::Elements((ROWS * 5 * 8) as u64));
     let best = Level::new();
     let mut levels = vec![("widest instructions", best)];
     #[cfg(target_arch = "x86_64")]
@@ -110,7 +95,7 @@ fn limit(criterion: &mut Criterion) {
     #[cfg(target_arch = "x86_64")]
     levels.extend(best.as_sse2().map(|sse2| ("SSE2", Level::Sse2(sse2))));
     for (name, level) in levels {
-        let mut sums = [[0.0; LANES]; NUMBERS];
+        let mut sums = [[0.0; 8]; 5];
         group.bench_function(name, |bench| {
             bench.iter(|| dispatch!(level, simd => add(simd, &mut sums, black_box(&values), black_box(&weights))));
         });
@@ -121,12 +106,12 @@ fn limit(criterion: &mut Criterion) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
-fn add<S: Simd>(simd: S, sums: &mut [[f64; LANES]; NUMBERS], values: &[[f64; NUMBERS]], weights: &[[f64; LANES]]) {
-    let mut kept = sums.map(|sum| f64x4::from_slice(simd, &sum));
+fn add<S: Simd>(simd: S, sums: &mut [[f64; 8]; 5], values: &[[f64; 5]], weights: &[[f64; 8]]) {
+    let mut kept = sums.map(|sum| f64x8::from_slice(simd, &sum));
     for (values, weights) in values.iter().zip(weights) {
-        let weights = f64x4::from_slice(simd, weights);
+        let weights = f64x8::from_slice(simd, weights);
         for (kept, &value) in kept.iter_mut().zip(values) {
-            *kept += f64x4::splat(simd, value) * weights;
+            *kept += f64x8::splat(simd, value) * weights;
         }
     }
     for (sum, kept) in sums.iter_mut().zip(kept) {

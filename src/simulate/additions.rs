@@ -1,246 +1,232 @@
 //! What cells add to sums, computed once for all replicates of which a stage begins at the same slot.
 //!
-//! A row adds to second-order sums by its unit's running totals since the stage began, and those are the same in every replicate:
+//! A cell adds to second-order sums by its unit's running totals since the stage began, and those are the same in every replicate:
 //! only the weights differ. How much of it is added to whom is [`super::kernel`]'s.
 
 use std::ops::Range;
 
 use super::Simulator;
 use super::cells::FlatMetric;
-use super::columns::Cut;
 use super::effects::EffectCells;
-use super::kernel::{BUNDLE, Entries, Entry, Numbers, Row};
-use super::layout::Shape;
-use super::row_plan::{Answer, Block, COVERED, RowPlan, Series};
-use super::totals::{Ladders, Totals, approach};
+use super::kernel::{Entry, Row, Values};
+use super::layout::{MOMENTS, Shape};
 use crate::digest::bins::BinLists;
+use crate::domain::version::Version;
 
-/// What is known of a unit of a rare metric, as bits: it was seen; it had an event of its own; an effect met it; its event was counted.
+/// No running totals yet.
+const ABSENT: u32 = u32::MAX;
+
+/// Bytes that memory moves at once.
+const CACHE_LINE: usize = 64;
+
+/// Whose answers a slice's tiles and intervals are about, in this order; counts come before, in a tile of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Block {
+    Stable,
+    Candidate,
+    Effects,
+}
+
+impl Block {
+    pub(super) const ALL: [Self; 3] = [Self::Stable, Self::Candidate, Self::Effects];
+}
+
+/// One metric under one version's answers or an effect's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) metric: usize,
+    pub(super) block: Block,
+    /// The stream, and the slot of the window from which on it holds; negative where it set in before.
+    pub(super) effect: Option<(usize, i64)>,
+    /// Where its intervals begin within the block.
+    pub(super) first_interval: usize,
+    /// Number of its intervals.
+    pub(super) intervals: usize,
+}
+
+/// What is known of a unit of a rare metric, as bits of its second total: it was seen; it had an event of its own; an effect met it.
 const SEEN: u8 = 1;
 const OWN: u8 = 2;
 const MET: u8 = 4;
-const COUNTED: u8 = 8;
 
 /// Additions to every slice since they were last cleared.
 pub(super) struct Additions<'s> {
     sim: &'s Simulator,
     /// Unit of each row of weights, by rank.
     pub(super) units: Vec<u32>,
-    /// Units that are new to the window, by rank.
-    pub(super) arrived: Vec<u32>,
-    pub(super) cuts: Vec<CutAdditions>,
-}
-
-/// Additions to the slices of a cut.
-#[derive(Default)]
-pub(super) struct CutAdditions {
-    pub(super) plan: RowPlan,
-    /// Column of each series in the present slot, and effects that are still growing there, with the slots since they set in.
-    sources: Vec<u32>,
-    growing: Vec<(usize, usize)>,
-    /// Numbers of the rows that wait, and how many these are; what lies beyond them is left from earlier.
-    numbers: Vec<f64>,
-    exchanged_numbers: Vec<f64>,
-    rows: usize,
+    /// Per slice of the layout.
     pub(super) slices: Vec<SliceAdditions>,
-    totals: Totals,
-    /// Numbers of the present row, one a series.
-    fresh: Vec<f64>,
-    /// Its requests in each interval; zeros between rows.
-    requests: Vec<u32>,
+    /// Per unit and slice: where its totals are.
+    index: Vec<u32>,
+    /// Requests of a row in each interval; zeros between rows.
+    fresh: Vec<u32>,
 }
 
 /// Additions to one slice.
 #[derive(Default)]
 pub(super) struct SliceAdditions {
+    /// Stable's, the candidate's, effects'; tile `1 + i` belongs to answer `i`.
+    pub(super) answers: Vec<Answer>,
     pub(super) rows: Vec<Row>,
+    tiles: Vec<[f64; MOMENTS]>,
     /// Per block.
-    pub(super) entries: [Entries; 3],
+    pub(super) entries: [Vec<Entry>; 3],
+    totals: Totals,
     /// Per answer, of excesses of a rare metric: units that should have an event and do not yet.
     due: Vec<f64>,
 }
 
 impl<'s> Additions<'s> {
     pub(super) fn new(sim: &'s Simulator) -> Self {
-        let of_cut = |cut: &Cut| CutAdditions {
-            slices: cut.slices.iter().map(|_| SliceAdditions::default()).collect(),
-            totals: Totals::new(cut.groups),
-            ..CutAdditions::default()
-        };
-        Self { sim, units: Vec::new(), arrived: Vec::new(), cuts: sim.cuts.iter().map(of_cut).collect() }
+        let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
+        let index = vec![ABSENT; sim.units() * slices.len()];
+        Self { sim, units: Vec::new(), slices, index, fresh: Vec::new() }
     }
 
-    /// Begins a window; `onsets` are the different slots at which each stream sets in. `exchange` where answers are also asked with the
-    /// versions exchanged.
-    pub(super) fn begin(&mut self, onsets: &[Vec<i64>], exchange: bool) {
+    /// Begins a window; `onsets` are the different slots at which each stream sets in.
+    pub(super) fn begin(&mut self, onsets: &[Vec<i64>]) {
         self.clear();
-        for (additions, cut) in self.cuts.iter_mut().zip(&self.sim.cuts) {
-            additions.begin(RowPlan::new(self.sim, cut, onsets, exchange));
+        let count = self.slices.len();
+        for (at, (slice, plan)) in self.slices.iter_mut().zip(&self.sim.layout.plans).enumerate() {
+            slice.answers.clear();
+            let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
+            for block in [Block::Stable, Block::Candidate] {
+                slice.answers.extend(metrics.clone().map(|metric| answer(self.sim, metric, block, None)));
+            }
+            for &(stream, _) in &plan.streams {
+                let metric = self.sim.layout.stream_metrics[stream];
+                let with = |&onset: &i64| answer(self.sim, metric, Block::Effects, Some((stream, onset)));
+                slice.answers.extend(onsets[stream].iter().map(with));
+            }
+            slice.due.clear();
+            slice.due.resize(slice.answers.len(), 0.0);
+            let mut first = [0; 3];
+            for answer in &mut slice.answers {
+                answer.first_interval = first[answer.block as usize];
+                first[answer.block as usize] += answer.intervals;
+            }
+            for unit in slice.totals.restart(slice.answers.len()) {
+                self.index[unit as usize * count + at] = ABSENT;
+            }
+            let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
+            self.fresh.resize(self.fresh.len().max(most), 0);
         }
     }
 
     /// Forgets what was added, not the running totals.
     pub(super) fn clear(&mut self) {
         self.units.clear();
-        self.arrived.clear();
-        for cut in &mut self.cuts {
-            cut.rows = 0;
-            cut.exchanged_numbers.clear();
-            for slice in &mut cut.slices {
-                slice.rows.clear();
-                slice.entries.iter_mut().for_each(Entries::clear);
-            }
+        for slice in &mut self.slices {
+            slice.rows.clear();
+            slice.tiles.clear();
+            slice.entries.iter_mut().for_each(Vec::clear);
         }
     }
 
-    /// Goes to a slot of the window.
-    pub(super) fn enter(&mut self, slot: usize) {
-        self.cuts.iter_mut().for_each(|cut| cut.enter(self.sim, slot));
-    }
-
-    /// Adds rows of the present slot.
-    pub(super) fn add(&mut self, rows: Range<usize>, slot: usize) {
-        if rows.is_empty() {
-            return;
-        }
-        let (sim, cells) = (self.sim, &self.sim.cells);
-        let all_cells = cells.cells_of_row(rows.start).start..cells.cells_of_row(rows.end - 1).end;
-        for (additions, cut) in self.cuts.iter().zip(&sim.cuts) {
-            let range = if cut.by.is_none() { rows.clone() } else { all_cells.clone() };
-            approach(cut.rows(range.clone()));
-            additions.totals.approach(&cut.group[range]);
-        }
-        for row in rows {
-            let cells_of_row = cells.cells_of_row(row);
+    /// Adds the cells of one slot of the window. A unit's cells in a slot are one row of all requests.
+    pub(super) fn add_slot(&mut self, cells: Range<usize>, slot: usize) {
+        let sim = self.sim;
+        let units = &sim.cells.rank[..cells.end];
+        let count = self.slices.len();
+        let known = units[cells.clone()].iter().map(|&unit| self.index[unit as usize * count]);
+        self.slices[0].totals.approach(known.filter(|&index| index != ABSENT));
+        let mut first = cells.start;
+        while first < cells.end {
+            let unit = units[first];
+            let end = first + units[first..].iter().take_while(|&&other| other == unit).count();
             let weight = self.units.len() as u32;
-            let unit = cells.rank[cells_of_row.start];
             self.units.push(unit);
-            for (additions, cut) in self.cuts.iter_mut().zip(&sim.cuts) {
-                let mut add = |row: usize, cells: Range<usize>, value: usize| {
-                    let (group, inputs) = (cut.group[row], cut.row(row));
-                    additions.add(&NewRow { sim, cells, group, inputs, weight, slot, value })
-                };
-                match cut.by {
-                    None if add(row, cells_of_row.clone(), 0) => self.arrived.push(unit),
-                    None => {}
-                    Some(by) => {
-                        for cell in cells_of_row.clone() {
-                            add(cell, cell..cell + 1, usize::from(cells.segment[by][cell]));
-                        }
+            let mut add = |slice: usize, cells: Range<usize>| {
+                let row = NewRow { sim, cells, unit, weight, slot };
+                self.slices[slice].add(&row, &mut self.index[unit as usize * count + slice], &mut self.fresh);
+            };
+            add(0, first..end);
+            for (slices, values) in sim.layout.slice_of.iter().zip(&sim.cells.segment) {
+                if let Some(slices) = slices {
+                    for cell in first..end {
+                        add(slices[values[cell] as usize], cell..cell + 1);
                     }
                 }
             }
+            first = end;
         }
     }
 }
 
-impl CutAdditions {
-    fn begin(&mut self, plan: RowPlan) {
-        self.totals.restart(plan.series.len(), plan.stateful.len());
-        self.fresh.clear();
-        self.fresh.resize(plan.series.len(), 0.0);
-        for slice in &mut self.slices {
-            slice.due.clear();
-            slice.due.resize(plan.stateful.len(), 0.0);
-        }
-        let most = plan.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
-        self.requests.resize(self.requests.len().max(most), 0);
-        self.plan = plan;
-    }
-
-    fn enter(&mut self, sim: &Simulator, slot: usize) {
-        let slot = slot as i64;
-        let source = |series: &Series| match series.then {
-            Some((column, onset)) if onset <= slot => column,
-            _ => series.column,
-        };
-        self.sources.clear();
-        self.sources.extend(self.plan.series.iter().map(source));
-        let growing = |(index, answer): (usize, &Answer)| {
-            let (stream, onset) = answer.effect.filter(|_| answer.y.is_some())?;
-            let since = usize::try_from(slot - onset).ok()?;
-            (since < sim.effects[stream].ramp).then_some((index, since))
-        };
-        self.growing.clear();
-        self.growing.extend(self.plan.answers.iter().enumerate().filter_map(growing));
-    }
-
-    /// Numbers of rows, as recorded or with the versions exchanged.
-    pub(super) fn numbers(&self, exchanged: bool) -> Numbers<'_> {
-        let numbers = if exchanged { &self.exchanged_numbers } else { &self.numbers };
-        Numbers { bundles: numbers.as_chunks().0, per_row: self.plan.width / BUNDLE }
-    }
-
-    /// Adds a row, and tells whether its unit is new to the window.
-    fn add(&mut self, row: &NewRow<'_>) -> bool {
-        let slice = &mut self.slices[row.value];
-        let (place, arrived) = self.totals.place(row.group);
-        let fresh = &mut self.fresh[..];
-        for (fresh, &source) in fresh.iter_mut().zip(&self.sources) {
-            *fresh = row.inputs[source as usize];
-        }
-        for &(answer, since) in &self.growing {
-            row.grow(&self.plan.answers[answer], since, fresh);
-        }
-        let width = self.plan.series.len();
-        let totals = &mut self.totals.sums[place * width..(place + 1) * width];
-        let stateful = self.plan.stateful.len();
-        let states = &mut self.totals.states[place * stateful..(place + 1) * stateful];
-        let start = self.rows * self.plan.width;
-        self.numbers.resize(self.numbers.len().max(start + self.plan.width), 0.0);
-        let numbers = &mut self.numbers[start..start + self.plan.width];
-        for &index in &self.plan.stateful {
-            let answer = &self.plan.answers[index];
-            let state = &mut states[answer.state];
-            match (&row.sim.cells.metrics[answer.metric], answer.y) {
-                (&FlatMetric::Firsts(at), Some(y)) => {
-                    (fresh[y], fresh[answer.x]) = row.firsts(answer, at, state, &mut slice.due[answer.state]);
-                }
-                (FlatMetric::Bins(lists), _) => {
-                    let x = (totals[answer.x], totals[answer.x] + fresh[answer.x]);
-                    let lists = lists.get(answer.version());
-                    let entries = &mut slice.entries[answer.block as usize];
-                    row.intervals(answer, lists, x, state, &mut self.totals.ladders, &mut self.requests, entries);
-                    entries.end_row(row.weight);
-                }
-                (FlatMetric::Sums(_) | FlatMetric::Firsts(_), _) => unreachable!("sums have no state"),
-            }
-        }
-        for &(y, x, at) in &self.plan.products {
-            let ((y, dy), (x, dx)) = ((totals[y], fresh[y]), (totals[x], fresh[x]));
-            numbers[at] = y * dx + x * dy + dy * dx;
-        }
-        numbers[self.plan.counts[0]] = f64::from(u8::from(fresh[COVERED] > 0.0 && totals[COVERED] == 0.0));
-        let (stable_totals, other_totals) = totals.split_at_mut(self.plan.stable_series);
-        let (stable, others) = numbers.split_at_mut(self.plan.stable_width);
-        add_series(stable, stable_totals, &fresh[..self.plan.stable_series]);
-        add_series(others, other_totals, &fresh[self.plan.stable_series..]);
-        self.exchanged_numbers.extend(self.plan.exchanged.iter().map(|&other| self.numbers[start + other]));
-        slice.rows.push(Row { numbers: self.rows as u32, weight: row.weight });
-        self.rows += 1;
-        arrived
-    }
+fn answer(sim: &Simulator, metric: usize, block: Block, effect: Option<(usize, i64)>) -> Answer {
+    let intervals = match &sim.layout.shapes[metric] {
+        Shape::Moments => 0,
+        Shape::Grid(grid) => grid.len(),
+    };
+    Answer { metric, block, effect, first_interval: 0, intervals }
 }
 
-/// What series and their squares grow by, into the first of some numbers; then the totals.
-fn add_series(numbers: &mut [f64], totals: &mut [f64], fresh: &[f64]) {
-    let (sums, squares) = numbers.split_at_mut(fresh.len());
-    for (((sum, square), total), &fresh) in sums.iter_mut().zip(squares).zip(totals).zip(fresh) {
-        *sum = fresh;
-        *square = fresh * (2.0 * *total + fresh);
-        *total += fresh;
-    }
-}
-
-/// Cells of one unit in one slot, and in one slice of a cut.
+/// Cells of one unit in one slot.
 struct NewRow<'a> {
     sim: &'a Simulator,
     cells: Range<usize>,
-    group: u32,
-    inputs: &'a [f64],
+    unit: u32,
     weight: u32,
     slot: usize,
-    value: usize,
+}
+
+impl SliceAdditions {
+    pub(super) fn values(&self) -> Values<'_> {
+        Values { tiles: &self.tiles, per_row: 1 + self.answers.len() }
+    }
+
+    /// Tiles of a block.
+    pub(super) fn tiles_of(&self, block: Block) -> Range<usize> {
+        let before = |block: Block| self.answers.partition_point(|answer| (answer.block as usize) < block as usize);
+        let end = self.answers.partition_point(|answer| answer.block as usize <= block as usize);
+        1 + before(block)..1 + end
+    }
+
+    /// Intervals of the blocks before a block.
+    pub(super) fn first_interval(&self, block: Block) -> usize {
+        let before = self.answers.iter().filter(|answer| (answer.block as usize) < block as usize);
+        before.map(|answer| answer.intervals).sum()
+    }
+
+    /// Intervals of all blocks.
+    pub(super) fn all_intervals(&self) -> usize {
+        self.answers.iter().map(|answer| answer.intervals).sum()
+    }
+
+    fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
+        let values = self.rows.len() as u32;
+        self.rows.push(Row { values, weight: row.weight });
+        let (totals, ladders) = self.totals.unit(row.unit, index);
+        let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
+        let (mut rows, mut covered) = (0.0, 0.0);
+        for cell in row.cells.clone() {
+            let inputs = row.sim.cells.inputs(cell);
+            rows += inputs[0];
+            covered += inputs[1];
+        }
+        let newly_seen = covered > 0.0 && *seen == 0.0;
+        if newly_seen {
+            *seen = 1.0;
+        }
+        self.tiles.push([f64::from(u8::from(newly_seen)), covered, rows, 0.0, 0.0]);
+        for ((answer, own), due) in self.answers.iter().zip(pairs.chunks_exact_mut(2)).zip(&mut self.due) {
+            let tile = match &row.sim.cells.metrics[answer.metric] {
+                FlatMetric::Sums(place) => row.moments(answer, *place, own),
+                FlatMetric::Firsts(place) => row.firsts(answer, *place, own, due),
+                FlatMetric::Bins(lists) => {
+                    let lists = lists.get(answer.version());
+                    row.intervals(answer, lists, own, ladders, fresh, &mut self.entries[answer.block as usize])
+                }
+            };
+            self.tiles.push(tile);
+        }
+    }
+}
+
+impl Answer {
+    fn version(&self) -> Version {
+        if self.block == Block::Candidate { Version::Candidate } else { Version::Stable }
+    }
 }
 
 impl NewRow<'_> {
@@ -252,21 +238,37 @@ impl NewRow<'_> {
         effect.applies[cell].then_some((effect, since))
     }
 
-    /// The numerator under an effect that grows.
-    fn grow(&self, answer: &Answer, since: usize, fresh: &mut [f64]) {
-        if let (Some((stream, _)), Some(y), &FlatMetric::Sums(place)) =
-            (answer.effect, answer.y, &self.sim.cells.metrics[answer.metric])
-        {
-            fresh[y] = self.sim.effects[stream].shown(&self.sim.cells, self.cells.clone(), place, Some(since)).0;
+    /// Y, X, YY, YX and XX; `own` are the unit's Y and X.
+    fn moments(&self, answer: &Answer, place: usize, own: &mut [f64]) -> [f64; MOMENTS] {
+        let place = if answer.block == Block::Candidate { place + 2 } else { place };
+        let (mut dy, mut dx) = (0.0, 0.0);
+        let adjustment = answer.effect.and_then(|(stream, _)| self.sim.effects[stream].adjustment);
+        for cell in self.cells.clone() {
+            let inputs = self.sim.cells.inputs(cell);
+            let (y, x) = (inputs[place], inputs[place + 1]);
+            dx += x;
+            let shown = match self.effect(answer, cell) {
+                Some((effect, _)) if effect.is_recorded() => {
+                    dx += inputs[place + 3] - x;
+                    inputs[place + 2]
+                }
+                Some((effect, since)) => effect.sum(cell, since, y, x),
+                None => y,
+            };
+            dy += adjustment.map_or(shown, |adjustment| adjustment.left(shown, (y, x)));
         }
+        let (y, x) = (own[0], own[1]);
+        own[0] += dy;
+        own[1] += dx;
+        [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
     }
 
-    /// Y and X of a unit that counts once, with its first request and with its first event; zeros and ones are their own squares.
+    /// Y, X, YY, YX and XX of a unit that counts once, with its first request and with its first event.
     ///
     /// Under an excess, own events and newly met units make events due. A unit takes the first that is due while it has a request, which
     /// is its own where it makes one due; so of all units exactly as many have an event as the excess says, at any time, and nothing of
-    /// that depends on arms. `known` is what is known of the unit.
-    fn firsts(&self, answer: &Answer, place: usize, known: &mut u32, due: &mut f64) -> (f64, f64) {
+    /// that depends on arms. `own` are whether it has an event, and what is known of it.
+    fn firsts(&self, answer: &Answer, place: usize, own: &mut [f64], due: &mut f64) -> [f64; MOMENTS] {
         let place = if answer.block == Block::Candidate { place + 2 } else { place };
         let (mut dy, mut dx) = (0.0, 0.0);
         for cell in self.cells.clone() {
@@ -278,47 +280,51 @@ impl NewRow<'_> {
             let effect = self.effect(answer, cell);
             let shown = effect.map_or(events, |(effect, since)| effect.sum(cell, since, events, requests));
             let event = shown > 0.0;
-            let before = *known as u8;
-            let mut first = before & COUNTED == 0 && event;
-            let mut knows = before | SEEN | if event { OWN } else { 0 };
+            let known = own[1] as u8;
+            let mut first = own[0] == 0.0 && event;
+            let mut knows = known | SEEN | if event { OWN } else { 0 };
             if let Some((scale, shift)) = effect.and_then(|(effect, since)| effect.excess_of(since)) {
-                *due += if before & MET == 0 { shift } else { 0.0 };
-                *due += if event && before & OWN == 0 { scale } else { 0.0 };
+                *due += if known & MET == 0 { shift } else { 0.0 };
+                *due += if event && known & OWN == 0 { scale } else { 0.0 };
                 knows |= MET;
                 // Sums of shares such as 0.1 fall short of whole numbers by their rounding.
-                first = before & COUNTED == 0 && *due > 1.0 - 1e-9;
+                first = own[0] == 0.0 && *due > 1.0 - 1e-9;
                 *due -= f64::from(u8::from(first));
             }
-            *known = u32::from(knows | if first { COUNTED } else { 0 });
-            dy += f64::from(u8::from(first));
-            dx += f64::from(u8::from(before & SEEN == 0));
+            let (event, seen) = (f64::from(u8::from(first)), f64::from(u8::from(known & SEEN == 0)));
+            own[0] += event;
+            own[1] = f64::from(knows);
+            dy += event;
+            dx += seen;
         }
-        (dy, dx)
+        // Zeros and ones are their own squares, and a unit with an event was seen.
+        [dy, dx, dy, dy, dx]
     }
 
-    /// Entries for the intervals between thresholds. `x` is the unit's X before the row and after it, `ladder` where its ladder is.
+    /// X and XX; entries for the intervals between thresholds. `own` are the unit's X and where its ladder is.
     ///
     /// With H requests in an interval, and Y above its lower and above its upper threshold, an interval's sums are those of H, of
     /// H (Y + Y) = Y² - Y² and of H X. Few intervals hold requests of a unit; summed from above they give Y, YY and YX of every
-    /// threshold, exactly, since all are whole numbers. Most requests lie below all thresholds and move the last sum alone.
-    #[expect(clippy::too_many_arguments, reason = "parts of one row's state, borrowed apart")]
+    /// threshold, exactly, since all are whole numbers.
     fn intervals(
         &self,
         answer: &Answer,
         lists: &BinLists,
-        (x_before, x): (f64, f64),
-        ladder: &mut u32,
+        own: &mut [f64],
         ladders: &mut Ladders,
-        requests: &mut [u32],
-        entries: &mut Entries,
-    ) {
+        fresh: &mut [u32],
+        entries: &mut Vec<Entry>,
+    ) -> [f64; MOMENTS] {
         let Shape::Grid(grid) = &self.sim.layout.shapes[answer.metric] else {
             unreachable!("bins belong to a quantile metric")
         };
+        let mut dx = 0.0;
         for cell in self.cells.clone() {
+            let bins = lists.of(cell);
+            dx += bins.len() as f64;
             let moved = self.effect(answer, cell).and_then(|(effect, since)| effect.thresholds(since));
             // Bins are sorted within a cell.
-            for &bin in lists.of(cell).iter().rev() {
+            for &bin in bins.iter().rev() {
                 let below = match moved {
                     Some(moved) => moved.partition_point(|&threshold| threshold < f64::from(bin)),
                     None if bin <= grid.bins[0] => 0,
@@ -327,29 +333,106 @@ impl NewRow<'_> {
                 if below == 0 {
                     break;
                 }
-                ladders.reach(ladder, below - 1, answer.intervals);
-                requests[below - 1] += 1;
+                ladders.reach(&mut own[1], below - 1, answer.intervals);
+                fresh[below - 1] += 1;
             }
         }
-        if x <= x_before {
+        let (x_before, x) = (own[0], own[0] + dx);
+        own[0] = x;
+        if dx > 0.0 {
+            let (mut above_before, mut above) = (0.0, 0.0);
+            ladders.descend(own[1], answer.intervals, |interval, count| {
+                let more = std::mem::take(&mut fresh[interval]);
+                let before = f64::from(*count);
+                *count += more;
+                let (more, now) = (f64::from(more), f64::from(*count));
+                let (pairs_before, pairs) = (before * (2.0 * above_before + before), now * (2.0 * above + now));
+                entries.push(Entry {
+                    weight: self.weight,
+                    interval: (answer.first_interval + interval) as u32,
+                    values: [more, pairs - pairs_before, now * x - before * x_before],
+                });
+                above_before += before;
+                above += now;
+            });
+        }
+        [dx, dx * (x_before + x), 0.0, 0.0, 0.0]
+    }
+}
+
+/// Each unit's totals since the window began.
+///
+/// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and ladders, which few units
+/// have, lie apart.
+#[derive(Default)]
+struct Totals {
+    /// Units seen so far, in the order of their totals.
+    seen: Vec<u32>,
+    /// Whether a covered request was seen, then Y and X, or X and where the ladder is, of each answer.
+    sums: Vec<f64>,
+    width: usize,
+    ladders: Ladders,
+}
+
+impl Totals {
+    /// Forgets everything; gives the units that it was about.
+    fn restart(&mut self, answers: usize) -> Vec<u32> {
+        self.sums.clear();
+        self.ladders.words.clear();
+        self.width = 1 + 2 * answers;
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
+    fn approach(&self, known: impl Iterator<Item = u32>) {
+        let of_unit = |index: u32| &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
+        let read = |index: u32| of_unit(index).iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
+        std::hint::black_box(known.map(read).sum::<f64>());
+    }
+
+    fn unit(&mut self, unit: u32, index: &mut u32) -> (&mut [f64], &mut Ladders) {
+        if *index == ABSENT {
+            *index = self.seen.len() as u32;
+            self.seen.push(unit);
+            self.sums.resize(self.sums.len() + self.width, 0.0);
+        }
+        let first = *index as usize * self.width;
+        (&mut self.sums[first..first + self.width], &mut self.ladders)
+    }
+}
+
+/// Units' requests in the intervals of a grid: which intervals hold any, as bits, then how many in each.
+#[derive(Default)]
+struct Ladders {
+    words: Vec<u32>,
+}
+
+impl Ladders {
+    /// Marks an interval as holding requests. `place` is one more than where the ladder begins, zero before it does.
+    fn reach(&mut self, place: &mut f64, interval: usize, intervals: usize) {
+        let bits = u32::BITS as usize;
+        if *place == 0.0 {
+            *place = (self.words.len() + 1) as f64;
+            self.words.resize(self.words.len() + intervals.div_ceil(bits) + intervals, 0);
+        }
+        self.words[*place as usize - 1 + interval / bits] |= 1 << (interval % bits);
+    }
+
+    /// Visits the intervals that hold requests, highest first.
+    fn descend(&mut self, place: f64, intervals: usize, mut visit: impl FnMut(usize, &mut u32)) {
+        if place == 0.0 {
             return;
         }
-        let (mut above_before, mut above) = (0.0, 0.0);
-        ladders.descend(*ladder, answer.intervals, |interval, count| {
-            let more = std::mem::take(&mut requests[interval]);
-            let before = f64::from(*count);
-            *count += more;
-            let (more, now) = (f64::from(more), f64::from(*count));
-            let interval = (answer.first_interval + interval) as u32;
-            if above <= above_before && more <= 0.0 {
-                entries.last.push((interval, now * (x - x_before)));
-            } else {
-                let (pairs_before, pairs) = (before * (2.0 * above_before + before), now * (2.0 * above + now));
-                let values = [more, pairs - pairs_before, now * x - before * x_before];
-                entries.full.push(Entry { interval, values });
+        let bits = u32::BITS as usize;
+        let (marks, counts) = self.words[place as usize - 1..].split_at_mut(intervals.div_ceil(bits));
+        for (word, &marked) in marks.iter().enumerate().rev() {
+            let mut left = marked;
+            while left != 0 {
+                let bit = left.ilog2();
+                left ^= 1 << bit;
+                let interval = word * bits + bit as usize;
+                visit(interval, &mut counts[interval]);
             }
-            above_before += before;
-            above += now;
-        });
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! Cells as the simulation streams them: slot by slot, one row of numbers each.
 
-use std::ops::Range;
-
 use super::layout::Adjustment;
 use crate::digest::Digest;
 use crate::digest::bins::BinLists;
@@ -19,10 +17,8 @@ pub(super) struct FlatCells {
     pub(super) by_rank: Vec<u32>,
     pub(super) slot: Vec<u32>,
     pub(super) segment: Vec<Vec<u16>>,
-    /// Where rows begin, and where the last ends: the cells of one unit in one slot are a row of all requests.
-    row_starts: Vec<u32>,
-    /// Rows of slot `s` are `row_offsets[s]..row_offsets[s + 1]`.
-    row_offsets: Vec<u32>,
+    /// Cells of slot `s` are `offsets[s]..offsets[s + 1]`.
+    pub(super) offsets: Vec<u32>,
     pub(super) inputs: Vec<f64>,
     pub(super) stride: usize,
     /// Per metric of the scenario.
@@ -70,21 +66,16 @@ impl FlatCells {
             }
         }
         let slot: Vec<u32> = starts.iter().map(|&cell| cells.slot[cell]).collect();
+        let offsets = (0..=digest.slots).map(|s| slot.partition_point(|&other| other < s) as u32).collect();
         let unit: Vec<u32> = starts.iter().map(|&cell| cells.unit[cell]).collect();
         let (by_rank, rank_of) = ranks(&unit, digest.units.len());
-        let begins = |cell: usize| cell == 0 || (slot[cell], unit[cell]) != (slot[cell - 1], unit[cell - 1]);
-        let mut row_starts: Vec<u32> = (0..unit.len()).filter(|&cell| begins(cell)).map(|cell| cell as u32).collect();
-        let first_in = |wanted: u32| row_starts.partition_point(|&cell| slot[cell as usize] < wanted) as u32;
-        let row_offsets = (0..=digest.slots).map(first_in).collect();
-        row_starts.push(unit.len() as u32);
         Self {
             rank: unit.iter().map(|&unit| rank_of[unit as usize]).collect(),
             by_rank,
             unit,
             segment: cells.segment.iter().map(|column| starts.iter().map(|&cell| column[cell]).collect()).collect(),
             slot,
-            row_starts,
-            row_offsets,
+            offsets,
             inputs,
             stride,
             metrics,
@@ -111,21 +102,7 @@ impl FlatCells {
     }
 
     pub(super) fn slots(&self) -> usize {
-        self.row_offsets.len() - 1
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.row_starts.len() - 1
-    }
-
-    /// Rows of a slot.
-    pub(super) fn rows_of_slot(&self, slot: usize) -> Range<usize> {
-        self.row_offsets[slot] as usize..self.row_offsets[slot + 1] as usize
-    }
-
-    /// Cells of a row.
-    pub(super) fn cells_of_row(&self, row: usize) -> Range<usize> {
-        self.row_starts[row] as usize..self.row_starts[row + 1] as usize
+        self.offsets.len() - 1
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,7 +1,5 @@
 //! Effects that change single cells: with an onset, in some segments only, or by flipping outcomes.
 
-use std::ops::Range;
-
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution};
@@ -90,32 +88,6 @@ impl EffectCells {
         Self { onset: slots(written.onset), ramp, applies, change, adjustment: None }
     }
 
-    /// Numerator and denominator of cells under the effect so many slots after its onset, or before it sets in.
-    pub(super) fn shown(
-        &self,
-        cells: &FlatCells,
-        range: Range<usize>,
-        place: usize,
-        since: Option<usize>,
-    ) -> (f64, f64) {
-        let (mut dy, mut dx) = (0.0, 0.0);
-        for cell in range {
-            let inputs = cells.inputs(cell);
-            let (y, x) = (inputs[place], inputs[place + 1]);
-            dx += x;
-            let shown = match since.filter(|_| self.applies[cell]) {
-                Some(_) if matches!(self.change, CellChange::Recorded) => {
-                    dx += inputs[place + 3] - x;
-                    inputs[place + 2]
-                }
-                Some(since) => self.sum(cell, since, y, x),
-                None => y,
-            };
-            dy += self.adjustment.map_or(shown, |adjustment| adjustment.left(shown, (y, x)));
-        }
-        (dy, dx)
-    }
-
     /// What a cell's Y becomes, so many slots after the onset; `x` is its X.
     pub(super) fn sum(&self, cell: usize, since: usize, y: f64, x: f64) -> f64 {
         let grown = grown(since, self.ramp);
@@ -165,6 +137,11 @@ impl EffectCells {
 
     fn everywhere(cells: &FlatCells, change: CellChange) -> Self {
         Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change, adjustment: None }
+    }
+
+    /// Whether cells show the candidate's recorded answers in place of stable's.
+    pub(super) fn is_recorded(&self) -> bool {
+        matches!(self.change, CellChange::Recorded)
     }
 }
 

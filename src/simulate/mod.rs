@@ -5,19 +5,15 @@ pub mod layout;
 
 mod additions;
 mod cells;
-mod columns;
 mod effects;
 mod kernel;
 
 pub mod lanes;
 pub mod returning;
 mod rollout;
-mod row_plan;
-mod totals;
 pub mod trajectory;
 
 use cells::FlatCells;
-use columns::Cut;
 use effects::EffectCells;
 use layout::{Layout, Stream};
 
@@ -54,7 +50,6 @@ pub struct Simulator {
     /// The schedule.
     pub plan: Vec<StagePlan>,
     cells: FlatCells,
-    cuts: Vec<Cut>,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
     first: Moment,
@@ -71,7 +66,7 @@ impl Simulator {
         for gate in scenario.gates.iter().filter(|gate| gate.covariate) {
             layout.adjustments[gate.metric] = cells.adjustment(gate.metric, digest.units.len());
         }
-        let effects: Vec<EffectCells> = layout
+        let effects = layout
             .streams
             .iter()
             .map(|&stream| match stream {
@@ -100,7 +95,6 @@ impl Simulator {
             first: digest.first,
             slot: digest.slot,
             period: (scenario.log.tile == Tile::Week).then(|| whole_weeks(digest)).filter(|&slots| slots > 0),
-            cuts: Cut::all(&layout, &cells, &effects),
             layout,
             cells,
             effects,

@@ -6,23 +6,18 @@
 //! Stable's arm is the difference.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use fearless_simd::Level;
 
-use super::additions::{Additions, CutAdditions};
-use super::kernel::{self, Interval, LANES, Lanes, Row, RowWeights};
-use super::lanes::{Lane, Quad, Weights, Word};
-use super::layout::{COUNTS, MOMENTS};
-use super::row_plan::{Block, RowPlan};
+use super::additions::{Additions, Block, SliceAdditions};
+use super::kernel::{self, Entry, Interval, LANES, Octet, Row, Tile};
+use super::lanes::{Lane, QUAD, Quad, Weights};
+use super::layout::{COUNTS, Layout, MOMENTS};
 use super::trajectory::Trajectory;
 use super::{Simulator, StagePlan};
 
 /// Rows that wait at most before they are added: they and their weights stay in the nearest caches.
-const WAITING_ROWS: usize = 128;
-
-/// Rows whose numbers and totals are fetched together.
-const FETCHED_ROWS: usize = 32;
+const WAITING_ROWS: usize = 512;
 
 /// The onset of an effect that does not set in during a stage.
 const NEVER: i64 = i64::MAX;
@@ -33,14 +28,15 @@ pub(super) fn play(sim: &Simulator, plan: &[StagePlan], elapsed: usize, lanes: &
     let mut riders: Vec<Rider> = groups(lanes).into_iter().map(|group| Rider::new(sim, group, looks)).collect();
     let mut additions = Additions::new(sim);
     for (begin, rides) in windows(plan, &riders) {
-        Window::new(sim, plan, elapsed, &rides).play(sim, begin, &mut additions, &mut riders);
+        let mut window = Window::new(sim, plan, elapsed, &rides);
+        window.play(sim, begin, &mut additions, &mut riders);
     }
     riders.into_iter().flat_map(|rider| rider.trajectories).collect()
 }
 
 /// Neighbours with the same start, a quad at a time.
 fn groups(lanes: &[(usize, Lane)]) -> Vec<&[(usize, Lane)]> {
-    lanes.chunk_by(|(one, _), (other, _)| one == other).flat_map(|same| same.chunks(LANES)).collect()
+    lanes.chunk_by(|(one, _), (other, _)| one == other).flat_map(|same| same.chunks(QUAD)).collect()
 }
 
 /// A quad of lanes with the same start on its way through the schedule.
@@ -48,8 +44,8 @@ struct Rider {
     start: usize,
     quad: Quad,
     /// Copies of each unit that the candidate has served.
-    served: Vec<Word>,
-    served_units: Lanes,
+    served: Vec<[u8; QUAD]>,
+    served_units: [f64; QUAD],
     /// One a lane.
     trajectories: Vec<Trajectory>,
 }
@@ -60,20 +56,20 @@ impl Rider {
         Self {
             start: lanes[0].0,
             quad: Quad::new(&lane_refs, &sim.cells.by_rank),
-            served: vec![Word::default(); sim.units()],
-            served_units: Lanes::default(),
+            served: vec![[0; QUAD]; sim.units()],
+            served_units: [0.0; QUAD],
             trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
         }
     }
 
-    /// Counts copies that the candidate serves for the first time, of units that a stage has not met before. Exposure only ever adds units.
-    fn serve(&mut self, stage: usize, arrived: &[u32]) {
-        let own = &self.quad.weights.stages[stage];
-        let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.stages[stage]);
-        for &unit in arrived {
+    /// Counts copies that the candidate serves for the first time. Exposure only ever adds units.
+    fn serve(&mut self, stage: usize, units: &[u32]) {
+        let own = &self.quad.weights.exposed[stage];
+        let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.exposed[stage]);
+        for &unit in units {
             let unit = unit as usize;
-            let swapped = swapped.map_or(Word::default(), |swapped| swapped[unit].exposed);
-            let exposed = std::array::from_fn(|lane| own[unit].exposed[lane] + swapped[lane]);
+            let swapped = swapped.map_or([0; QUAD], |swapped| swapped[unit]);
+            let exposed = std::array::from_fn(|lane| own[unit][lane] + swapped[lane]);
             let served = &mut self.served[unit];
             if *served != exposed {
                 for ((units, served), exposed) in self.served_units.iter_mut().zip(*served).zip(exposed) {
@@ -104,22 +100,31 @@ fn windows(plan: &[StagePlan], riders: &[Rider]) -> BTreeMap<usize, Vec<Ride>> {
             begin += stage_plan.slots;
         }
     }
+    // Those that end together share an octet, which then ends early.
+    for rides in windows.values_mut() {
+        rides.sort_by_key(|ride| (plan[ride.stage].slots, ride.stage));
+    }
     windows
 }
 
 /// What riders go through together.
 struct Window<'a> {
     plan: &'a [StagePlan],
+    /// Per stage: its first look.
+    first_looks: Vec<usize>,
     /// Per stage and stream: the slot of the window at which it sets in; negative where it is still growing from before.
     onsets: Vec<Vec<i64>>,
-    rides: Vec<(Ride, RideSums)>,
+    /// Up to two rides each.
+    groups: Vec<(Vec<Ride>, LaneSums)>,
     level: Level,
 }
 
 impl<'a> Window<'a> {
     fn new(sim: &Simulator, plan: &'a [StagePlan], elapsed: usize, rides: &[Ride]) -> Self {
-        let (mut slots, mut onsets) = (elapsed, Vec::new());
+        let (mut looks, mut slots) = (0, elapsed);
+        let (mut first_looks, mut onsets) = (Vec::new(), Vec::new());
         for stage in plan {
+            first_looks.push(looks);
             let of_stream = |effect: &super::EffectCells| {
                 // What has grown to its full size may have set in at any time.
                 let onset = (effect.onset as i64).saturating_sub(slots as i64).max(-(effect.ramp as i64));
@@ -127,16 +132,18 @@ impl<'a> Window<'a> {
                 if onset < stage.slots as i64 || effect.adjustment.is_some() { onset } else { NEVER }
             };
             onsets.push(sim.effects.iter().map(of_stream).collect());
+            looks += stage.looks();
             slots = slots.saturating_add(stage.slots);
         }
-        let rides = rides.iter().map(|&ride| (ride, RideSums::default())).collect();
-        Self { plan, onsets, rides, level: Level::new() }
+        let groups = rides.chunks(LANES / QUAD).map(|rides| (rides.to_vec(), LaneSums::default())).collect();
+        Self { plan, first_looks, onsets, groups, level: Level::new() }
     }
 
     /// Every stream with each slot at which it sets in for some ride.
     fn streams(&self, sim: &Simulator) -> Vec<Vec<i64>> {
+        let rides = || self.groups.iter().flat_map(|(rides, _)| rides);
         let of_stream = |stream: usize| {
-            let mut onsets: Vec<i64> = self.rides.iter().map(|(ride, _)| self.onsets[ride.stage][stream]).collect();
+            let mut onsets: Vec<i64> = rides().map(|ride| self.onsets[ride.stage][stream]).collect();
             onsets.retain(|&onset| onset != NEVER);
             onsets.sort_unstable();
             onsets.dedup();
@@ -146,295 +153,282 @@ impl<'a> Window<'a> {
     }
 
     fn play(&mut self, sim: &Simulator, begin: usize, additions: &mut Additions<'_>, riders: &mut [Rider]) {
-        let exchange = self.rides.iter().any(|(ride, _)| riders[ride.rider].quad.swapped.is_some());
-        additions.begin(&self.streams(sim), exchange);
-        for (_, sums) in &mut self.rides {
-            *sums = RideSums::new(&additions.cuts);
+        additions.begin(&self.streams(sim));
+        let rides: Vec<Ride> = self.groups.iter().flat_map(|(rides, _)| rides).copied().collect();
+        for (_, sums) in &mut self.groups {
+            *sums = LaneSums::new(&additions.slices);
         }
         let places: Vec<Places> = self.onsets.iter().map(|onsets| Places::new(sim, additions, onsets)).collect();
-        let mut seats = vec![Vec::new(); LANES];
-        let slots = self.rides.iter().map(|(ride, _)| self.plan[ride.stage].slots).max().unwrap_or(0);
+        let slots = rides.iter().map(|ride| self.plan[ride.stage].slots).max().unwrap_or(0);
         for slot in 0..slots {
+            let known = additions.units.len();
+            additions.add_slot(sim.cells_of(begin + slot), slot);
             let under_way = |ride: &Ride| slot < self.plan[ride.stage].slots;
-            let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
-            let look = self.rides.iter().any(|(ride, _)| looks_now(ride));
-            let rows = sim.rows_of(begin + slot);
-            let mut next = rows.start;
-            additions.enter(slot);
-            loop {
-                let end = rows.end.min(next + FETCHED_ROWS.min(WAITING_ROWS - additions.units.len()));
-                additions.add(next..end, slot);
-                next = end;
-                let all = next == rows.end;
-                if additions.units.len() == WAITING_ROWS || (all && look) {
-                    for (ride, sums) in self.rides.iter_mut().filter(|(ride, _)| under_way(ride)) {
-                        riders[ride.rider].serve(ride.stage, &additions.arrived);
-                        sums.add(self.level, additions, &riders[ride.rider].quad, ride.stage);
-                    }
-                    additions.clear();
-                }
-                if all {
-                    break;
-                }
+            for ride in rides.iter().filter(|ride| under_way(ride)) {
+                riders[ride.rider].serve(ride.stage, &additions.units[known..]);
             }
-            for (ride, sums) in self.rides.iter().filter(|(ride, _)| looks_now(ride)) {
-                sums.look(&places[ride.stage], &mut riders[ride.rider], &mut seats);
+            let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
+            let look = rides.iter().any(looks_now);
+            if look || additions.units.len() >= WAITING_ROWS {
+                for (rides, sums) in &mut self.groups {
+                    if rides.iter().any(under_way) {
+                        sums.add(self.level, additions, rides, riders);
+                    }
+                }
+                additions.clear();
+            }
+            for (rides, sums) in &self.groups {
+                for (half, ride) in rides.iter().enumerate().filter(|(_, ride)| looks_now(ride)) {
+                    let look = self.first_looks[ride.stage] + slot / self.plan[ride.stage].slots_per_look;
+                    sums.look(&sim.layout, &places[ride.stage], half * QUAD, look, &mut riders[ride.rider]);
+                }
             }
         }
     }
 }
 
 impl Simulator {
-    /// Rows of a slot, which may be one of a log that repeats.
-    fn rows_of(&self, slot: usize) -> Range<usize> {
+    pub(super) fn cells_of(&self, slot: usize) -> std::ops::Range<usize> {
         let slot = self.period.map_or(slot, |period| slot % period);
-        if slot < self.cells.slots() { self.cells.rows_of_slot(slot) } else { 0..0 }
-    }
-
-    pub(super) fn cells_of(&self, slot: usize) -> Range<usize> {
-        let rows = self.rows_of(slot);
-        if rows.is_empty() {
+        if slot >= self.cells.slots() {
             return 0..0;
         }
-        self.cells.cells_of_row(rows.start).start..self.cells.cells_of_row(rows.end - 1).end
+        self.cells.offsets[slot] as usize..self.cells.offsets[slot + 1] as usize
     }
 }
 
 /// Where the sums of a stage's trajectories come from.
 struct Places {
-    all: Moves,
-    arm: Moves,
+    /// Per slice.
+    slices: Vec<Vec<Place>>,
 }
 
-/// Which sums of lanes go where in a trajectory.
-#[derive(Default)]
-struct Moves {
-    /// From, and to.
-    sums: Vec<(u32, u32)>,
-    /// Intervals, and where the sums of the thresholds below them go.
-    intervals: Vec<(Range<usize>, usize)>,
-    /// Of a look in a trajectory.
-    width: usize,
+/// One answer: where its sums are among those of the lanes, and where they belong in the slice.
+struct Place {
+    tile: usize,
+    intervals: std::ops::Range<usize>,
+    at: usize,
+    /// Whether it is stable's: those are kept over all traffic too.
+    stable: bool,
 }
 
 impl Places {
     fn new(sim: &Simulator, additions: &Additions<'_>, onsets: &[i64]) -> Self {
-        let mut all = Moves { width: sim.layout.all_width, ..Moves::default() };
-        let mut arm = Moves { width: sim.layout.arm_width, ..Moves::default() };
-        let (mut from_all, mut from_arm) = (Offsets::default(), Offsets::default());
-        for (cut, additions) in sim.cuts.iter().zip(&additions.cuts) {
-            let rows = &additions.plan;
-            for &slice in &cut.slices {
-                let plan = &sim.layout.plans[slice];
-                all.counts(rows, from_all, plan.all_at);
-                arm.counts(rows, from_arm, plan.arm_at);
-                let metrics = plan.metrics.len();
-                for index in 0..metrics {
-                    let at = plan.metrics[index].1;
-                    all.answer(rows, index, from_all, plan.all_at + at);
-                    arm.answer(rows, index, from_arm, plan.arm_at + at);
-                    arm.answer(rows, metrics + index, from_arm, plan.arm_at + plan.answers_width + at);
-                }
-                for &(stream, at) in &plan.streams {
-                    let metric = sim.layout.stream_metrics[stream];
-                    let index = match onsets[stream] {
-                        // What never sets in leaves stable's answers.
-                        NEVER => plan.metrics.iter().position(|&(kept, _)| kept == metric),
-                        onset => rows.answers.iter().position(|answer| answer.effect == Some((stream, onset))),
-                    };
-                    // Only stages through which nobody rides have no answer.
-                    if let Some(index) = index {
-                        arm.answer(rows, index, from_arm, plan.arm_at + at);
-                    }
-                }
-                from_all.add(rows.stable_width, rows.intervals_of(Block::Stable));
-                from_arm.add(rows.width, intervals_of_all(rows));
-            }
-        }
-        Self { all, arm }
+        let of_slice = |(slice, plan): (&SliceAdditions, &super::layout::SlicePlan)| {
+            let bases = Block::ALL.map(|block| slice.first_interval(block));
+            let place = |index: usize, at: usize, stable: bool| {
+                let answer = &slice.answers[index];
+                let first = bases[answer.block as usize] + answer.first_interval;
+                Place { tile: 1 + index, intervals: first..first + answer.intervals, at, stable }
+            };
+            let metrics = plan.metrics.len();
+            let answers = (0..2 * metrics).map(|index| {
+                let at = plan.metrics[index % metrics].1 + if index < metrics { 0 } else { plan.answers_width };
+                place(index, at, index < metrics)
+            });
+            let streams = plan.streams.iter().filter_map(|&(stream, at)| {
+                let metric = sim.layout.stream_metrics[stream];
+                let index = match onsets[stream] {
+                    // What never sets in leaves stable's answers.
+                    NEVER => plan.metrics.iter().position(|&(kept, _)| kept == metric),
+                    onset => slice.answers.iter().position(|answer| answer.effect == Some((stream, onset))),
+                };
+                // Only stages through which nobody rides have no answer.
+                index.map(|index| place(index, at, false))
+            });
+            answers.chain(streams).collect()
+        };
+        Self { slices: additions.slices.iter().zip(&sim.layout.plans).map(of_slice).collect() }
     }
 }
 
-/// Where a slice begins among the sums of lanes.
-#[derive(Clone, Copy, Default)]
-struct Offsets {
-    sums: usize,
-    intervals: usize,
-}
-
-impl Offsets {
-    fn add(&mut self, sums: usize, intervals: usize) {
-        self.sums += sums;
-        self.intervals += intervals;
-    }
-}
-
-impl Moves {
-    fn counts(&mut self, rows: &RowPlan, from: Offsets, to: usize) {
-        self.place(&rows.counts, from, to);
-        debug_assert_eq!(rows.counts.len(), COUNTS);
-    }
-
-    fn place(&mut self, columns: &[usize], from: Offsets, to: usize) {
-        let moves =
-            columns.iter().enumerate().map(|(index, column)| ((from.sums + column) as u32, (to + index) as u32));
-        self.sums.extend(moves);
-    }
-
-    fn answer(&mut self, rows: &RowPlan, index: usize, from: Offsets, to: usize) {
-        let answer = &rows.answers[index];
-        if answer.intervals == 0 {
-            return self.place(&answer.columns, from, to);
-        }
-        // X and XX; then Y, YY and YX of each threshold.
-        self.place(&[answer.columns[1], answer.columns[MOMENTS - 1]], from, to);
-        let before = Block::ALL[..answer.block as usize].iter();
-        let first =
-            from.intervals + before.map(|&block| rows.intervals_of(block)).sum::<usize>() + answer.first_interval;
-        self.intervals.push((first..first + answer.intervals, to + 2));
-    }
-
-    /// Writes the sums of each lane to its seat.
-    fn take(&self, sums: &Sums, seats: &mut [Vec<f64>]) {
-        for seat in &mut *seats {
-            seat.resize(self.width, 0.0);
-        }
-        let mut put = |to: usize, lanes: &Lanes| seats.iter_mut().zip(lanes).for_each(|(seat, &lane)| seat[to] = lane);
-        for &(from, to) in &self.sums {
-            put(to as usize, &sums.columns[from as usize]);
-        }
-        for (intervals, to) in &self.intervals {
-            // The sums of a threshold are those of all intervals from there on.
-            let mut above = Interval::default();
-            for (index, interval) in sums.intervals[intervals.clone()].iter().enumerate().rev() {
-                for (order, (above, more)) in above.iter_mut().zip(interval).enumerate() {
-                    above.iter_mut().zip(more).for_each(|(above, more)| *above += more);
-                    put(to + 3 * index + order, above);
-                }
-            }
-        }
-    }
-}
-
-/// Sums of a ride's lanes since its stage began.
+/// Sums of eight lanes since their stages began.
 #[derive(Default)]
-struct RideSums {
+struct LaneSums {
+    /// Per slice.
+    slices: Vec<SliceSums>,
+    own: OctetWeights,
+    swapped: OctetWeights,
+    rows: Vec<Row>,
+}
+
+/// Of one slice: tiles and intervals as in its additions.
+struct SliceSums {
     /// Counts and stable's answers over both arms together.
     all: Sums,
     /// Counts and everybody's answers over the candidate's arm.
     arm: Sums,
-    copies: RowWeights,
-    exposed: RowWeights,
-    rows: Vec<Row>,
 }
 
-/// Of one slice after the other: numbers and intervals as in its additions.
-#[derive(Default)]
 struct Sums {
-    columns: Vec<Lanes>,
+    tiles: Vec<Tile>,
     intervals: Vec<Interval>,
 }
 
-/// Intervals of all blocks.
-fn intervals_of_all(plan: &RowPlan) -> usize {
-    Block::ALL.iter().map(|&block| plan.intervals_of(block)).sum()
+impl Sums {
+    fn new(tiles: usize, intervals: usize) -> Self {
+        Self { tiles: vec![[[0.0; LANES]; MOMENTS]; tiles], intervals: vec![[[0.0; LANES]; 3]; intervals] }
+    }
 }
 
-impl RideSums {
-    fn new(cuts: &[CutAdditions]) -> Self {
-        let sums = |columns: &dyn Fn(&RowPlan) -> usize, intervals: &dyn Fn(&RowPlan) -> usize| {
-            let total = |of: &dyn Fn(&RowPlan) -> usize| cuts.iter().map(|cut| cut.slices.len() * of(&cut.plan)).sum();
-            Sums {
-                columns: vec![Lanes::default(); total(columns)],
-                intervals: vec![Interval::default(); total(intervals)],
-            }
-        };
-        Self {
-            all: sums(&|plan| plan.stable_width, &|plan| plan.intervals_of(Block::Stable)),
-            arm: sums(&|plan| plan.width, &intervals_of_all),
-            ..Self::default()
+/// Weights of the rows that wait, lane by lane.
+#[derive(Default)]
+struct OctetWeights {
+    copies: RowWeights,
+    exposed: RowWeights,
+}
+
+/// One weight per row and lane, and which rows have any.
+#[derive(Default)]
+struct RowWeights {
+    lanes: Vec<Octet>,
+    any: Vec<bool>,
+}
+
+impl RowWeights {
+    fn clear(&mut self) {
+        self.lanes.clear();
+        self.any.clear();
+    }
+
+    fn push(&mut self, weights: [u8; LANES]) {
+        self.lanes.push(weights.map(f64::from));
+        self.any.push(u64::from_ne_bytes(weights) != 0);
+    }
+}
+
+impl OctetWeights {
+    fn fill(&mut self, units: &[u32], halves: [Option<(&Weights, usize)>; LANES / QUAD]) {
+        self.copies.clear();
+        self.exposed.clear();
+        for &unit in units {
+            let quads = |of: &dyn Fn(&Weights, usize) -> [u8; QUAD]| {
+                let [first, second] = halves.map(|half| half.map_or([0; QUAD], |(weights, stage)| of(weights, stage)));
+                let mut octet = [0; LANES];
+                octet[..QUAD].copy_from_slice(&first);
+                octet[QUAD..].copy_from_slice(&second);
+                octet
+            };
+            self.copies.push(quads(&|weights, _| weights.copies[unit as usize]));
+            self.exposed.push(quads(&|weights, stage| weights.exposed[stage][unit as usize]));
         }
+    }
+}
+
+impl LaneSums {
+    fn new(slices: &[SliceAdditions]) -> Self {
+        let sums = |slice: &SliceAdditions| SliceSums {
+            all: Sums::new(slice.tiles_of(Block::Stable).end, slice.first_interval(Block::Candidate)),
+            arm: Sums::new(slice.tiles_of(Block::Effects).end, slice.all_intervals()),
+        };
+        Self { slices: slices.iter().map(sums).collect(), ..Self::default() }
     }
 
     /// Adds the rows that wait.
-    fn add(&mut self, level: Level, additions: &Additions<'_>, quad: &Quad, stage: usize) {
-        self.add_weighted(level, additions, &quad.weights, stage, false);
-        if let Some(swapped) = &quad.swapped {
-            // Stable's sums get the candidate's answers, and the other way round.
-            self.add_weighted(level, additions, swapped, stage, true);
+    fn add(&mut self, level: Level, additions: &Additions<'_>, rides: &[Ride], riders: &[Rider]) {
+        let half = |half: usize| rides.get(half).map(|ride| (&riders[ride.rider].quad, ride.stage));
+        let halves: [Option<(&Quad, usize)>; LANES / QUAD] = std::array::from_fn(half);
+        self.own.fill(&additions.units, halves.map(|half| half.map(|(quad, stage)| (&quad.weights, stage))));
+        let swapped = halves.map(|half| half.and_then(|(quad, stage)| Some((quad.swapped.as_ref()?, stage))));
+        let any_swapped = swapped.iter().any(Option::is_some);
+        if any_swapped {
+            self.swapped.fill(&additions.units, swapped);
+        }
+        for (sums, slice) in self.slices.iter_mut().zip(&additions.slices) {
+            let own = [Block::Stable, Block::Candidate, Block::Effects];
+            let mut adder = Adder { level, slice, rows: &mut self.rows };
+            adder.add(&mut sums.all, &self.own.copies, &own[..1]);
+            adder.add(&mut sums.arm, &self.own.exposed, &own);
+            if any_swapped {
+                // Stable's sums get the candidate's answers, and the other way round.
+                let exchanged = [Block::Candidate, Block::Stable];
+                adder.add(&mut sums.all, &self.swapped.copies, &exchanged[..1]);
+                adder.add(&mut sums.arm, &self.swapped.exposed, &exchanged);
+            }
         }
     }
 
-    fn add_weighted(
-        &mut self,
-        level: Level,
-        additions: &Additions<'_>,
-        weights: &Weights,
-        stage: usize,
-        exchanged: bool,
-    ) {
-        self.copies.clear();
-        self.exposed.clear();
-        for &unit in &additions.units {
-            let weight = weights.stages[stage][unit as usize];
-            self.copies.push(weight.copies);
-            self.exposed.push(weight.exposed);
+    /// Writes the sums of a ride's lanes, from `first_lane` on, as they are at a look.
+    fn look(&self, layout: &Layout, places: &Places, first_lane: usize, look: usize, rider: &mut Rider) {
+        for (slice, plan) in layout.plans.iter().enumerate() {
+            let sums = &self.slices[slice];
+            for (index, trajectory) in rider.trajectories.iter_mut().enumerate() {
+                let lane = first_lane + index;
+                let (all, arm) = trajectory.at(layout, look);
+                let (all, arm) = (&mut all[plan.all_at..], &mut arm[plan.arm_at..]);
+                let counts = |sums: &Sums, to: &mut [f64]| {
+                    to.iter_mut().zip(&sums.tiles[0]).take(COUNTS).for_each(|(to, sums)| *to = sums[lane]);
+                };
+                counts(&sums.all, all);
+                counts(&sums.arm, arm);
+                for place in &places.slices[slice] {
+                    place.write(&sums.arm, lane, arm);
+                    if place.stable {
+                        place.write(&sums.all, lane, all);
+                    }
+                }
+            }
         }
-        let rows = &mut self.rows;
-        let mut adder = Adder { level, additions, exchanged, rows };
-        adder.add(&mut self.all, &self.copies, &Block::ALL[..1], |plan| plan.stable_width);
-        adder.add(&mut self.arm, &self.exposed, &Block::ALL, |plan| plan.width);
-    }
-
-    /// Writes the sums of a ride's lanes as they are at a look.
-    fn look(&self, places: &Places, rider: &mut Rider, seats: &mut [Vec<f64>]) {
-        let seats = &mut seats[..rider.trajectories.len()];
-        places.all.take(&self.all, seats);
-        for (trajectory, seat) in rider.trajectories.iter_mut().zip(&*seats) {
-            trajectory.all.extend_from_slice(seat);
-        }
-        places.arm.take(&self.arm, seats);
-        for ((trajectory, seat), &units) in rider.trajectories.iter_mut().zip(&*seats).zip(&rider.served_units) {
-            trajectory.arm.extend_from_slice(seat);
-            trajectory.exposed_units.push(units);
+        for (trajectory, &units) in rider.trajectories.iter_mut().zip(&rider.served_units) {
+            trajectory.exposed_units[look] = units;
         }
     }
 }
 
-/// Adds rows to sums.
+impl Place {
+    fn write(&self, sums: &Sums, lane: usize, to: &mut [f64]) {
+        let tile = &sums.tiles[self.tile];
+        if self.intervals.is_empty() {
+            to[self.at..self.at + MOMENTS].iter_mut().zip(tile).for_each(|(to, sums)| *to = sums[lane]);
+            return;
+        }
+        // X and XX; then Y, YY and YX of each threshold, which are those of all intervals from there on.
+        to[self.at] = tile[0][lane];
+        to[self.at + 1] = tile[1][lane];
+        let thresholds = to[self.at + 2..].chunks_exact_mut(3).take(self.intervals.len());
+        let mut above = [0.0; 3];
+        for (to, sums) in thresholds.zip(&sums.intervals[self.intervals.clone()]).rev() {
+            for ((above, to), sums) in above.iter_mut().zip(to).zip(sums) {
+                *above += sums[lane];
+                *to = *above;
+            }
+        }
+    }
+}
+
+/// Adds the rows of one slice.
 struct Adder<'a> {
     level: Level,
-    additions: &'a Additions<'a>,
-    exchanged: bool,
+    slice: &'a SliceAdditions,
     rows: &'a mut Vec<Row>,
 }
 
 impl Adder<'_> {
-    /// Adds the first numbers of rows, as many as `width` says, and the intervals of these blocks.
-    fn add(&mut self, sums: &mut Sums, weights: &RowWeights, blocks: &[Block], width: impl Fn(&RowPlan) -> usize) {
-        if !weights.any.contains(&true) {
+    /// Adds counts, and the answers of these blocks to the blocks of sums in their order.
+    fn add(&mut self, sums: &mut Sums, weights: &RowWeights, blocks: &[Block]) {
+        self.rows.clear();
+        self.rows.extend(self.slice.rows.iter().filter(|row| weights.any[row.weight as usize]));
+        if self.rows.is_empty() {
             return;
         }
-        let (mut columns, mut intervals) = (&mut sums.columns[..], &mut sums.intervals[..]);
-        for cut in &self.additions.cuts {
-            let numbers = cut.numbers(self.exchanged);
-            for slice in &cut.slices {
-                let of_slice;
-                (of_slice, columns) = columns.split_at_mut(width(&cut.plan));
-                self.rows.clear();
-                self.rows.extend(slice.rows.iter().filter(|row| weights.any[row.weight as usize]));
-                kernel::add_rows(self.level, of_slice, numbers, self.rows, &weights.lanes);
-                for &block in blocks {
-                    let own: &mut [Interval];
-                    (own, intervals) = intervals.split_at_mut(cut.plan.intervals_of(block));
-                    let entries = match (self.exchanged, block) {
-                        (false, _) | (_, Block::Effects) => block,
-                        (true, Block::Stable) => Block::Candidate,
-                        (true, Block::Candidate) => Block::Stable,
-                    };
-                    kernel::add_entries(self.level, own, &slice.entries[entries as usize], weights);
-                }
-            }
+        let mut add = |tiles: std::ops::Range<usize>, first: usize| {
+            kernel::add_tiles(
+                self.level,
+                &mut sums.tiles[tiles],
+                self.slice.values(),
+                first,
+                self.rows,
+                &weights.lanes,
+            );
+        };
+        add(0..1, 0);
+        for (&from, to) in blocks.iter().zip(Block::ALL) {
+            add(self.slice.tiles_of(to), self.slice.tiles_of(from).start);
+        }
+        for (&from, to) in blocks.iter().zip(Block::ALL) {
+            let intervals = &mut sums.intervals[self.slice.first_interval(to)..];
+            let entries: &[Entry] = &self.slice.entries[from as usize];
+            kernel::add_entries(self.level, intervals, entries, &weights.lanes);
         }
     }
 }

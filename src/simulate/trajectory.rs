@@ -16,13 +16,18 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
-    /// Without a look yet, and room for so many.
     pub(super) fn empty(layout: &Layout, looks: usize) -> Self {
         Self {
-            all: Vec::with_capacity(layout.all_width * looks),
-            arm: Vec::with_capacity(layout.arm_width * looks),
-            exposed_units: Vec::with_capacity(looks),
+            all: vec![0.0; layout.all_width * looks],
+            arm: vec![0.0; layout.arm_width * looks],
+            exposed_units: vec![0.0; looks],
         }
+    }
+
+    /// Sums over both arms and over the candidate's, at a look.
+    pub(super) fn at(&mut self, layout: &Layout, look: usize) -> (&mut [f64], &mut [f64]) {
+        let of = |width: usize| look * width..(look + 1) * width;
+        (&mut self.all[of(layout.all_width)], &mut self.arm[of(layout.arm_width)])
     }
 }
 
