@@ -176,7 +176,7 @@ fn what_cannot_be_done_is_refused_before_the_work() {
     );
     home.refuses(
         &["shadow", "log.csv", "--scenario", "s.toml", "--failures", "worst.csv", "--metric", "speed"],
-        "error: s.toml: no metric is called `speed`\n\nhint: metrics: `cost`, `errors`, `latency_p95`, `quality`\n",
+        "error: s.toml: no metric is called `speed`\n\nhint: metrics: `quality`, `errors`, `latency_p95`, `cost`\n",
     );
     home.succeeds(&["digest", "log.csv", "--scenario", "s.toml", "-o", "d.parquet"]);
     home.succeeds(&["shadow", "d.parquet", "--scenario", "s.toml"]);
