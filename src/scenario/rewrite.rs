@@ -260,7 +260,7 @@ mod tests {
         ];
         for (test, looks) in tests {
             let changes = Changes {
-                steps: vec![step(0.02, 6)],
+                steps: vec![step(0.02, 48)],
                 test: Some((test, looks)),
                 budget: Some((Fraction::new(0.2).unwrap(), Budget::Rollout)),
                 proof_at_the_end: true,
@@ -282,11 +282,11 @@ mod tests {
         let at = text.find("[[before]]").unwrap();
         let after = text.find("[[gates]]").unwrap();
         let inline =
-            "stages = [{ name = \"5%\", exposure = \"5%\", duration = \"24h\" }, { name = \"all\", exposure = 1.0 }]\n";
+            "stages = [{ name = \"5%\", exposure = \"5%\", duration = \"48h\" }, { name = \"all\", exposure = 1.0 }]\n";
         let log = text.find("[log]").unwrap();
         let text = format!("{}{inline}{}{}", &text[..log], &text[log..at], &text[after..]);
         let scenario = Scenario::parse("inline.toml", &text).unwrap();
-        let changes = Changes { steps: vec![step(0.05, 6), step(0.5, 6)], ..Changes::default() };
+        let changes = Changes { steps: vec![step(0.05, 24), step(0.5, 24)], ..Changes::default() };
         let found = Scenario::parse("new.toml", &rewritten(&scenario, &text, &changes).unwrap()).unwrap();
         let names: Vec<&str> = found.stages.iter().map(|stage| stage.name.as_str()).collect();
         assert_eq!(names, ["5%", "50%", "all"]);

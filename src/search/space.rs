@@ -56,6 +56,8 @@ pub struct Space {
     pub slot_s: i64,
     /// The longest that all stages together may last: what the log leaves room for.
     pub longest_s: i64,
+    /// All stages together last longer than this: every effect must set in before they end.
+    pub onset_s: i64,
     /// How long the scenario's own stages at 100 % last, after all others.
     pub tail_s: i64,
     /// Tests in place of those written.
@@ -79,6 +81,7 @@ impl Space {
         let durations: Vec<i64> = self.durations(&COARSE_H);
         let mut all = Vec::new();
         self.extend(&mut Vec::new(), &durations, &mut all);
+        all.retain(|schedule| length_s(schedule) > self.onset_s);
         all
     }
 
@@ -160,7 +163,7 @@ impl Space {
             let look = |step: &Step| self.look_near(step.duration_s, (step.look_s as f64 * factor) as i64);
             found.push(schedule.iter().map(|step| Step { look_s: look(step), ..*step }).collect());
         }
-        found.retain(|other| other != schedule && length_s(other) <= self.longest_s);
+        found.retain(|other| other != schedule && (self.onset_s + 1..=self.longest_s).contains(&length_s(other)));
         found.sort();
         found.dedup();
         found
@@ -224,6 +227,7 @@ pub(super) mod tests {
             looks_s: vec![900, 3600, 21_600],
             slot_s: 900,
             longest_s: 5 * 86_400,
+            onset_s: 0,
             tail_s: 0,
             tests: vec![(Test::GroupSequential(Spending::Pocock), Looks::All), (Test::Fixed, Looks::End)],
             budgets: vec![(0.05, Budget::Split), (0.2, Budget::Split), (0.5, Budget::Split), (0.1, Budget::Rollout)],
@@ -259,6 +263,14 @@ pub(super) mod tests {
         assert!(near.iter().any(|other| other.len() == 3 && other[0].exposure == 0), "an earlier stage may come first");
         assert!(near.iter().any(|other| other[1].look_s == 900), "looks may be closer");
         assert!(near.iter().all(|other| other.windows(2).all(|pair| pair[0].exposure < pair[1].exposure)));
+    }
+
+    #[test]
+    fn every_effect_sets_in_before_the_end() {
+        let space = Space { onset_s: 36 * 3600, ..space() };
+        let all = space.proposals();
+        assert!(!all.is_empty() && all.iter().all(|schedule| length_s(schedule) > 36 * 3600));
+        assert!(space.neighbours(&all[0]).iter().all(|schedule| length_s(schedule) > 36 * 3600));
     }
 
     #[test]

@@ -190,7 +190,9 @@ fn judged() -> Rows {
         if truth(row, version) { wrong < 850 } else { wrong >= 900 }
     };
     let text = |yes: bool| u8::from(yes).to_string();
+    // Enough users for their variance to be known well: the test compares variances of different logs.
     Rows::from("2026-11-02T00:00:00Z", 6000, 36)
+        .set_all("user_id", |row, _| format!("u{}", mixed(row, 0) % 2000))
         .set_all("stable_error", |row, _| text(truth(row, 10)))
         .set_all("candidate_error", |row, _| text(truth(row, 20)))
         .add("stable_judge", |row| text(judge(row, 10)))

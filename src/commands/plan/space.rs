@@ -56,6 +56,7 @@ pub(super) fn of(scenario: &Scenario, text: &str, limits: &[Limit], digest: &Dig
         looks_s,
         slot_s,
         longest_s: room_s(scenario, digest) - tail_s,
+        onset_s: scenario.effects.iter().map(|effect| effect.onset.0).max().unwrap_or(0) - tail_s,
         tail_s,
         tests: tests.into_iter().filter(other).collect(),
         budgets: budgets.flat_map(|(way, _)| BUDGETS.map(|share| (share, way))).collect(),
@@ -63,7 +64,8 @@ pub(super) fn of(scenario: &Scenario, text: &str, limits: &[Limit], digest: &Dig
     };
     // A choice that some other key of the scenario forbids is none.
     let exposure = Fraction::new(space.exposures[0]).expect("a share");
-    let steps = vec![rewrite::Step { exposure, duration: Seconds::DAY, look_every: Seconds(slot_s) }];
+    let duration = Seconds((space.longest_s / slot_s).max(1) * slot_s);
+    let steps = vec![rewrite::Step { exposure, duration, look_every: Seconds(slot_s) }];
     let possible = |test: &(Test, Looks)| {
         let changes = rewrite::Changes { steps: steps.clone(), test: Some(*test), ..rewrite::Changes::default() };
         rewrite::rewritten(scenario, text, &changes).and_then(|text| Scenario::parse(&scenario.path, &text)).is_ok()

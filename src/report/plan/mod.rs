@@ -168,11 +168,14 @@ pub struct HeldRow {
     pub of: String,
     /// The effect; null for a candidate as good as stable.
     pub world: Option<String>,
-    /// Estimate.
+    /// Estimate; null: a candidate as good as stable never serves everybody.
+    #[schemars(with = "Option<f64>")]
     pub value: f64,
     /// Lower end of its Monte Carlo 95 % interval.
+    #[schemars(with = "Option<f64>")]
     pub low: f64,
     /// Upper end.
+    #[schemars(with = "Option<f64>")]
     pub high: f64,
     /// Whether the estimate keeps the limit.
     pub kept: bool,
