@@ -3,7 +3,7 @@
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::Scenario;
-use crate::domain::gate::{Gate, Looks, Spending, Test};
+use crate::domain::gate::{Gate, Looks, Patience, Spending, Test};
 use crate::domain::quantity::{Fraction, Seconds};
 use crate::domain::rollout::{Budget, Promotion};
 use crate::error::{Problem, Result, printable};
@@ -32,10 +32,11 @@ pub struct Changes {
     pub proof_at_the_end: bool,
 }
 
-/// Whether a gate can be asked by another test: it estimates a difference, over the whole stage, with an error rate.
+/// Whether a gate can be asked by another test: it estimates a difference, over the whole stage, with an error rate, and acts at once.
 #[must_use]
 pub fn is_free(gate: &Gate) -> bool {
-    matches!(gate.test, Test::Fixed | Test::GroupSequential(_) | Test::ConfidenceSequence) && gate.kayenta.is_none()
+    let estimates = matches!(gate.test, Test::Fixed | Test::GroupSequential(_) | Test::ConfidenceSequence);
+    estimates && gate.kayenta.is_none() && gate.patience == Patience::NONE
 }
 
 /// A scenario's text with changes.
