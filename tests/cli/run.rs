@@ -276,7 +276,6 @@ fn usage_errors_say_what_is_missing() {
     refused(&["log.csv", "--scenario", "s.toml", "--threads", "0"], "0 is not in 1..=1024");
     refused(&["log.csv", "--scenario", "s.toml", "--seed", "-1"], "-1");
     refused(&["log.csv", "--scenario", "s.toml", "--replicate", "5"], "--replicates");
-    refused(&["assign", "log.csv", "--scenario", "s.toml"], "--stage <NAME>");
     assert_eq!(home.names(), ["log.csv", "s.toml"]);
     assert_eq!(home.succeeds(&["--version"]), format!("replay {}\n", env!("CARGO_PKG_VERSION")));
     for arguments in [vec!["--help"], vec!["assign", "--help"], vec!["digest", "--help"]] {
