@@ -418,7 +418,7 @@ impl Plan {
     /// How many looks of a stage a metric's judgements lag behind.
     pub(crate) fn lag(&self, metric: usize, stage: usize) -> usize {
         let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
-        (0..).find(|looks| looks * look_s >= self.delays[metric]).expect("delays are short") as usize
+        (0..1000).find(|looks| looks * look_s >= self.delays[metric]).expect("delays are short") as usize
     }
 
     pub(crate) fn draw(rng: &mut impl Rng, stages: usize, slot_s: i64, tiled: bool) -> Self {
