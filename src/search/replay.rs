@@ -16,6 +16,10 @@ use crate::report::comparison::{Estimate, VariantWorld};
 use crate::scenario::{Scenario, rewrite};
 use crate::simulate::Simulator;
 
+/// Start times of rounds with fewer replicates than the last: replicates with the same start share what cells add, and a hundred replicates
+/// from two hundred starts would share nothing.
+const STARTS: usize = 24;
+
 /// What trials are replayed on.
 pub struct Bench<'a> {
     /// The log.
@@ -93,7 +97,10 @@ impl Bench<'_> {
     #[must_use]
     pub fn together(&self, scenarios: &[Scenario], bad: &[usize]) -> Option<Vec<Replayed>> {
         let Some(first) = scenarios.first() else { return Some(Vec::new()) };
-        let Ok(starts) = (self.starts)(first) else { return Some(Vec::new()) };
+        let Ok(mut starts) = (self.starts)(first) else { return Some(Vec::new()) };
+        if first.simulation.replicates < self.scenario.simulation.replicates {
+            starts = spread_over(&starts, STARTS);
+        }
         let count = starts.len();
         let scenarios: Vec<&Scenario> = scenarios.iter().collect();
         let union = union(&scenarios);
@@ -133,6 +140,19 @@ impl Bench<'_> {
     }
 }
 
+/// At most so many of the starts, all over the log and over the hours of the day: multiples of the golden section keep apart, and no regular step
+/// of theirs falls in with the days.
+fn spread_over(starts: &[Moment], most: usize) -> Vec<Moment> {
+    if starts.len() <= most {
+        return starts.to_vec();
+    }
+    let place = |index: usize| ((index as f64 + 0.5) * 0.618_033_988_749_895).fract() * starts.len() as f64;
+    let mut chosen: Vec<Moment> = (0..most).map(|index| starts[place(index) as usize]).collect();
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
 fn values(scenario: &Scenario, tally: &Tally<'_>, rows: &[VariantWorld], bad: &[usize]) -> Values {
     let kinds = worlds(scenario);
     let row = |world: World| &rows[kinds.iter().position(|&kind| kind == world).expect("a world of the scenario")];
@@ -145,5 +165,24 @@ fn values(scenario: &Scenario, tally: &Tally<'_>, rows: &[VariantWorld], bad: &[
         promoted: row(World::Null).promoted,
         false_rollback: tally.false_rollback(),
         bad: bad.iter().map(of_effect).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_starts_cover_the_log_and_the_hours() {
+        let all: Vec<Moment> = (0..240).map(|hour| Moment(hour * 3600)).collect();
+        let chosen = spread_over(&all, 24);
+        assert!(chosen.len() >= 20 && chosen.windows(2).all(|pair| pair[0] < pair[1]));
+        let mut hours: Vec<i64> = chosen.iter().map(|start| start.0 / 3600 % 24 / 6).collect();
+        hours.sort_unstable();
+        hours.dedup();
+        assert_eq!(hours.len(), 4, "every quarter of the day");
+        let gap = chosen.windows(2).map(|pair| pair[1].0 - pair[0].0).max();
+        assert!(gap <= Some(24 * 3600), "{gap:?}");
+        assert_eq!(spread_over(&all[..5], 24), all[..5]);
     }
 }
