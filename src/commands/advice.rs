@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::domain::gate::{Decision, Gate, Looks, Test};
-use crate::domain::metric::Margin;
+use crate::domain::metric::{Direction, Margin, MetricKind};
 use crate::domain::rollout::{Promotion, Stage};
 use crate::gate::question::Against;
 use crate::outcome::player::Player;
@@ -196,12 +196,23 @@ impl Advisor<'_> {
                 );
                 return Some(advice("hidden-regression", place, text));
             }
-            let smallest = segments.into_iter().min_by(|a, b| a.requests.cmp(&b.requests))?;
+            // Of a mean over requests a segment is its share; what a quantile or a ratio hides does not follow from that.
+            let is_mean = matches!(metric.kind, MetricKind::Mean { .. } | MetricKind::Proportion { .. });
+            let smallest = segments.into_iter().filter(|_| is_mean).min_by(|a, b| a.requests.cmp(&b.requests))?;
+            let whole = shadow.iter().find(|row| row.metric == metric.name && row.segment.is_none())?;
+            let hidden = allow * (whole.stable / smallest.stable).abs() / share(smallest);
+            if !hidden.is_finite() {
+                return None;
+            }
+            let size = if metric.better == Direction::Higher && hidden >= 1.0 {
+                "all of it".to_owned()
+            } else {
+                labels::percent(hidden)
+            };
             let text = format!(
-                "accepts {} over all requests: {} could be worse by {} in {} ({} of requests) without going past it; ask `by`",
+                "accepts {} over all requests: {} could be worse by {size} in {} ({} of requests) without going past it; ask `by`",
                 labels::percent(allow),
                 labels::visible(&metric.name),
-                labels::percent(allow / share(smallest)),
                 labels::segment(smallest.segment.as_ref()),
                 labels::percent(share(smallest))
             );
