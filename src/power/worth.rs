@@ -65,7 +65,9 @@ fn left(shown: &str, found: &Against, recorded: Option<f64>, canary: &str) -> St
         "pass" => "shown already: the canary is for what shadow cannot see, load and what users do next".to_owned(),
         "fail" => "shown to be worse than allowed: mend it before anyone is exposed".to_owned(),
         _ => {
-            let more = recorded.map(|needed| needed - found.requests).filter(|&more| more > 0.0);
+            // A hundred logs like this one are as good as none.
+            let within_reach = |more: &f64| *more > 0.0 && *more < 100.0 * found.requests;
+            let more = recorded.map(|needed| needed - found.requests).filter(within_reach);
             let more = more.map_or_else(
                 || "open: recorded and allowed are too near to each other for shadow to part them".to_owned(),
                 |more| {
