@@ -34,7 +34,7 @@ fn bench(criterion: &mut Criterion) {
             group.bench_function(name, |bench| {
                 bench.iter(|| {
                     let mut reference = Reference::new(&variants[0]);
-                    let tally = |scenario| Tally::new(scenario, (&judged.seconds, &judged.places), 0, &reference);
+                    let tally = |scenario| Tally::new(scenario, &judged.places, 0, &reference);
                     let mut tallies: Vec<Tally<'_>> = variants.iter().map(tally).collect();
                     judged.play(&AtomicBool::new(false), |blocks| count(blocks, &mut tallies, &mut reference, true));
                     black_box(tallies.len());

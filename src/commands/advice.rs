@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::domain::gate::{Decision, Gate, Looks, Test};
-use crate::domain::metric::{Direction, Margin, MetricKind};
+use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::rollout::{Promotion, Stage};
 use crate::gate::question::Against;
 use crate::outcome::player::Player;
@@ -62,10 +62,7 @@ impl Advisor<'_> {
     }
 
     fn never_passes(&self, index: usize, gate: &Gate) -> Vec<Warning> {
-        if self.scenario.rollout.promote != Promotion::AllPass {
-            return Vec::new();
-        }
-        let needed = self.overall(index).filter(|plan| plan.stage >= self.scenario.rollout.pass_from);
+        let needed = self.overall(index).filter(|plan| self.scenario.rollout.needs_pass(plan.stage));
         let short = needed.filter_map(|plan| Some((plan, plan.power.filter(|power| *power < gate.power.get())?)));
         let text = |(plan, power): (&Plan, f64)| {
             let stage = self.stage(plan);
@@ -152,73 +149,84 @@ impl Advisor<'_> {
 
     /// To speak, and where a pass is needed, to pass.
     fn needed(&self, plan: &Plan, gate: &Gate) -> f64 {
-        let passes =
-            self.scenario.rollout.promote == Promotion::AllPass && plan.stage >= self.scenario.rollout.pass_from;
+        let passes = self.scenario.rollout.needs_pass(plan.stage);
         let stable = matches!(self.player.gates[plan.gate].questions[plan.question].against, Against::Stable { .. });
         gate.min_units.max(plan.units_needed.filter(|_| passes && stable).unwrap_or(0.0))
     }
 
     /// Gates that look at all requests only, although a segment could be far worse than the whole may be.
     fn hidden_segments(&self, shadow: &[ShadowRow]) -> Vec<Warning> {
-        let whole = self.digest.facts.rows as f64;
-        let share = |row: &ShadowRow| row.requests as f64 / whole.max(1.0);
         let of_gate = |gate: &Gate| {
             let Some(Margin::Relative(allow)) = gate.allow.filter(|allow| gate.by.is_empty() && !allow.is_zero())
             else {
                 return None;
             };
             let metric = &self.scenario.metrics[gate.metric];
-            let segments = shadow.iter().filter(|row| row.metric == metric.name && row.segment.is_some());
-            let segments: Vec<&ShadowRow> = segments.filter(|row| share(row) >= SMALLEST_SEGMENT).collect();
-            let sign = metric.better.worse_sign();
+            let rows = shadow.iter().filter(|row| row.metric == metric.name);
+            let (segments, whole): (Vec<&ShadowRow>, Vec<&ShadowRow>) = rows.partition(|row| row.segment.is_some());
+            let large: Vec<&ShadowRow> =
+                segments.into_iter().filter(|row| self.share(row) >= SMALLEST_SEGMENT).collect();
             // What the log itself already shows comes before what it could hide.
-            let beyond = |row: &&ShadowRow| {
-                let margin = allow * row.stable.abs();
-                row.low
-                    .zip(row.high)
-                    .map(|(low, high)| if sign > 0.0 { low } else { -high })
-                    .is_some_and(|surely| surely > margin)
-            };
-            let worst = segments.iter().copied().filter(beyond).max_by(|a, b| {
-                let size = |row: &ShadowRow| sign * row.difference / row.stable.abs();
-                size(a).total_cmp(&size(b))
-            });
-            let place = format!("gate {}", gate.name);
-            if let Some(row) = worst {
-                let text = format!(
-                    "accepts {} over all requests, and the log shows {} worse by {} in {} ({} of requests): ask `by = [\"{}\"]`",
-                    labels::percent(allow),
-                    labels::visible(&metric.name),
-                    labels::percent(sign * row.difference / row.stable.abs()),
-                    labels::segment(row.segment.as_ref()),
-                    labels::percent(share(row)),
-                    row.segment.as_ref().map_or("", |segment| &segment.column)
-                );
-                return Some(advice("hidden-regression", place, text));
-            }
-            // Of a mean over requests a segment is its share; what a quantile or a ratio hides does not follow from that.
-            let is_mean = matches!(metric.kind, MetricKind::Mean { .. } | MetricKind::Proportion { .. });
-            let smallest = segments.into_iter().filter(|_| is_mean).min_by(|a, b| a.requests.cmp(&b.requests))?;
-            let whole = shadow.iter().find(|row| row.metric == metric.name && row.segment.is_none())?;
-            let hidden = allow * (whole.stable / smallest.stable).abs() / share(smallest);
-            if !hidden.is_finite() {
-                return None;
-            }
-            let size = if metric.better == Direction::Higher && hidden >= 1.0 {
-                "all of it".to_owned()
-            } else {
-                labels::percent(hidden)
-            };
-            let text = format!(
-                "accepts {} over all requests: {} could be worse by {size} in {} ({} of requests) without going past it; ask `by`",
-                labels::percent(allow),
-                labels::visible(&metric.name),
-                labels::segment(smallest.segment.as_ref()),
-                labels::percent(share(smallest))
-            );
-            Some(advice("hidden-segment", place, text))
+            let (code, text) = self
+                .shown_worse(metric, allow, &large)
+                .map(|text| ("hidden-regression", text))
+                .or_else(|| Some(("hidden-segment", self.could_be_worse(metric, allow, whole.first()?, &large)?)))?;
+            Some(advice(code, format!("gate {}", gate.name), text))
         };
         self.scenario.gates.iter().filter_map(of_gate).collect()
+    }
+
+    /// Share of all requests that a row of the shadow report is about.
+    fn share(&self, row: &ShadowRow) -> f64 {
+        row.requests as f64 / (self.digest.facts.rows as f64).max(1.0)
+    }
+
+    /// The segment that the log shows to be worse by most, where one is surely worse than the whole may be.
+    fn shown_worse(&self, metric: &Metric, allow: f64, segments: &[&ShadowRow]) -> Option<String> {
+        let sign = metric.better.worse_sign();
+        let surely_worse_by =
+            |row: &ShadowRow| row.low.zip(row.high).map(|(low, high)| if sign > 0.0 { low } else { -high });
+        let beyond = |row: &&&ShadowRow| surely_worse_by(row).is_some_and(|by| by > allow * row.stable.abs());
+        let size = |row: &ShadowRow| sign * row.difference / row.stable.abs();
+        let worst = segments.iter().filter(beyond).max_by(|a, b| size(a).total_cmp(&size(b)))?;
+        Some(format!(
+            "accepts {} over all requests, and the log shows {} worse by {} in {} ({} of requests): ask `by = [\"{}\"]`",
+            labels::percent(allow),
+            labels::visible(&metric.name),
+            labels::percent(size(worst)),
+            labels::segment(worst.segment.as_ref()),
+            labels::percent(self.share(worst)),
+            worst.segment.as_ref().map_or("", |segment| &segment.column)
+        ))
+    }
+
+    /// How much worse the smallest segment could be without the whole being worse than it may be. Of a mean over requests a segment is its
+    /// share; what a quantile or a ratio hides does not follow from that.
+    fn could_be_worse(
+        &self,
+        metric: &Metric,
+        allow: f64,
+        whole: &ShadowRow,
+        segments: &[&ShadowRow],
+    ) -> Option<String> {
+        let is_mean = matches!(metric.kind, MetricKind::Mean { .. } | MetricKind::Proportion { .. });
+        let smallest = segments.iter().filter(|_| is_mean).min_by_key(|row| row.requests)?;
+        let hidden = allow * (whole.stable / smallest.stable).abs() / self.share(smallest);
+        if !hidden.is_finite() {
+            return None;
+        }
+        let size = if metric.better == Direction::Higher && hidden >= 1.0 {
+            "all of it".to_owned()
+        } else {
+            labels::percent(hidden)
+        };
+        Some(format!(
+            "accepts {} over all requests: {} could be worse by {size} in {} ({} of requests) without going past it; ask `by`",
+            labels::percent(allow),
+            labels::visible(&metric.name),
+            labels::segment(smallest.segment.as_ref()),
+            labels::percent(self.share(smallest))
+        ))
     }
 
     /// Gates of which a failure changes nothing by itself.

@@ -38,10 +38,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
         let union = union(&scenarios);
         let simulator = Simulator::new(loaded.of(group[0]), &union);
         let judged = Variants::new(scenarios.clone(), &simulator, starts[group[0]].clone());
-        let mut tallies: Vec<Tally<'_>> = scenarios
-            .iter()
-            .map(|scenario| Tally::new(scenario, (&judged.seconds, &judged.places), horizon_s, &reference))
-            .collect();
+        let mut tallies: Vec<Tally<'_>> =
+            scenarios.iter().map(|scenario| Tally::new(scenario, &judged.places, horizon_s, &reference)).collect();
         judged.play(&stop, |blocks| {
             comparison::count(blocks, &mut tallies, &mut reference, simulation == 0);
             progress.advance(blocks.iter().map(|block| block.replicates.len()).sum());

@@ -92,7 +92,7 @@ fn power<'r>(report: &'r Report, scenario: &Scenario) -> Vec<(&'r NeedRow, Optio
     }
     let needs_pass = |row: &&NeedRow| {
         let stage = scenario.stages.iter().position(|stage| stage.name == row.stage);
-        stage.is_some_and(|stage| stage >= scenario.rollout.pass_from)
+        stage.is_some_and(|stage| scenario.rollout.needs_pass(stage))
     };
     whole().filter(needs_pass).map(|row| (row, row.pass.as_ref(), "pass a candidate as good as stable")).collect()
 }

@@ -8,7 +8,7 @@ use crate::cli::{AnswerForm, ShadowArgs};
 use crate::error::{Error, Problem, Result};
 use crate::failures::{self, Failure, Failures};
 use crate::ingest::{self, Input};
-use crate::power::worth;
+use crate::power;
 use crate::report::tables::{self, Finished, Table, Values};
 use crate::report::{self, FailureFacts, ShadowReport};
 use crate::scenario::Scenario;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &ShadowArgs) -> Result<u8> {
         version: env!("CARGO_PKG_VERSION").into(),
         log: facts::log(path, &digest, &scenario),
         metrics: facts::metrics(&scenario, &digest),
-        gates: worth::rows(&digest, &scenario, &[]),
+        gates: power::shadow_worth(&digest, &scenario),
         shadow: shadow::report(&digest, &scenario),
         health: shadow::missingness::rows(&digest, &scenario),
         failures: None,

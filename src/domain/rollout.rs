@@ -169,6 +169,14 @@ pub struct Rollout {
     pub kayenta: Kayenta,
 }
 
+impl Rollout {
+    /// Whether every gate must have passed for a stage, by index, to be left.
+    #[must_use]
+    pub fn needs_pass(&self, stage: usize) -> bool {
+        self.promote == Promotion::AllPass && stage >= self.pass_from
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,19 +14,20 @@ pub(super) struct Patience {
 impl Patience {
     /// So many of so many looks must fail.
     pub(super) fn new((failing, of): (usize, usize)) -> Self {
-        Self { failing, of, looks: VecDeque::with_capacity(of) }
+        Self { failing, of, looks: VecDeque::new() }
     }
 
     /// Takes a look: whether enough have failed, and the smallest level at which enough would have.
     pub(super) fn see(&mut self, fails: bool, level: f64) -> (bool, f64) {
+        if self.of == 1 {
+            // Most gates: nothing has to be remembered.
+            return (fails, level);
+        }
         if self.looks.len() == self.of {
             self.looks.pop_front();
         }
         self.looks.push_back((fails, level));
         let acts = self.looks.iter().filter(|(fails, _)| *fails).count() >= self.failing;
-        if self.of == 1 {
-            return (acts, level);
-        }
         let mut levels: Vec<f64> = self.looks.iter().map(|(_, level)| *level).collect();
         levels.sort_unstable_by(f64::total_cmp);
         (acts, levels.get(self.failing - 1).copied().unwrap_or(f64::INFINITY))

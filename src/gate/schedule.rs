@@ -144,7 +144,7 @@ fn during(scenario: &Scenario, gate: usize, said: &StageVerdicts) -> impl Iterat
 /// What a gate without a failure does at the stage's end, if it is not to go on.
 fn at_end(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts, looks: usize) -> Option<Event> {
     let rule = &scenario.gates[gate];
-    let needs_pass = scenario.rollout.promote == Promotion::AllPass && stage >= scenario.rollout.pass_from;
+    let needs_pass = scenario.rollout.needs_pass(stage);
     let decision = match said.end {
         Verdict::Inconclusive if needs_pass || scenario.rollout.promote == Promotion::NoFail => rule.on_inconclusive,
         // A failure has acted at its own look.

@@ -87,7 +87,7 @@ fn smallest_factors(
     lenses: &[(usize, Lens)],
     block: &[(usize, usize)],
 ) -> Vec<f64> {
-    player.with_twins(player.lanes(block), |twins, planned| {
+    player.with_twins(player.lanes(block), |_, twins, planned| {
         let screens = Screens::new(&player.simulator.layout, twins);
         let of_gate = |&(gate, lens): &(usize, Lens)| {
             let stages = player.verdicts(gate, &lens, &screens, planned, ladder);

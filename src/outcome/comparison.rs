@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::player::times;
 use super::recovery::{Rollback, served_until};
 use super::rows::{kind, share, spread};
-use super::variants::{Block, Ending, Kind, worlds};
+use super::variants::{Block, BlockLane, Ending, Kind, worlds};
 use crate::domain::quantity::Seconds;
 use crate::domain::world::World;
 use crate::gate::stage::StagePlace;
@@ -108,17 +109,13 @@ pub fn is_bad(world: World, scenario: &Scenario) -> bool {
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing counted yet. `seconds` since the start by looks, and where each stage's looks are; `reference` knows the worlds of the first variant.
+    /// Nothing counted yet. `places` say where each stage's looks are; `reference` knows the worlds of the first variant.
     ///
     /// # Panics
     /// Never: every scenario has a null world.
     #[must_use]
-    pub fn new(
-        scenario: &'a Scenario,
-        (seconds, places): (&[i64], &[StagePlace]),
-        horizon_s: i64,
-        reference: &Reference,
-    ) -> Self {
+    pub fn new(scenario: &'a Scenario, places: &[StagePlace], horizon_s: i64, reference: &Reference) -> Self {
+        let seconds = times(places);
         let kinds = worlds(scenario);
         let onset = |world: World| match world {
             World::Effect(effect) => scenario.effects[effect].onset.0,
@@ -139,9 +136,9 @@ impl<'a> Tally<'a> {
             bad: bad.map(|(index, world)| (index, onset(*world))).collect(),
             null: kinds.iter().position(|world| *world == World::Null).expect("every run plays the null world"),
             horizon_s,
-            seconds: seconds.to_vec(),
-            places: places.to_vec(),
             worlds: kinds.iter().map(empty).collect(),
+            seconds,
+            places: places.to_vec(),
             measures: [Moments::default(); MEASURES],
             paired: [Moments::default(); MEASURES],
             kinds,
@@ -152,23 +149,22 @@ impl<'a> Tally<'a> {
     fn add(&mut self, blocks: &[Block], first_world: usize, references: &[Option<&Replicate>]) {
         for (lane, reference) in blocks.iter().flat_map(Block::lanes).zip(references) {
             let endings = &lane.endings[first_world..][..self.kinds.len()];
-            let after = self.after(lane.replicate);
-            let served: Vec<(f64, f64)> =
-                endings.iter().map(|ending| self.served(lane.served, *ending, after)).collect();
+            let served = self.served(lane, endings);
             self.add_replicate(endings, &served, *reference);
         }
     }
 
-    /// What a rollback takes in a replicate.
-    fn after(&self, replicate: usize) -> Seconds {
+    /// Per world: requests and units until a rollout has ended, or everyone is back on stable.
+    fn served(&self, lane: BlockLane<'_>, endings: &[Ending]) -> Vec<(f64, f64)> {
         let takes_time = self.scenario.rollout.recovery.takes_time();
-        if takes_time { Rollback::of_replicate(self.scenario, replicate).total() } else { Seconds(0) }
-    }
-
-    /// Requests and units until a rollout has ended, or everyone is back on stable.
-    fn served(&self, by_look: &[(f64, f64)], ending: Ending, after: Seconds) -> (f64, f64) {
-        let stays = matches!(ending.kind, Kind::Promoted | Kind::Stalled);
-        served_until(by_look, ending.looks as usize, &self.places, if stays { Seconds(0) } else { after })
+        let rollback =
+            if takes_time { Rollback::of_replicate(self.scenario, lane.replicate).total() } else { Seconds(0) };
+        let until = |ending: &Ending| {
+            let stays = matches!(ending.kind, Kind::Promoted | Kind::Stalled);
+            let after = if stays { Seconds(0) } else { rollback };
+            served_until(lane.served, ending.looks as usize, &self.places, after)
+        };
+        endings.iter().map(until).collect()
     }
 
     /// `served`: per world, requests and units until its end.
@@ -335,9 +331,7 @@ impl Reference {
     fn add(&mut self, blocks: &[Block], first: &Tally<'_>) {
         for lane in blocks.iter().flat_map(Block::lanes) {
             let endings = &lane.endings[..first.kinds.len()];
-            let after = first.after(lane.replicate);
-            let served: Vec<(f64, f64)> =
-                endings.iter().map(|ending| first.served(lane.served, *ending, after)).collect();
+            let served = first.served(lane, endings);
             let measures = first.measures(endings, &served);
             let worlds = endings.iter().zip(&served).map(|(ending, served)| of_world(*ending, served.0)).collect();
             self.replicates.insert(lane.replicate, Replicate { measures, worlds });

@@ -382,12 +382,10 @@ impl<'a> Player<'a> {
     }
 
     fn play_block(&self, block: &[(usize, usize)]) -> Vec<Played> {
-        let replayed = self.replay(self.lanes(block), self.tunes());
-        let planned = self.planned_at(&replayed);
-        let judge = |((start, twins), &(_, replicate)): ((usize, Twins<'_>), &(usize, usize))| {
-            self.judge(twins, planned.of(start), Rollback::of_replicate(self.scenario, replicate))
-        };
-        replayed.twins().zip(block).map(judge).collect()
+        self.with_twins(self.lanes(block), |index, twins, planned| {
+            let (_, replicate) = block[index];
+            self.judge(twins, planned, Rollback::of_replicate(self.scenario, replicate))
+        })
     }
 
     /// Lanes of replicates from their start slots, and after them their twins with exchanged answers, where the null world needs those.
@@ -406,14 +404,19 @@ impl<'a> Player<'a> {
     #[must_use]
     pub fn play_lanes(&self, lanes: Vec<(usize, Lane)>) -> Vec<Played> {
         let rollback = Rollback::median(self.scenario);
-        self.with_twins(lanes, |twins, planned| self.judge(twins, planned, rollback))
+        self.with_twins(lanes, |_, twins, planned| self.judge(twins, planned, rollback))
     }
 
-    /// Replays given lanes from their start slots, and looks at each together with its twin.
-    pub(super) fn with_twins<T>(&self, lanes: Vec<(usize, Lane)>, look: impl Fn(Twins<'_>, &Planned) -> T) -> Vec<T> {
+    /// Replays given lanes from their start slots, and looks at each, by index, together with its twin.
+    pub(super) fn with_twins<T>(
+        &self,
+        lanes: Vec<(usize, Lane)>,
+        look: impl Fn(usize, Twins<'_>, &Planned) -> T,
+    ) -> Vec<T> {
         let replayed = self.replay(lanes, self.tunes());
         let planned = self.planned_at(&replayed);
-        replayed.twins().map(|(start, twins)| look(twins, planned.of(start))).collect()
+        let look = |(index, (start, twins))| look(index, twins, planned.of(start));
+        replayed.twins().enumerate().map(look).collect()
     }
 
     /// Replays given lanes from their start slots, and a census from each start where it is needed.
@@ -713,6 +716,12 @@ pub(super) fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
         left -= here;
     }
     seconds
+}
+
+/// The same by the number of looks, from none to all.
+pub(super) fn times(places: &[StagePlace]) -> Vec<i64> {
+    let looks: usize = places.iter().map(|place| place.plan.looks()).sum();
+    (0..=looks).map(|looks| time_of(looks, places)).collect()
 }
 
 fn gcd(a: usize, b: usize) -> usize {

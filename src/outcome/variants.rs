@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::player::{Ground, PlannedAt, Player, Screens, Twins, served, time_of};
+use super::player::{Ground, PlannedAt, Player, Screens, Twins, served, times};
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
 use crate::domain::world::World;
@@ -80,7 +80,7 @@ pub struct Variants<'a> {
     harmful: Vec<Vec<bool>>,
     scores: Vec<Scored>,
     /// Seconds since the start, by looks that have passed.
-    pub seconds: Vec<i64>,
+    seconds: Vec<i64>,
     /// Where each stage's looks are.
     pub places: Vec<StagePlace>,
 }
@@ -219,9 +219,7 @@ impl<'a> Variants<'a> {
             asked.push(worlds(scenario).into_iter().map(of_world).collect());
         }
         let places = players[0].places();
-        let looks: usize = places.iter().map(|place| place.plan.looks()).sum();
-        let seconds = (0..=looks).map(|looks| time_of(looks, &places)).collect();
-        Self { scenarios, players, judges, worlds: asked, harmful, scores, seconds, places }
+        Self { scenarios, players, judges, worlds: asked, harmful, scores, seconds: times(&places), places }
     }
 
     /// Number of distinct gates, and of ways of showing them their metric.

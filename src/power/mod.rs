@@ -10,7 +10,7 @@ mod judging;
 mod needs;
 mod sizes;
 mod words;
-pub(crate) mod worth;
+mod worth;
 
 use rayon::prelude::*;
 

@@ -226,7 +226,7 @@ impl Asked<'_> {
             let level = self.level();
             row.regression_relative = regression.size.zip(level).map(|(size, level)| size / level.abs());
         }
-        row.prices = self.prices(&passing, failing.as_ref());
+        row.prices = self.prices(&passing, failing.as_ref(), regression.as_ref());
         row.prices.extend(self.prices_of_judge(&census, &passing, failing.as_ref()));
         let metric = &self.planner.player.scenario.metrics[self.rule.metric];
         row.says = words::says(&row, self.rule, metric);
@@ -422,7 +422,7 @@ impl Asked<'_> {
     }
 
     /// Extra time of the present choices against the same gate without them, where it has any.
-    fn prices(&self, passing: &Curve, failing: Option<&Curve>) -> Vec<Price> {
+    fn prices(&self, passing: &Curve, failing: Option<&Curve>, regression: Option<&Regression>) -> Vec<Price> {
         let power = self.rule.power.get();
         let mut prices = Vec::new();
         let mut price = |of: &str, side: Deciding, curve: &Curve, with: Option<f64>, without: f64| {
@@ -447,7 +447,7 @@ impl Asked<'_> {
         let gates = self.planner.player.scenario.gates.len() as u32;
         let each = self.design.distance_to_pass(joint::power_for_each(power, gates, 0));
         price("all gates", Deciding::Pass, passing, Some(each), self.design.distance_to_pass(power));
-        prices.extend(self.price_of_patience());
+        prices.extend(regression.and_then(|regression| self.price_of_patience(regression.lens)));
         let delay_s = self.asker.delay.0;
         if delay_s > 0 {
             let sides = std::iter::once("pass").chain(failing.map(|_| "fail"));
@@ -462,14 +462,13 @@ impl Asked<'_> {
     }
 
     /// Mean time, over the replicates in which the gate fails at its named regression, from the first failing look until it acts.
-    fn price_of_patience(&self) -> Option<Price> {
+    fn price_of_patience(&self, regression: Lens) -> Option<Price> {
         let (player, tally) = (self.planner.player, self.planner.tally);
         let look_every = player.scenario.stages[self.stage].look_every;
         if self.rule.patience.looks(look_every) == (1, 1) {
             return None;
         }
-        let lens = self.regression()?.lens;
-        let lens = player.gates[self.gate].lenses.iter().position(|&other| other == lens)?;
+        let lens = player.gates[self.gate].lenses.iter().position(|&other| other == regression)?;
         let of_gate = &tally.gates[self.gate][lens][self.stage];
         let waited_s = (of_gate.failed > 0.0).then(|| of_gate.waited / of_gate.failed * look_every.0 as f64);
         Some(Price { of: "patience".into(), side: "fail".into(), extra_s: waited_s, unknown: None })

@@ -8,7 +8,7 @@ use crate::shadow::{self, Against};
 use crate::stats::normal;
 
 /// One row per gate with `allow`, and per slice it asks in; without needs nothing is said of a canary.
-pub(crate) fn rows(digest: &Digest, scenario: &Scenario, needs: &[NeedRow]) -> Vec<ShadowWorth> {
+pub(super) fn rows(digest: &Digest, scenario: &Scenario, needs: &[NeedRow]) -> Vec<ShadowWorth> {
     shadow::against_gates(digest, scenario).iter().map(|found| row(found, scenario, needs)).collect()
 }
 

@@ -117,6 +117,11 @@ fn heads(columns: &[(&'static str, &'static str)]) -> Vec<Head> {
     columns.iter().map(|(label, meaning)| Head { label, meaning: labels::meaning(meaning) }).collect()
 }
 
+/// The same, with meanings as written.
+fn head(columns: &[(&'static str, &'static str)]) -> Vec<Head> {
+    columns.iter().map(|(label, meaning)| Head { label, meaning }).collect()
+}
+
 /// The page.
 pub(super) fn render(report: &Report, figures: &[Figure]) -> Result<String> {
     let context = Page {

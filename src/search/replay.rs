@@ -108,10 +108,8 @@ impl Bench<'_> {
         let judged = Variants::new(scenarios.clone(), &simulator, starts);
         let mut reference = Reference::new(first);
         let horizon_s = first.duration().0;
-        let mut tallies: Vec<Tally<'_>> = scenarios
-            .iter()
-            .map(|scenario| Tally::new(scenario, (&judged.seconds, &judged.places), horizon_s, &reference))
-            .collect();
+        let mut tallies: Vec<Tally<'_>> =
+            scenarios.iter().map(|scenario| Tally::new(scenario, &judged.places, horizon_s, &reference)).collect();
         judged.play(self.stop, |blocks| {
             comparison::count(blocks, &mut tallies, &mut reference, false);
             (self.advance)(blocks.iter().map(|block| block.replicates.len()).sum());

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::{Cell, Drawn, Grid, Head, filled};
+use super::{Cell, Drawn, Grid, filled, head};
 use crate::error::Result;
 use crate::report::comparison::{Comparison, Estimate, VariantRow, VariantWorld, counts, points};
 use crate::report::figures::{self, Figure};
@@ -69,10 +69,6 @@ pub(in crate::report) fn render(comparison: &Comparison, figure: &Figure) -> Res
         facts: facts(comparison),
     };
     filled(TEMPLATE, &context, "compare.html")
-}
-
-fn head(columns: &[(&'static str, &'static str)]) -> Vec<Head> {
-    columns.iter().map(|(label, meaning)| Head { label, meaning }).collect()
 }
 
 fn verdict(comparison: &Comparison, frontier: &[&VariantRow]) -> Vec<Line> {
@@ -208,21 +204,33 @@ fn differences(comparison: &Comparison, rows: &[&VariantRow]) -> Grid {
     Grid { head: head(&columns), rows: rows.iter().filter_map(row).collect() }
 }
 
+/// A world: its name, promoted, rolled back, stalled, time to detect and requests served.
+pub(super) fn world_cells(world: &VariantWorld) -> [Cell; 6] {
+    let found = world.time_to_detect_s.map_or_else(|| labels::NONE.to_owned(), |s| labels::spread(s, labels::duration));
+    [
+        Cell::name(labels::world(&world.world)),
+        Cell::number(labels::share(world.promoted)),
+        Cell::number(labels::share(world.rolled_back)),
+        Cell::number(labels::share(world.stalled)),
+        Cell::number(found),
+        Cell::number(labels::count(world.exposed_requests.mean)),
+    ]
+}
+
 fn detail(row: &VariantRow) -> Detail {
     let or_none = |estimate: Option<Estimate>, written: fn(Estimate) -> String| {
         Cell::of(estimate.map_or_else(|| labels::NONE.to_owned(), written), "number")
     };
     let world = |world: &VariantWorld| {
-        let found =
-            world.time_to_detect_s.map_or_else(|| labels::NONE.to_owned(), |s| labels::spread(s, labels::duration));
+        let [name, promoted, rolled_back, stalled, found, served] = world_cells(world);
         vec![
-            Cell::name(labels::world(&world.world)),
-            Cell::number(labels::share(world.promoted)),
-            Cell::number(labels::share(world.rolled_back)),
-            Cell::number(labels::share(world.stalled)),
+            name,
+            promoted,
+            rolled_back,
+            stalled,
             Cell::number(labels::share(world.detected)),
-            Cell::number(found),
-            Cell::number(labels::count(world.exposed_requests.mean)),
+            found,
+            served,
             or_none(world.promoted_difference, points),
             or_none(world.exposed_requests_difference, counts),
         ]

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::{Cell, Drawn, Grid, Head, filled};
+use super::comparison::world_cells;
+use super::{Cell, Drawn, Grid, filled, head};
 use crate::error::Result;
 use crate::report::comparison::VariantWorld;
 use crate::report::figures::{self, Figure};
@@ -64,10 +65,6 @@ pub(in crate::report) fn render(plan: &Plan, figure: &Figure) -> Result<String> 
     filled(TEMPLATE, &context, "plan.html")
 }
 
-fn head(columns: &[(&'static str, &'static str)]) -> Vec<Head> {
-    columns.iter().map(|(label, meaning)| Head { label, meaning }).collect()
-}
-
 fn limits(plan: &Plan) -> Grid {
     let columns = [
         ("limit", ""),
@@ -102,18 +99,6 @@ fn stages(row: &CandidateRow) -> Grid {
 }
 
 fn worlds(worlds: &[VariantWorld]) -> Grid {
-    let row = |world: &VariantWorld| {
-        let found =
-            world.time_to_detect_s.map_or_else(|| labels::NONE.to_owned(), |s| labels::spread(s, labels::duration));
-        vec![
-            Cell::name(labels::world(&world.world)),
-            Cell::number(labels::share(world.promoted)),
-            Cell::number(labels::share(world.rolled_back)),
-            Cell::number(labels::share(world.stalled)),
-            Cell::number(found),
-            Cell::number(labels::count(world.exposed_requests.mean)),
-        ]
-    };
     let columns = [
         ("If the candidate is", ""),
         ("promoted", ""),
@@ -122,7 +107,7 @@ fn worlds(worlds: &[VariantWorld]) -> Grid {
         ("time to detect", "from the onset, among those found; median (10 %–90 %)"),
         ("requests served", "mean"),
     ];
-    Grid { head: head(&columns), rows: worlds.iter().map(row).collect() }
+    Grid { head: head(&columns), rows: worlds.iter().map(|world| world_cells(world).into()).collect() }
 }
 
 fn candidates(rows: &[&CandidateRow]) -> Grid {
