@@ -50,9 +50,7 @@ fn other_limits(limits: &[Limit], tried: &[Tried]) -> Vec<AdviceRow> {
             let all = held(&tried.values, limits);
             let others = all.iter().filter(|held| held.limit != index);
             let kept = others.into_iter().all(|held| limits[held.limit].holds(held.value));
-            let own = all.iter().filter(|held| held.limit == index);
-            let worst = own.max_by(|a, b| beyond(limit, a.value).total_cmp(&beyond(limit, b.value))).copied();
-            worst.filter(|held| kept && held.value.is_finite())
+            worst_held(&all, limits, index).filter(|held| kept && held.value.is_finite())
         };
         let found = tried.iter().filter_map(|tried| Some((worst(tried)?, tried)));
         let (least, by) = found.min_by(|a, b| beyond(limit, a.0.value).total_cmp(&beyond(limit, b.0.value)))?;
@@ -82,9 +80,8 @@ fn several_limits(limits: &[Limit], tried: &[Tried]) -> Option<AdviceRow> {
     let all = tried.iter().map(|tried| (held(&tried.values, limits), tried)).filter(|(all, _)| lets_through(all));
     let (all, nearest) = all.min_by(|a, b| excess(&a.0, limits).total_cmp(&excess(&b.0, limits)))?;
     let needed = |(index, limit): (usize, &Limit)| {
-        let own = all.iter().filter(|held| held.limit == index);
-        let worst = own.max_by(|a, b| beyond(limit, a.value).total_cmp(&beyond(limit, b.value)))?;
-        (!limit.holds(worst.value)).then(|| format!("{} in place of {}", relaxed(limit, *worst), limit.typed))
+        let worst = worst_held(&all, limits, index)?;
+        (!limit.holds(worst.value)).then(|| format!("{} in place of {}", relaxed(limit, worst), limit.typed))
     };
     let needed: Vec<String> = limits.iter().enumerate().filter_map(needed).collect();
     let says = format!(
@@ -94,6 +91,13 @@ fn several_limits(limits: &[Limit], tried: &[Tried]) -> Option<AdviceRow> {
         nearest.replicates
     );
     (!needed.is_empty()).then(|| AdviceRow { kind: "limit".into(), says, enough: true })
+}
+
+/// Of what a limit, by index, is about in several worlds, that which keeps it least.
+fn worst_held(all: &[Held], limits: &[Limit], index: usize) -> Option<Held> {
+    let own = all.iter().filter(|held| held.limit == index);
+    let beyond = |held: &Held| beyond(&limits[index], held.value);
+    own.max_by(|a, b| beyond(a).total_cmp(&beyond(b))).copied()
 }
 
 fn lasting(tried: &Tried) -> String {
@@ -166,9 +170,8 @@ fn compared(now: &Values, before: &Values, limits: &[Limit], keeps: bool) -> Str
     }
     let before = held(before, limits);
     let worst = |limit: usize, of: &[Held]| {
-        let own = of.iter().filter(|held| held.limit == limit);
-        let value = own.max_by(|a, b| beyond(&limits[limit], a.value).total_cmp(&beyond(&limits[limit], b.value)));
-        value.map_or_else(|| labels::NONE.to_owned(), |held| written(&limits[limit], held.value))
+        worst_held(of, limits, limit)
+            .map_or_else(|| labels::NONE.to_owned(), |held| written(&limits[limit], held.value))
     };
     let now = held(now, limits);
     let missed = (0..limits.len())
