@@ -86,7 +86,8 @@ mod tests {
     fn places() -> [StagePlace; 2] {
         let stage = |first_look, slots| StagePlace {
             first_look,
-            plan: StagePlan { exposure: 0.1, slots, slots_per_look: 1 },
+            held: 0,
+            plan: StagePlan { exposure: 0.1, slots, hold: 0, slots_per_look: 1 },
             slot_s: 900,
         };
         [stage(0, 4), stage(4, 2)]
