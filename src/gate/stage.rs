@@ -194,7 +194,7 @@ impl StageGate<'_> {
                 // What others still hold may fail.
                 let (acts, level) = of_gate.see(verdict == Verdict::Fail, correction::smallest_level(self.shares, &state.p_values));
                 result.level = result.level.min(level);
-                if acts && result.later_fail.is_none() {
+                if acts && result.first_fail.is_none() && result.later_fail.is_none() {
                     result.later_fail = state.strongest().map(|question| (look, question));
                 }
                 continue;
