@@ -192,7 +192,8 @@ impl StageGate<'_> {
             let verdict = self.judge(&open, &mut state);
             if ended.is_some() {
                 // What others still hold may fail.
-                let (acts, level) = of_gate.see(verdict == Verdict::Fail, correction::smallest_level(self.shares, &state.p_values));
+                let (acts, level) =
+                    of_gate.see(verdict == Verdict::Fail, correction::smallest_level(self.shares, &state.p_values));
                 result.level = result.level.min(level);
                 if acts && result.first_fail.is_none() && result.later_fail.is_none() {
                     result.later_fail = state.strongest().map(|question| (look, question));

@@ -83,7 +83,10 @@ impl Planning<'_> {
             asked.par_iter().map(|&(gate, question)| self.question_plan(gate, question)).collect();
         let mut plans = plans.into_iter();
         let places = self.places.to_vec();
-        Plans { places, of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect() }
+        Plans {
+            places,
+            of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect(),
+        }
     }
 
     fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {

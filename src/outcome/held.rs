@@ -100,9 +100,7 @@ impl Player<'_> {
             let of_lens = |(lens, &told): (usize, &bool)| {
                 let said = told.then(|| said.remove(&(gate, lens)));
                 said.map_or_else(Vec::new, |said| {
-                    said.unwrap_or_else(|| {
-                        self.verdicts(gate, &plan.lenses[lens], screens, planned, &self.boundaries)
-                    })
+                    said.unwrap_or_else(|| self.verdicts(gate, &plan.lenses[lens], screens, planned, &self.boundaries))
                 })
             };
             plan.told.iter().enumerate().map(of_lens).collect()

@@ -24,10 +24,10 @@ use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
-use crate::simulate::{Simulator, StagePlan};
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+use crate::simulate::{Simulator, StagePlan};
 
 /// How many start times plans are averaged over.
 const SAMPLED_STARTS: usize = 8;
@@ -418,7 +418,8 @@ impl<'a> Player<'a> {
             let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
             let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
             let some = |which: &[usize]| {
-                let of = |lanes: &[(usize, Lane)]| which.iter().filter_map(|&i| lanes.get(i).cloned()).collect::<Vec<_>>();
+                let of =
+                    |lanes: &[(usize, Lane)]| which.iter().filter_map(|&i| lanes.get(i).cloned()).collect::<Vec<_>>();
                 [of(&lanes[..own]), of(&lanes[own..])].concat()
             };
             return self.play_held(&starts, some, |_| rollback);

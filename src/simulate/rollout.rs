@@ -222,7 +222,13 @@ impl<'a> Window<'a> {
             for (rides, sums) in &self.groups {
                 for (half, ride) in rides.iter().enumerate().filter(|(_, ride)| looks_now(ride)) {
                     let look = self.first_looks[ride.stage] + slot / self.plan[ride.stage].slots_per_look;
-                    sums.look(&sim.layout, &places[&(ride.stage, ride.elapsed)], half * QUAD, look, &mut riders[ride.rider]);
+                    sums.look(
+                        &sim.layout,
+                        &places[&(ride.stage, ride.elapsed)],
+                        half * QUAD,
+                        look,
+                        &mut riders[ride.rider],
+                    );
                 }
             }
         }
@@ -414,7 +420,9 @@ impl LaneSums {
                 }
             }
         }
-        for (trajectory, &units) in rider.trajectories.iter_mut().zip(&rider.beyond.as_ref().unwrap_or(&rider.served).units) {
+        for (trajectory, &units) in
+            rider.trajectories.iter_mut().zip(&rider.beyond.as_ref().unwrap_or(&rider.served).units)
+        {
             trajectory.exposed_units[look] = units;
         }
     }

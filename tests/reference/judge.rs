@@ -168,7 +168,8 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let traffic = Traffic::new(log, plan, start);
         let held = RefCell::new(vec![0; plan.stages.len()]);
-        let mut judge = Self { log, plan, traffic, copies, thresholds, levels: Vec::new(), close: Cell::new(false), held };
+        let mut judge =
+            Self { log, plan, traffic, copies, thresholds, levels: Vec::new(), close: Cell::new(false), held };
         judge.levels = (0..SIGN.len()).map(|metric| judge.level(metric)).collect();
         judge
     }
@@ -598,7 +599,8 @@ impl<'a> Judge<'a> {
         // Planned before anything is held.
         let begin: usize = self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum();
         let members = shared_out(self.log, 1.0 - plan.exposure, plan.exposure);
-        let seen = self.plan.all_looks(stage).checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
+        let seen =
+            self.plan.all_looks(stage).checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
         let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
         let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
         pass.variance.filter(|&variance| variance > 0.0)
@@ -644,7 +646,11 @@ impl<'a> Judge<'a> {
     /// What a gate does at a look.
     fn at_look(&self, gate: usize, stage: usize, look: usize, said: &Said) -> Option<(Action, Why)> {
         let rule = &self.plan.gates[gate];
-        let failure = said.first_fail.or(said.later_fail).filter(|(at, _)| *at == look).map(|(_, q)| (rule.on_fail, Why::Failed(q)));
+        let failure = said
+            .first_fail
+            .or(said.later_fail)
+            .filter(|(at, _)| *at == look)
+            .map(|(_, q)| (rule.on_fail, Why::Failed(q)));
         let last = said.held.is_none() && look + 1 == self.plan.all_looks(stage);
         let missing = said.first_no_data == Some(look) && rule.on_no_data == Action::RollBack;
         let missing = missing.then_some((Action::RollBack, Why::NoData));

@@ -58,9 +58,8 @@ fn max_hold(
     context: &Context<'_>,
     problems: &mut Problems,
 ) -> Option<Seconds> {
-    let hold = problems.or_default(at, written.max_hold.as_ref(), Seconds(0), |problems, text| {
-        values::duration(at, text, problems)
-    })?;
+    let hold = problems
+        .or_default(at, written.max_hold.as_ref(), Seconds(0), |problems, text| values::duration(at, text, problems))?;
     if hold.0 == 0 {
         return Some(hold);
     }
@@ -73,7 +72,8 @@ fn max_hold(
         );
     }
     if let Some(gate) = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some()) {
-        let why = format!("but gate `{}` is of style `kayenta`, whose score ends a stage without holding it", gate.name);
+        let why =
+            format!("but gate `{}` is of style `kayenta`, whose score ends a stage without holding it", gate.name);
         return problems.wrong(at, why, "leave `max_hold` out, or use another style");
     }
     if written.budget == Some(wire::Budget::Rollout) {
