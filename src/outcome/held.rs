@@ -92,7 +92,13 @@ impl Player<'_> {
     }
 
     /// Every world of a replicate in which nothing was held yet, and what every gate says.
-    fn first_round(&self, screens: &Screens<'_>, planned: &Planned, start: usize, people: &People) -> (Played, Vec<Vec<usize>>) {
+    fn first_round(
+        &self,
+        screens: &Screens<'_>,
+        planned: &Planned,
+        start: usize,
+        people: &People,
+    ) -> (Played, Vec<Vec<usize>>) {
         let mut said = Said::new();
         let everything: Vec<usize> = (0..self.worlds.len()).collect();
         let found = self.held_worlds(&everything, screens, planned, (start, people), &mut said);
@@ -154,7 +160,8 @@ impl Player<'_> {
                     self.verdicts(gate, &self.gates[gate].lenses[key.1], screens, planned, &self.boundaries)
                 });
             }
-            let (outcome, held) = schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], approval);
+            let (outcome, held) =
+                schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], approval);
             let stage = match outcome.end {
                 End::Promoted => places.len(),
                 End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,

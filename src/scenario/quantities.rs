@@ -88,7 +88,10 @@ pub(super) fn hours(text: &str) -> Option<Hours> {
     let ends = |time: &str| if time.trim() == "24:00" { Some(Seconds(86_400)) } else { Some(at(last, time)?.1) };
     let ((first, from), to) = (at(first, from)?, ends(to)?);
     let last = at(last, "00:00")?.0;
-    let days = std::array::from_fn(|day| if first <= last { (first..=last).contains(&day) } else { day >= first || day <= last });
+    let days =
+        std::array::from_fn(
+            |day| if first <= last { (first..=last).contains(&day) } else { day >= first || day <= last },
+        );
     (from < to).then_some(Hours { days, from, to })
 }
 

@@ -106,9 +106,9 @@ fn approval(
     let delay = delay(&at.key("delay"), written.delay.as_ref(), problems);
     let at_hours = at.key("hours");
     let hours = problems.or_default(&at_hours, written.hours.as_ref(), None, |problems, text| {
-        quantities::hours(text).map(Some).or_else(|| {
-            problems.wrong(&at_hours, "which is no time of the week", quantities::HOURS_HINT)
-        })
+        quantities::hours(text)
+            .map(Some)
+            .or_else(|| problems.wrong(&at_hours, "which is no time of the week", quantities::HOURS_HINT))
     });
     Some(Approval { delay: delay?, hours: hours? })
 }

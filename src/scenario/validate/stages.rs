@@ -50,12 +50,7 @@ fn unsupported(at: &At, stage: &wire::Stage, problems: &mut Problems) -> Option<
     supported
 }
 
-fn approved(
-    at: &At,
-    stage: &wire::Stage,
-    times: Option<(Seconds, Seconds)>,
-    problems: &mut Problems,
-) -> Option<bool> {
+fn approved(at: &At, stage: &wire::Stage, times: Option<(Seconds, Seconds)>, problems: &mut Problems) -> Option<bool> {
     let at = at.key("approval");
     let manual = stage.approval == Some(wire::Approval::Manual);
     if manual && times.is_some_and(|(duration, _)| duration.0 == 0) {
