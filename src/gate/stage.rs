@@ -103,7 +103,7 @@ impl StagePlace {
     /// Looks of its own duration.
     #[must_use]
     pub fn own_looks(&self) -> usize {
-        self.plan.own_slots() / self.plan.slots_per_look
+        self.plan.own_looks()
     }
 
     /// Looks after which the rollout goes on to the next stage.
@@ -389,7 +389,7 @@ impl StageGate<'_> {
         let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
         let last = look + 1 == plan.looks();
         // Past the stage's duration it is asked again for as long as the stage is held.
-        let asked = look + 1 >= plan.own_slots() / plan.slots_per_look;
+        let asked = look + 1 >= plan.own_looks();
         Some(Seen {
             difference: Some(evidence.pass.difference),
             se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),

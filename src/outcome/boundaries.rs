@@ -54,6 +54,7 @@ pub struct Planning<'a> {
 
 /// What a census plans for one question: information at each look of each stage, and how stages depend on each other.
 pub struct Plans {
+    /// Where each stage's looks are.
     places: Vec<StagePlace>,
     /// Per gate and question.
     of: Vec<Vec<QuestionPlan>>,
@@ -82,9 +83,8 @@ impl Planning<'_> {
         let plans: Vec<QuestionPlan> =
             asked.par_iter().map(|&(gate, question)| self.question_plan(gate, question)).collect();
         let mut plans = plans.into_iter();
-        let places = self.places.to_vec();
         Plans {
-            places,
+            places: self.places.to_vec(),
             of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect(),
         }
     }
@@ -99,7 +99,7 @@ impl Planning<'_> {
         };
         QuestionPlan {
             fail: of_stages(|evidence| evidence.fail.variance),
-            pass: if rule.pass_spending.is_some() || self.holds() {
+            pass: if rule.pass_spending.is_some() || self.scenario.rollout.max_hold.0 > 0 {
                 of_stages(|evidence| evidence.pass.variance)
             } else {
                 Vec::new()
@@ -110,11 +110,6 @@ impl Planning<'_> {
                 ReturningUnits::new()
             },
         }
-    }
-
-    /// Whether any stage may be held past its duration.
-    fn holds(&self) -> bool {
-        self.places.iter().any(|place| place.plan.hold > 0)
     }
 
     /// Information about a question at each look of a stage: the median over start times, none before either arm has enough units, and
@@ -208,9 +203,13 @@ impl Plans {
                     boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
                 }
             }
-            let places = self.places.iter().enumerate();
-            for ((boundary, information), (stage, place)) in stages.iter_mut().zip(&plan.pass).zip(places) {
+            for (stage, (boundary, place)) in stages.iter_mut().zip(&self.places).enumerate() {
                 let last = last_look(scenario, rule, stage, place);
+                let fail = &plan.fail[stage];
+                if last + 1 < fail.len() {
+                    boundary.drift = power.and_then(|power| drift_by(fail, last, (alpha, spending), power));
+                }
+                let Some(information) = plan.pass.get(stage) else { continue };
                 // A stage that may be held passes at more looks than one, from the end of its duration on.
                 let (pass, first) = match rule.pass_spending {
                     Some(pass) => (pass, 0),
@@ -223,14 +222,6 @@ impl Plans {
                 information.iter_mut().skip(last + 1).for_each(|information| *information = 0.0);
                 let (bounds, plan) = passing(&information, rule.alpha.get(), pass, power);
                 (boundary.pass, boundary.pass_plan) = (bounds, plan);
-            }
-            for ((boundary, information), (stage, place)) in
-                stages.iter_mut().zip(&plan.fail).zip(self.places.iter().enumerate())
-            {
-                let last = last_look(scenario, rule, stage, place);
-                if last + 1 < information.len() {
-                    boundary.drift = power.and_then(|power| drift_by(information, last, (alpha, spending), power));
-                }
             }
             stages
         };

@@ -510,20 +510,20 @@ impl<'a> Player<'a> {
     /// Where each stage's looks are.
     #[must_use]
     pub fn places(&self) -> Vec<StagePlace> {
-        self.held_places(&vec![0; self.simulator.plan.len()])
+        self.held_places(&[])
     }
 
-    /// The same where stages are held for so many looks.
+    /// The same where the first stages are held for so many looks, and no others.
     #[must_use]
     pub fn held_places(&self, held: &[usize]) -> Vec<StagePlace> {
         let mut first_look = 0;
         let slot_s = self.scenario.log.slot.0;
-        let place = |(plan, &held): (&StagePlan, &usize)| {
+        let place = |(plan, held): (&StagePlan, usize)| {
             let place = StagePlace { first_look, plan: *plan, held, slot_s };
             first_look += plan.looks();
             place
         };
-        self.simulator.plan.iter().zip(held).map(place).collect()
+        self.simulator.plan.iter().zip(held.iter().copied().chain(std::iter::repeat(0))).map(place).collect()
     }
 
     /// Every gate in every world on one finished trajectory; `planned` belongs to the same start, and a rollback would take so long.

@@ -6,7 +6,7 @@ use crate::domain::gate::Verdict;
 use crate::gate::stage::StageVerdicts;
 
 /// At how many moments the fan of exposed requests is kept.
-const FAN_POINTS: usize = 60;
+pub(super) const FAN_POINTS: usize = 60;
 
 /// Counts of one gate, lens and stage.
 #[derive(Debug, Clone, PartialEq, Default)]

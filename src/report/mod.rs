@@ -484,7 +484,7 @@ pub struct WorldRow {
     pub rolled_back: Share,
     /// Stopped and waiting for a person.
     pub stalled: Share,
-    /// Had a stage that was held past its duration, waiting for a gate.
+    /// Had a stage that went on past its duration, waiting for a gate or for a person.
     pub held: Share,
     /// Seconds of holding, over all stages, among those held; null if none was.
     pub held_s: Option<Spread>,

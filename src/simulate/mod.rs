@@ -52,6 +52,12 @@ impl StagePlan {
         self.hold / self.slots_per_look
     }
 
+    /// Looks of its own duration.
+    #[must_use]
+    pub fn own_looks(&self) -> usize {
+        self.own_slots() / self.slots_per_look
+    }
+
     /// Slots of its own duration.
     #[must_use]
     pub fn own_slots(&self) -> usize {

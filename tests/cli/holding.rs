@@ -24,10 +24,6 @@ fn report(home: &Home, hold: &str, out: &str) -> Report {
     home.report(&demo_log(), "held.toml", &FEW, out)
 }
 
-fn world<'r>(report: &'r Report, name: &str) -> &'r Value {
-    report.rows("worlds").iter().find(|world| world["world"] == name).unwrap_or_else(|| panic!("no world {name}"))
-}
-
 fn share(world: &Value, what: &str) -> f64 {
     world[what]["share"].as_f64().expect("a share")
 }
@@ -36,7 +32,7 @@ fn share(world: &Value, what: &str) -> f64 {
 fn a_held_stage_waits_for_its_gates_instead_of_stalling() {
     let home = Home::new();
     let (at_once, held) = (report(&home, "", "once"), report(&home, "max_hold = \"24h\"\n", "held"));
-    let (before, after) = (world(&at_once, "null"), world(&held, "null"));
+    let (before, after) = (at_once.world("null"), held.world("null"));
     assert!(share(before, "stalled") > 0.15 && share(before, "held") == 0.0 && before["held_s"].is_null(), "{before}");
     assert!(share(after, "promoted") > share(before, "promoted") + 0.1, "{after}");
     assert!(share(after, "held") > 0.15, "{after}");
@@ -86,7 +82,7 @@ fn a_person_is_waited_for_in_office_hours() {
     let advice = home.succeeds(&["check", &demo_log(), "--scenario", "approved.toml"]);
     assert!(advice.contains("in 100 % of starts, and takes 14h on average"), "{advice}");
     let report = home.report(&demo_log(), "approved.toml", &["--replicates", "20"], "out");
-    let null = world(&report, "null");
+    let null = report.world("null");
     assert_eq!((share(null, "held"), share(null, "promoted")), (1.0, 1.0), "{null}");
     let fourteen_hours = 14.0 * 3600.0;
     for key in ["p10", "p90"] {
