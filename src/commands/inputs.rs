@@ -80,9 +80,18 @@ pub(super) fn comparable(inputs: &Inputs, digest: &Digest) -> Result<()> {
         .into())
 }
 
+/// More looks are not kept: a rollout's sums at every look would not fit in memory.
+const MOST_LOOKS: i64 = 100_000;
+
 /// Moments at which the schedule can start; an error that says how much log is needed where there is none.
 pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>> {
-    let needed = scenario.duration();
+    let needed = scenario.longest();
+    let looks = scenario.most_looks();
+    if looks > MOST_LOOKS {
+        let message = format!("the stages have {looks} looks, and at most {MOST_LOOKS} are kept");
+        let hint = "raise `look_every`, or shorten stages, `rollout.max_hold` or `rollout.approval`";
+        return Err(Problem::new(&scenario.path, message).hint(hint).into());
+    }
     let length = Seconds(digest.end().0 - digest.first.0);
     if scenario.log.tile == Tile::Week {
         let weeks = whole_weeks(digest) as i64 * digest.slot.0;
@@ -93,7 +102,7 @@ pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>
                 .into());
         }
         // Every start within the weeks; the schedule then runs on into their repetition.
-        let mut starts = scenario.starts(digest.first, Moment(digest.first.0 + weeks + needed.0));
+        let mut starts = scenario.starts(digest.first, Moment((digest.first.0 + weeks).saturating_add(needed.0)));
         starts.retain(|start| start.0 < digest.first.0 + weeks);
         if starts.is_empty() {
             let message = "no start time lies in the weeks of the log that are repeated";
@@ -105,10 +114,11 @@ pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>
     if !starts.is_empty() {
         return Ok(starts);
     }
+    let held = if scenario.prolongs() { ", held for as long as it may be," } else { "" };
     let message = if length < needed {
-        format!("the log covers {length}, the schedule needs {needed}")
+        format!("the log covers {length}, the schedule{held} needs {needed}")
     } else {
-        format!("no start time leaves room for the schedule: it needs {needed} and the log covers {length}")
+        format!("no start time leaves room for the schedule{held}: it needs {needed} and the log covers {length}")
     };
     let hint = "log more traffic, shorten the stages, choose other `rollout.start` times, or repeat whole weeks with `log.tile = \"week\"`";
     Err(Problem::new(&scenario.path, message).hint(hint).into())

@@ -90,3 +90,25 @@ fn a_person_is_waited_for_in_office_hours() {
         assert_eq!(null["duration_s"][key], 156.0 * 3600.0 + fourteen_hours, "{null}");
     }
 }
+
+#[test]
+fn a_log_that_repeats_keeps_its_starts() {
+    let home = Home::new();
+    let starts = |hold: &str, out: &str| {
+        let text = scenario(hold).replace("[log]\n", "[log]\ntile = \"week\"\n").replace("start = \"Mon 09:00\"\n", "");
+        home.write("held.toml", text);
+        home.report(&demo_log(), "held.toml", &["--replicates", "4"], out).json["scenario"]["starts"].clone()
+    };
+    assert_eq!(starts("", "once"), 336);
+    assert_eq!(starts("max_hold = \"24h\"\n", "held"), 336);
+}
+
+#[test]
+fn more_looks_than_memory_holds_are_refused() {
+    let home = Home::new();
+    home.write("held.toml", scenario("max_hold = \"9000d\"\n").replace("[log]\n", "[log]\ntile = \"week\"\n"));
+    let refused = home.run(&[&demo_log(), "--scenario", "held.toml"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains(" looks, and at most 100000 are kept"), "{}", refused.stderr);
+    assert_eq!(home.names(), ["held.toml"]);
+}
