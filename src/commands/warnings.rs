@@ -135,6 +135,9 @@ fn advice(gate: &Gate, error: &str) -> &'static str {
         (Test::MannWhitney, _) => {
             "a rank test takes the points of a series as independent, and each look as the only one; use `group-sequential`"
         }
+        (Test::BurnRate, _) => {
+            "a burn rate is a bare threshold, and a short window of a small arm holds few requests; raise `min_requests`, or widen the windows"
+        }
         (Test::Fixed, Looks::All) if error != "wrong pass" => {
             "a fixed test at every look alarms at every chance it gets; use `looks = \"end\"` or `confidence-sequence`"
         }

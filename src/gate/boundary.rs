@@ -1,11 +1,11 @@
-//! When a question of a group-sequential gate fails or passes, look by look.
+//! When a question of a group-sequential gate fails or passes, look by look; and what a cumulative sum must exceed.
 
 use crate::stats::normal;
 
-/// The boundary of one question in one stage; without looks where the gate is not group-sequential or nothing can be planned.
+/// The boundary of one question in one stage; without looks where the gate has none or nothing can be planned.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Boundary {
-    /// What the standardised regression must exceed to fail at each look; infinite where it cannot.
+    /// What the standardised regression, or the cumulative sum, must exceed to fail at each look; infinite where it cannot.
     pub fail: Vec<f64>,
     /// Where alpha is spent over all stages together: at each look, what each earlier stage's last `z` and then the present one weigh.
     pub weights: Vec<Vec<f64>>,

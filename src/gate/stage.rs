@@ -1,7 +1,9 @@
 //! A gate through the looks of one stage of one replicate, in one world.
 
 use super::boundary::Boundary;
+use super::burn::{self, Requests};
 use super::correction;
+use super::cusum::Sum;
 use super::events::{self, Watch, Watched};
 use super::kayenta::{self, Run};
 use super::lens::Lens;
@@ -78,6 +80,8 @@ pub struct StageGate<'a> {
     pub brief: bool,
     /// Of a gate of style `kayenta`: looks from one run of the judge to the next.
     pub looks_per_run: usize,
+    /// Stages before this one.
+    pub before: &'a [StagePlace],
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -163,7 +167,7 @@ impl StageGate<'_> {
                     of_gate.pass_over();
                     continue;
                 }
-                self.ask(&open, lens, &arms, (look, place.plan), &mut state);
+                self.ask(&open, lens, &arms, (look, place), &mut state);
             }
             result.end = self.judge(&open, &mut state);
             for ((record, &rejected), patience) in
@@ -281,16 +285,22 @@ impl StageGate<'_> {
         open: &[bool],
         lens: Lens,
         arms: &LookArms<'_>,
-        (look, plan): (usize, StagePlan),
+        (look, place): (usize, StagePlace),
         state: &mut LookState,
     ) {
         for (index, question) in self.questions.iter().enumerate() {
-            state.last[index] = if !open[index] || !self.enough(*question, arms) {
+            state.last[index] = if !open[index] {
+                None
+            } else if let Some(burn) = &self.asker.gate.burn {
+                self.burns(index, burn, lens, arms, place)
+            } else if !self.enough(*question, arms) {
                 None
             } else if let Some(series) = state.series.get(index) {
                 self.see_series(index, series, arms.span)
             } else if self.asker.gate.test.counts_events() {
-                self.count(index, lens, arms, (look, plan), state)
+                self.count(index, lens, arms, (look, place.plan), state)
+            } else if let Test::Cusum(cusum) = self.asker.gate.test {
+                self.add_up(index, lens, arms, (look, cusum.reference), state)
             } else {
                 self.see(index, lens, arms, look, state.p_fail[index])
             };
@@ -304,6 +314,48 @@ impl StageGate<'_> {
                 state.p_fail[index] = if events::stays(self.asker.gate.test) { seen.p_fail } else { 1.0 };
             }
         }
+    }
+
+    /// Whether the candidate's arm spends its error budget too fast; it passes where it does not.
+    fn burns(&self, index: usize, burn: &domain::Burn, lens: Lens, arms: &LookArms<'_>, stage: StagePlace) -> Option<Seen> {
+        let question = self.questions[index];
+        let gate = self.asker.gate;
+        let requests = Requests { reader: arms.reader, lens, slice: question.slice, metric: gate.metric };
+        let look = arms.span.look - stage.first_look;
+        let place = burn::Place { before: self.before, stage, look };
+        let burns = requests.burns(burn, place, gate.min_requests)?;
+        let shown = self.asker.evidence(question, lens, arms).map(|evidence| evidence.pass);
+        let variance = shown.and_then(|shown| shown.variance).filter(|&variance| variance > 0.0);
+        Some(Seen {
+            difference: shown.map(|shown| shown.difference),
+            se: variance.map(f64::sqrt),
+            z_fail: None,
+            p_fail: if burns { 0.0 } else { 1.0 },
+            passes: !burns,
+        })
+    }
+
+    /// The evidence of a cumulative sum. It passes at the stage's end, by one test of the stage as a whole.
+    fn add_up(
+        &self,
+        index: usize,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        (look, reference): (usize, f64),
+        state: &mut LookState,
+    ) -> Option<Seen> {
+        let evidence = self.asker.evidence(self.questions[index], lens, arms)?;
+        if evidence.fail.effective_units < FEWEST_EFFECTIVE_UNITS {
+            return None;
+        }
+        let se = evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt);
+        let undecided =
+            Seen { difference: Some(evidence.pass.difference), se, z_fail: None, p_fail: 1.0, passes: false };
+        let Some((z_pass, z_fail)) = evidence.pass.z().zip(evidence.fail.z()) else { return Some(undecided) };
+        let variance = evidence.fail.variance.expect("a deviate has a variance");
+        let sum = state.sums[index].add(z_fail, variance, reference);
+        let p_fail = self.boundaries[index].level(look, sum);
+        Some(Seen { z_fail: Some(z_fail), p_fail, passes: -z_pass > self.asker.z_alpha, ..undecided })
     }
 
     /// Points of every question, for tests that read them.
@@ -407,8 +459,14 @@ impl StageGate<'_> {
                 let passes = boundary.passes(look, z_pass).unwrap_or(z_pass > self.asker.z_alpha);
                 Seen { p_fail, passes, ..undecided }
             }
-            // Asked of series, or of counts.
-            Test::Point | Test::MannWhitney | Test::Exact(_) | Test::MaxSprt | Test::EProcess => undecided,
+            // Asked of series, of counts, of sums, or of windows.
+            Test::Point
+            | Test::MannWhitney
+            | Test::Exact(_)
+            | Test::MaxSprt
+            | Test::EProcess
+            | Test::Cusum(_)
+            | Test::BurnRate => undecided,
         })
     }
 
@@ -459,6 +517,8 @@ struct LookState {
     passed: Vec<bool>,
     /// Per question, for tests that read points.
     series: Vec<Series>,
+    /// Per question, for tests that add up.
+    sums: Vec<Sum>,
 }
 
 impl LookState {
@@ -471,6 +531,7 @@ impl LookState {
             rejected: Vec::new(),
             passed: vec![false; questions],
             series,
+            sums: vec![Sum::default(); questions],
         }
     }
 

@@ -4,7 +4,8 @@
 
 use rayon::prelude::*;
 
-use crate::domain::gate::{Gate, Spending, Test};
+use crate::domain::gate::{Cusum, Gate, Spending, Test};
+use crate::domain::rollout::Stage;
 use crate::gate::boundary::{Boundary, PassPlan, Rung};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, Evidence, ExpectedArms, Question};
@@ -15,6 +16,7 @@ use crate::simulate::layout::Shape;
 use crate::simulate::returning::{Asked, ReturningUnits};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::boundary::{self, combine, design};
+use crate::stats::cusum;
 
 /// Looks that add less than this share to the information so far are not looks of their own.
 const SMALLEST_STEP: f64 = 2e-3;
@@ -180,6 +182,14 @@ impl Plans {
         let of_question = |&(gate, question): &(usize, usize)| -> Vec<Boundary> {
             let alpha = levels.alpha_fail[gate] * levels.shares[gate][question];
             let rule = &scenario.gates[gate];
+            if let Test::Cusum(cusum) = rule.test {
+                let share = levels.shares[gate][question];
+                let bound = |stage: &Stage| Boundary {
+                    fail: vec![threshold_of_sum(cusum, stage, share); stage.looks()],
+                    ..Boundary::default()
+                };
+                return scenario.stages.iter().map(bound).collect();
+            }
             let Test::GroupSequential(spending) = rule.test else {
                 return vec![Boundary::default(); scenario.stages.len()];
             };
@@ -212,6 +222,13 @@ impl Plans {
         };
         (0..scenario.stages.len()).map(&mut of_stage).collect()
     }
+}
+
+/// What a cumulative sum must exceed in a stage. False alarms of a question with a share of them are so much rarer than the gate's.
+#[must_use]
+pub fn threshold_of_sum(rule: Cusum, stage: &Stage, share: f64) -> f64 {
+    let looks = rule.run_length.0 as f64 / stage.look_every.0 as f64;
+    cusum::threshold(rule.reference, looks / share)
 }
 
 impl QuestionPlan {

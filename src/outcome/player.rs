@@ -575,7 +575,8 @@ impl<'a> Player<'a> {
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
         let screen = screens.of(lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
-        for (stage, place) in self.places().into_iter().enumerate() {
+        let places = self.places();
+        for (stage, &place) in places.iter().enumerate() {
             let stage_gate = StageGate {
                 asker,
                 questions: &plan.questions,
@@ -587,6 +588,7 @@ impl<'a> Player<'a> {
                 earlier: &earlier,
                 brief,
                 looks_per_run: self.looks_per_run(place),
+                before: &places[..stage],
             };
             let said = stage_gate.play(screen, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {

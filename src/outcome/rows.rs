@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::boundaries;
 use super::health::SampleRatio;
 use super::player::{Cause, Player, WorldOutcome};
 use super::recovery::Rollback;
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
+use crate::domain::gate::Test;
 use crate::domain::metric::Margin;
 use crate::domain::rollout::Stage;
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
@@ -21,6 +23,7 @@ use crate::report::{
 };
 use crate::scenario::Scenario;
 use crate::simulate::layout::Slice;
+use crate::stats::cusum;
 use crate::stats::interval::wilson;
 use crate::stats::spread::quantile;
 
@@ -414,7 +417,8 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
             // Where the failing side begins elsewhere, what is accepted may rightly fail.
             let failing = if rule.harm.is_some() { &tally.gates[gate][plan.failing_lens][stage] } else { margin };
             let mut check = |question: Option<usize>, error: &str, events: f64, trials: f64| {
-                let alpha = if error == "wrong pass" { rule.alpha.get() } else { player.levels.alpha_fail[gate] };
+                let alpha =
+                    if error == "wrong pass" { rule.alpha.get() } else { failing_alpha(player, gate, stage, question) };
                 let rate = share(events, trials);
                 let slice = question.map(|question| plan.questions[question].slice);
                 rows.push(SelfCheckRow {
@@ -439,6 +443,19 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
         }
     }
     rows
+}
+
+/// How often a gate, or one of its questions, may fail in a stage if the regression is exactly at the failing margin. A cumulative sum has
+/// a run length in place of an alpha: of that, the chance that it ends within the stage's looks.
+fn failing_alpha(player: &Player<'_>, gate: usize, stage: usize, question: Option<usize>) -> f64 {
+    let Test::Cusum(rule) = player.scenario.gates[gate].test else { return player.levels.alpha_fail[gate] };
+    let facts = &player.scenario.stages[stage];
+    let chance = |share: f64| {
+        let threshold = boundaries::threshold_of_sum(rule, facts, share);
+        cusum::chance_within(facts.looks(), rule.reference, threshold, 0.0)
+    };
+    let shares = &player.levels.shares[gate];
+    question.map_or_else(|| shares.iter().map(|&share| chance(share)).sum::<f64>().min(1.0), |q| chance(shares[q]))
 }
 
 /// Units per arm against the exposure of each stage: of the exact replay, beside how often replicates alarm.

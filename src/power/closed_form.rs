@@ -153,7 +153,7 @@ impl<'a> Planner<'a> {
                 .map_or(f64::NAN, |r| sequence::boundary(rule.sequence, level, r))
         };
         let critical = |level: f64| match rule.test {
-            Test::Point | Test::MannWhitney => 0.0,
+            Test::Point | Test::MannWhitney | Test::Cusum(_) | Test::BurnRate => 0.0,
             Test::Fixed | Test::GroupSequential(_) | Test::Exact(_) | Test::MaxSprt | Test::EProcess => {
                 normal::upper_quantile(level)
             }
@@ -221,7 +221,7 @@ impl<'a> Planner<'a> {
         let nothing = Plan::default();
         // Sums of a trailing window have no second moments to plan with. A rank test of points is planned by their number and by how they
         // depend on each other, which no sum knows: a formula for independent points would promise what the replay refutes.
-        if self.gate.window != Window::Stage || self.gate.test == Test::MannWhitney {
+        if self.gate.window != Window::Stage || !self.gate.test.is_planned() {
             return nothing;
         }
         if expected.is_empty() {

@@ -96,7 +96,7 @@ impl Forecast {
         };
         for (gate, plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
-            if rule.window != Window::Stage || rule.test == Test::MannWhitney {
+            if rule.window != Window::Stage || !rule.test.is_planned() {
                 continue;
             }
             let asker = Asker::new(rule, player.scenario, &player.simulator.layout);

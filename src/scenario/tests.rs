@@ -152,6 +152,20 @@ fn kayentas_keys_are_read() {
 }
 
 #[test]
+fn a_list_of_quantiles_is_a_metric_for_each() {
+    let text = include_str!("../../tests/scenarios/valid/serving.toml");
+    let scenario = Scenario::parse("serving.toml", text).unwrap();
+    let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(names, ["latency_p50", "latency_p90", "latency_p99.9", "itl", "tokens_per_second", "a b"]);
+    let column = PerVersion { stable: "stable_latency_ms".to_owned(), candidate: "candidate_latency_ms".to_owned() };
+    assert_eq!(scenario.metrics[2].kind, MetricKind::Quantile { column, quantile: 0.999 });
+    assert_eq!((scenario.metrics[2].unit.as_deref(), scenario.gates[0].metric), (Some("ms"), 2));
+    let MetricKind::Ratio { numerator, denominator } = &scenario.metrics[3].kind else { panic!("a ratio") };
+    assert_eq!(numerator.candidate, Source::Column("candidate_latency_ms - candidate_ttft_ms".into()));
+    assert_eq!(denominator.stable, Source::Column("stable_output_tokens - 1".into()));
+}
+
+#[test]
 fn everything_written_is_read() {
     let scenario = Scenario::parse("whole-language.toml", WHOLE).unwrap();
     let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();

@@ -5,6 +5,7 @@ mod effects;
 mod gates;
 mod kayenta;
 mod metrics;
+mod monitors;
 mod rollout;
 mod stages;
 mod values;

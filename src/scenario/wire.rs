@@ -65,6 +65,16 @@ pub(super) enum OneOrMany {
     Many(Vec<String>),
 }
 
+/// One quantile or a list of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Quantiles {
+    /// A single one.
+    One(f64),
+    /// A list: a metric for each.
+    Many(Vec<f64>),
+}
+
 /// Where a confidence sequence is tightest.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -133,6 +143,10 @@ written_as!(Delay, {
 written_as!(Seed, { "type": ["string", "integer"], "examples": ["5f2a", 61] });
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
+written_as!(Quantiles, {
+    "type": ["number", "array"], "items": { "type": "number" }, "minItems": 1, "maxItems": 20,
+    "examples": [0.95, [0.5, 0.9, 0.99]],
+});
 written_as!(Tuning, { "type": ["string", "number"], "examples": ["planned", "growthbook", "eppo", "msprt", 20000] });
 written_as!(Size, {
     "type": ["string", "number", "array", "object"],
@@ -397,18 +411,18 @@ pub(super) struct Metric {
     /// How it is computed.
     #[schemars(required)]
     pub(super) kind: Option<MetricKind>,
-    /// Column of each version: `{version}` stands for `stable` and `candidate`.
-    #[schemars(extend("examples" = ["{version}_quality"]))]
+    /// Column of each version: `{version}` stands for `stable` and `candidate`. Or a sum of columns times numbers, with spaces around its
+    /// operators.
+    #[schemars(extend("examples" = ["{version}_quality", "{version}_latency_ms - {version}_ttft_ms"]))]
     pub(super) column: Option<String>,
-    /// Of a ratio: what is summed above the line.
+    /// Of a ratio: what is summed above the line, in the same forms.
     #[schemars(extend("examples" = ["{version}_cost_usd"]))]
     pub(super) numerator: Option<String>,
-    /// Of a ratio: what is summed below the line, a column or `requests`.
-    #[schemars(extend("examples" = ["{version}_tokens", "requests"]))]
+    /// Of a ratio: what is summed below the line, in the same forms or `requests`.
+    #[schemars(extend("examples" = ["{version}_tokens", "requests", "{version}_output_tokens - 1"]))]
     pub(super) denominator: Option<String>,
-    /// Of a quantile: 0.95 is p95.
-    #[schemars(extend("examples" = [0.95]))]
-    pub(super) quantile: Option<f64>,
+    /// Of a quantile: 0.95 is p95. A list is a metric for each, named `NAME_p50` and so on.
+    pub(super) quantile: Option<Quantiles>,
     /// Of a proportion or a rare event: a number becomes the share above this.
     pub(super) over: Option<f64>,
     /// Which way it improves.
@@ -598,6 +612,35 @@ pub(super) struct Gate {
     pub(super) covariate: Option<Covariate>,
     /// Of style `kayenta`: how its judge classifies the metric.
     pub(super) kayenta: Option<KayentaMetric>,
+    /// Of test `cusum`: time from one false alarm to the next, on average, with the regression at the failing margin.
+    #[schemars(extend("examples" = ["90d"]))]
+    pub(super) run_length: Option<Duration>,
+    /// Of test `cusum`: standard errors of one look that are taken off each, half of the shift that is found fastest. Default: 0.5.
+    pub(super) reference: Option<f64>,
+    /// Of test `burn-rate`: share of requests that must be good.
+    #[schemars(extend("examples" = ["99.9%", 0.999]))]
+    pub(super) slo: Option<Quantity>,
+    /// Of test `burn-rate`: over which time the error budget is meant. Default: 30d.
+    pub(super) period: Option<Duration>,
+    /// Of test `burn-rate`: pairs of windows, each of which fails where both burn above its factor. Default: 14.4 over 1h and 5m, 6 over
+    /// 6h and 30m.
+    #[schemars(length(min = 1, max = 10))]
+    pub(super) burn: Option<Vec<BurnPair>>,
+}
+
+/// Two windows that must both burn above a factor.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BurnPair {
+    /// Of the rate that spends the budget in exactly its period.
+    #[schemars(required, extend("examples" = [14.4]))]
+    pub(super) factor: Option<f64>,
+    /// The long window.
+    #[schemars(required, extend("examples" = ["1h"]))]
+    pub(super) long: Option<Duration>,
+    /// The short window.
+    #[schemars(required, extend("examples" = ["5m"]))]
+    pub(super) short: Option<Duration>,
 }
 
 /// How Kayenta's judge classifies a metric.

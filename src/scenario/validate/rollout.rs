@@ -108,12 +108,18 @@ pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Probl
         let why = format!("but gate `{}` is of style `kayenta`, which has no level to calibrate", gate.name);
         problems.wrong::<()>(&at, why, "use `split`, or another style");
     }
-    let bare = |gate: &&Gate| gate.test == Test::Point && gate.on_fail == Decision::RollBack;
+    let bare = |gate: &&Gate| {
+        gate.kayenta.is_none() && !gate.test.has_alpha() && gate.on_fail == Decision::RollBack
+    };
     if let Some(gate) = gates.iter().find(bare) {
         let at = At::root().key("rollout").key("budget");
         problems.wrong::<()>(
             &at,
-            format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name),
+            if gate.test == Test::Point {
+                format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name)
+            } else {
+                format!("but gate `{}` has test `{}`, which has no level to calibrate", gate.name, gate.test.name())
+            },
             "give it another test, or `on_fail = \"pause\"`",
         );
     }
