@@ -1,31 +1,35 @@
-//! A cumulative sum of what each look adds to a question's evidence.
+//! A cumulative sum of what is new in a question's evidence.
 //!
-//! What a look adds is the growth of the score, `z` times the root of the information, over the root of the growth of the information. While
-//! the regression stays where it is, these are independent normal deviates: the information is that of all units since the stage
-//! began, so what units bring back with them when they return is not taken for a change.
+//! Looks are taken together in steps with enough requests to be nearly normal. Units return, so the steps of one rollout share the luck of
+//! its arms: what an arm's users are like shows in every step. Summed as if steps were independent, that luck would be taken for a
+//! change. So a step counts by how far it lies from what the steps before it let expect, with the correlation of steps that the log
+//! has: while nothing changes, those are independent deviates.
 
-/// A look that adds less than this share of the information so far says nothing of its own: it is taken together with the next.
-const SMALLEST_STEP: f64 = 2e-3;
+use super::boundary::SumPlan;
 
-/// The sum, and where the score and the information stood when something was last added.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// The sum, and what was new in each step so far.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Sum {
     value: f64,
-    score: f64,
-    information: f64,
+    news: Vec<f64>,
 }
 
 impl Sum {
-    /// Takes a look at which the regression is `z` standard errors beyond the margin, and gives the sum.
-    pub(super) fn add(&mut self, z: f64, variance: f64, reference: f64) -> f64 {
-        let information = 1.0 / variance;
-        let added = information - self.information;
-        if added > SMALLEST_STEP * information {
-            let score = z * information.sqrt();
-            self.value = (self.value + (score - self.score) / added.sqrt() - reference).max(0.0);
-            (self.score, self.information) = (score, information);
-        }
+    /// Where it stands.
+    pub(super) fn value(&self) -> f64 {
         self.value
+    }
+
+    /// Takes a step at which the regression is so many standard errors beyond the margin; `None` where too little is known of it, which is
+    /// then taken to be as expected.
+    pub(super) fn add(&mut self, plan: &SumPlan, deviate: Option<f64>, reference: f64) {
+        let Some((own, before)) = plan.triangle.get(self.news.len()).and_then(|row| row.split_last()) else { return };
+        let expected: f64 = before.iter().zip(&self.news).map(|(weight, news)| weight * news).sum();
+        let news = deviate.map(|deviate| (deviate - expected) / own);
+        if let Some(news) = news {
+            self.value = (self.value + news - reference).max(0.0);
+        }
+        self.news.push(news.unwrap_or(0.0));
     }
 }
 
@@ -33,31 +37,38 @@ impl Sum {
 mod tests {
     use super::*;
 
-    // Deviates 1, 3, -2 of looks with information 1, 3, 4: the score is their sum, each times the root of its information.
-    #[test]
-    fn looks_are_told_apart_whatever_information_each_adds() {
-        let looks = [(1.0, 1.0), (3.0, 3.0), (-2.0, 4.0)];
-        let (mut sum, mut score, mut information) = (Sum::default(), 0.0, 0.0);
-        let mut expected = 0.0_f64;
-        for (deviate, added) in looks {
-            let added: f64 = added;
-            score += deviate * added.sqrt();
-            information += added;
-            expected = (expected + deviate - 0.5).max(0.0);
-            let found = sum.add(score / information.sqrt(), 1.0 / information, 0.5);
-            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-        }
+    fn plan(triangle: Vec<Vec<f64>>) -> SumPlan {
+        SumPlan { looks: 1, factor: 1.0, variance: 1.0, variance_so_far: Vec::new(), triangle }
+    }
+
+    fn values(plan: &SumPlan, deviates: &[Option<f64>]) -> Vec<f64> {
+        let mut sum = Sum::default();
+        let add = |&deviate: &Option<f64>| {
+            sum.add(plan, deviate, 0.5);
+            sum.value()
+        };
+        deviates.iter().map(add).collect()
+    }
+
+    fn near(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?} {expected:?}");
     }
 
     #[test]
-    fn a_look_without_new_information_waits_for_the_next() {
-        let mut sum = Sum::default();
-        let first = sum.add(1.0, 1.0, 0.5);
-        assert!((first - 0.5).abs() < 1e-15);
-        assert!((sum.add(1.5, 1.0 / 1.001, 0.5) - first).abs() < 1e-15, "too little");
-        assert!((sum.add(1.5, 1.1, 0.5) - first).abs() < 1e-15, "less than before");
-        // The look after it adds all of what has come since the first: a deviate of 2 √2 - 1.
-        let deviate = 2.0 * 2.0_f64.sqrt() - 1.0;
-        assert!((sum.add(2.0, 0.5, 0.5) - (first + deviate - 0.5)).abs() < 1e-12);
+    fn independent_steps_add_up() {
+        let plan = plan(vec![vec![1.0], vec![0.0, 1.0], vec![0.0, 0.0, 1.0]]);
+        let deviates = [Some(1.5), Some(-3.0), Some(2.0), Some(9.0)];
+        near(&values(&plan, &deviates), &[1.0, 0.0, 1.5, 1.5]);
+        near(&values(&plan, &[Some(1.5), None, Some(2.0)]), &[1.0, 1.0, 2.5]);
+    }
+
+    // Two steps with correlation 0.6: of the second, 0.6 times the first is no news, and what is left has a standard deviation of 0.8.
+    #[test]
+    fn what_the_steps_before_let_expect_is_no_news() {
+        let plan = plan(vec![vec![1.0], vec![0.6, 0.8]]);
+        near(&values(&plan, &[Some(2.0), Some(1.2)]), &[1.5, 1.0]);
+        near(&values(&plan, &[Some(2.0), Some(2.0)]), &[1.5, 2.0]);
+        near(&values(&plan, &[None, Some(1.2)]), &[0.0, 1.0]);
     }
 }

@@ -1,6 +1,6 @@
 //! A gate through the looks of one stage of one replicate, in one world.
 
-use super::boundary::Boundary;
+use super::boundary::{Boundary, SumPlan};
 use super::burn::{self, Requests};
 use super::correction;
 use super::cusum::Sum;
@@ -293,14 +293,14 @@ impl StageGate<'_> {
                 None
             } else if let Some(burn) = &self.asker.gate.burn {
                 self.burns(index, burn, lens, arms, place)
+            } else if let Test::Cusum(cusum) = self.asker.gate.test {
+                self.add_up(index, lens, arms, (look, place.first_look, cusum.reference), state)
             } else if !self.enough(*question, arms) {
                 None
             } else if let Some(series) = state.series.get(index) {
                 self.see_series(index, series, arms.span)
             } else if self.asker.gate.test.counts_events() {
                 self.count(index, lens, arms, (look, place.plan), state)
-            } else if let Test::Cusum(cusum) = self.asker.gate.test {
-                self.add_up(index, lens, arms, (look, cusum.reference), state)
             } else {
                 self.see(index, lens, arms, look, state.p_fail[index])
             };
@@ -341,21 +341,56 @@ impl StageGate<'_> {
         index: usize,
         lens: Lens,
         arms: &LookArms<'_>,
-        (look, reference): (usize, f64),
+        (look, first_look, reference): (usize, usize, f64),
         state: &mut LookState,
     ) -> Option<Seen> {
-        let evidence = self.asker.evidence(self.questions[index], lens, arms)?;
-        if evidence.fail.effective_units < FEWEST_EFFECTIVE_UNITS {
-            return None;
+        let question = self.questions[index];
+        let boundary = &self.boundaries[index];
+        let evidence = self.asker.evidence(question, lens, arms).filter(|evidence| {
+            self.enough(question, arms) && evidence.fail.effective_units >= FEWEST_EFFECTIVE_UNITS
+        });
+        let sum = &mut state.sums[index];
+        if let Some(plan) = &boundary.sum
+            && (arms.span.look - first_look + 1).is_multiple_of(plan.looks)
+        {
+            let deviate = evidence.and_then(|so_far| self.step(question, lens, arms, (plan, first_look), so_far.fail));
+            sum.add(plan, deviate, reference);
         }
-        let se = evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt);
-        let undecided =
-            Seen { difference: Some(evidence.pass.difference), se, z_fail: None, p_fail: 1.0, passes: false };
-        let Some((z_pass, z_fail)) = evidence.pass.z().zip(evidence.fail.z()) else { return Some(undecided) };
-        let variance = evidence.fail.variance.expect("a deviate has a variance");
-        let sum = state.sums[index].add(z_fail, variance, reference);
-        let p_fail = self.boundaries[index].level(look, sum);
-        Some(Seen { z_fail: Some(z_fail), p_fail, passes: -z_pass > self.asker.z_alpha, ..undecided })
+        let evidence = evidence?;
+        let z = evidence.pass.z().zip(evidence.fail.z());
+        Some(Seen {
+            difference: Some(evidence.pass.difference),
+            se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),
+            z_fail: z.map(|(_, fail)| fail),
+            p_fail: boundary.level(look, sum.value()),
+            passes: z.is_some_and(|(pass, _)| -pass > self.asker.z_alpha),
+        })
+    }
+
+    /// The regression beyond the failing margin in a step alone, over its standard error: by the variance that the log has, or, where the
+    /// arms have shown more of it than that, by theirs.
+    fn step(
+        &self,
+        question: Question,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        (plan, first_look): (&SumPlan, usize),
+        so_far: Contrast,
+    ) -> Option<f64> {
+        let since = arms.span.look.checked_sub(plan.looks).filter(|&since| since >= first_look);
+        let step = LookArms { reader: arms.reader, span: Span { look: arms.span.look, since } };
+        let difference = self.asker.evidence(question, lens, &step)?.fail.difference;
+        // Of one request in each arm.
+        let each = |arms: &LookArms<'_>| {
+            let requests = |arm| arms.reader.counts(arms.span, arm, question.slice).covered;
+            let stable = if plan.factor > 0.0 { plan.factor * plan.factor / requests(Arm::Stable) } else { 0.0 };
+            1.0 / requests(Arm::Candidate) + stable
+        };
+        let step_of = (arms.span.look - first_look + 1) / plan.looks - 1;
+        let planned = plan.variance_so_far.get(step_of)? * each(arms);
+        let scale = if planned > 0.0 { (so_far.variance? / planned).max(1.0) } else { 1.0 };
+        let variance = scale * plan.variance * each(&step);
+        (variance > 0.0 && variance.is_finite()).then(|| difference / variance.sqrt())
     }
 
     /// Points of every question, for tests that read them.

@@ -73,6 +73,8 @@ pub struct Player<'a> {
     pub starts: Vec<Moment>,
     /// Stable's value of each metric over the whole log.
     pub levels_of_metrics: Vec<f64>,
+    /// Requests of the log in a second.
+    pub requests_per_s: f64,
     /// A few starts, evenly spread, by slot: what plans are averaged over.
     pub sampled_starts: Vec<usize>,
     /// Censuses of the schedule from them.
@@ -118,6 +120,8 @@ pub struct WorldOutcome {
     pub exposed_units: f64,
     /// Per metric: what was served beyond stable, larger is worse; meaningful for proportions (requests) and rare events (units).
     pub excess: Vec<f64>,
+    /// Per gate on an error budget: the share of the budget of all traffic in its period that the candidate's bad requests spend.
+    pub burned: Vec<f64>,
     /// Cost of the candidate's requests, and the same had stable served them.
     pub cost: Option<(f64, f64)>,
 }
@@ -219,6 +223,12 @@ impl Ground {
         }
     }
 
+    fn requests_per_s(&self, scenario: &Scenario, simulator: &Simulator) -> f64 {
+        let reader = Reader { layout: &simulator.layout, trajectory: &self.whole_log };
+        let requests = reader.counts(Span { look: 0, since: None }, Arm::Candidate, 0).requests;
+        requests / (simulator.slots() as f64 * scenario.log.slot.0 as f64)
+    }
+
     /// Per question: whether the regression that a lens shows over the whole log is past the failing margin.
     pub(super) fn harmful(&self, scenario: &Scenario, gate: usize, lens: Lens, simulator: &Simulator) -> Vec<bool> {
         let rule = &scenario.gates[gate];
@@ -263,6 +273,7 @@ impl<'a> Player<'a> {
             asked,
             starts: ground.starts.clone(),
             levels_of_metrics: ground.levels_of_metrics.clone(),
+            requests_per_s: ground.requests_per_s(scenario, simulator),
             sampled_starts: ground.sampled_starts.clone(),
             sampled_censuses: Arc::clone(&ground.sampled_censuses),
             calibration: None,
@@ -632,6 +643,11 @@ impl<'a> Player<'a> {
             }
             _ => 0.0,
         };
+        let burned = |gate: &Gate| {
+            let burn = gate.burn.as_ref()?;
+            let allowed = burn.budget() * self.requests_per_s * burn.period.0 as f64;
+            Some(answered(gate.metric).0 / allowed)
+        };
         WorldOutcome {
             cause: self.cause(world, outcome, duration_s),
             outcome,
@@ -640,6 +656,7 @@ impl<'a> Player<'a> {
             exposed_requests: requests,
             exposed_units: units,
             excess: self.scenario.metrics.iter().enumerate().map(excess).collect(),
+            burned: self.scenario.gates.iter().filter_map(burned).collect(),
             cost: self.cost_metric().map(answered),
         }
     }

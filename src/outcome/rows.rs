@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::boundaries;
 use super::health::SampleRatio;
 use super::player::{Cause, Player, WorldOutcome};
 use super::recovery::Rollback;
@@ -13,6 +12,7 @@ use crate::domain::gate::Test;
 use crate::domain::metric::Margin;
 use crate::domain::rollout::Stage;
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
+use crate::gate::boundary::Boundary;
 use crate::gate::question::Question;
 use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
@@ -213,6 +213,7 @@ impl WorldRows<'_> {
             exposed_units: self.spread_of(|o| (o.exposed_units * self.digest.units_each()).round()),
             exposure_fan: self.exposure_fan(),
             excess_bad: self.excess_bad(),
+            budget_burned: self.budget_burned(),
             cost_usd: cost(|(candidate, _)| candidate),
             excess_cost_usd: cost(|(candidate, stable)| candidate - stable),
             duration_s: self.spread_of(|o| (o.duration_s + o.rollback.map_or(0, |rollback| rollback.total().0)) as f64),
@@ -321,6 +322,11 @@ impl WorldRows<'_> {
             mitigate_s: spread_of(|(_, rollback)| rollback.mitigate.0 as f64)?,
             time_to_recover_s: spread_of(|(detect, rollback)| detect + rollback.total().0 as f64)?,
         })
+    }
+
+    fn budget_burned(&self) -> BTreeMap<String, Spread> {
+        let gates = self.player.scenario.gates.iter().filter(|gate| gate.burn.is_some()).enumerate();
+        gates.map(|(index, gate)| (gate.name.clone(), self.spread_of(|o| o.burned[index]))).collect()
     }
 
     fn excess_bad(&self) -> BTreeMap<String, Spread> {
@@ -449,13 +455,12 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
 /// a run length in place of an alpha: of that, the chance that it ends within the stage's looks.
 fn failing_alpha(player: &Player<'_>, gate: usize, stage: usize, question: Option<usize>) -> f64 {
     let Test::Cusum(rule) = player.scenario.gates[gate].test else { return player.levels.alpha_fail[gate] };
-    let facts = &player.scenario.stages[stage];
-    let chance = |share: f64| {
-        let threshold = boundaries::threshold_of_sum(rule, facts, share);
-        cusum::chance_within(facts.looks(), rule.reference, threshold, 0.0)
+    let chance = |boundary: &Boundary| {
+        let steps = boundary.sum.as_ref().map_or(0, |sum| sum.triangle.len());
+        boundary.fail.first().map_or(0.0, |&threshold| cusum::chance_within(steps, rule.reference, threshold, 0.0))
     };
-    let shares = &player.levels.shares[gate];
-    question.map_or_else(|| shares.iter().map(|&share| chance(share)).sum::<f64>().min(1.0), |q| chance(shares[q]))
+    let boundaries = &player.boundaries[stage][gate];
+    question.map_or_else(|| boundaries.iter().map(chance).sum::<f64>().min(1.0), |question| chance(&boundaries[question]))
 }
 
 /// Units per arm against the exposure of each stage: of the exact replay, beside how often replicates alarm.

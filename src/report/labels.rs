@@ -219,6 +219,9 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         "mde" => "smallest regression that fails at the stage’s end with the gate’s power",
         "needed" => "needed to pass with the gate’s power if the candidate is as good as stable",
         "excess_bad" => "bad outcomes served beyond what stable would have served; median (10 %–90 %)",
+        "budget_burned" => {
+            "bad requests of the candidate, of all that the budget allows all traffic in its period; median (10 %–90 %)"
+        }
         "health_p" => "alarms below 0.001",
         "health_e" => "evidence that holds however often one looks; alarms from 1000 on",
         "health_rate" => "share of replicates that alarm; about 0.1 % where nothing is wrong",

@@ -508,6 +508,9 @@ pub struct WorldRow {
     /// Bad outcomes served beyond what stable would have served, per proportion (requests) and rare metric (units); negative where the
     /// candidate serves fewer.
     pub excess_bad: BTreeMap<String, Spread>,
+    /// Share of the error budget of all traffic in its period that the candidate's requests spend, by gate of test `burn-rate`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budget_burned: BTreeMap<String, Spread>,
     /// Cost of the requests served by the candidate, for metrics in `usd`; null without one.
     pub cost_usd: Option<Spread>,
     /// The same beyond what stable would have cost.

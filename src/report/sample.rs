@@ -178,6 +178,7 @@ fn world(name: &str, kind: &str, meaning: &str, caught: [f64; 5], harmful: bool)
         exposed_units: spread(90.0 + 8_000.0 * entered),
         exposure_fan: fan(entered),
         excess_bad: BTreeMap::from([("error_rate".to_owned(), spread(if harmful { 120.0 } else { -3.0 }))]),
+        budget_burned: BTreeMap::new(),
         cost_usd: Some(spread(300.0 + 900.0 * entered)),
         excess_cost_usd: Some(spread(if harmful { 40.0 } else { -1.0 })),
         duration_s: spread(60_000.0 + 300_000.0 * entered),

@@ -152,6 +152,23 @@ fn worlds(report: &Report) -> String {
         );
     }
     more(&mut text, report.worlds.len(), WORLDS, "worlds");
+    text + &budgets(report)
+}
+
+/// What the candidate spends of error budgets, where a gate is on one.
+fn budgets(report: &Report) -> String {
+    let mut gates: Vec<&String> = report.worlds.iter().flat_map(|world| world.budget_burned.keys()).collect();
+    gates.sort_unstable();
+    gates.dedup();
+    let mut text = String::new();
+    for gate in gates {
+        let _ = writeln!(text, "ERROR BUDGET SPENT ({})", labels::short(gate, 40));
+        for world in report.worlds.iter().take(WORLDS) {
+            let Some(&burned) = world.budget_burned.get(gate) else { continue };
+            let name = labels::short(&labels::world(&world.world), 25);
+            let _ = writeln!(text, "{name:25} {}", labels::spread(burned, labels::percent));
+        }
+    }
     text
 }
 

@@ -106,6 +106,23 @@ pub(super) fn served(report: &Report) -> Grid {
     }
 }
 
+/// What of error budgets the candidate spends; nothing without a gate on one.
+pub(super) fn budgets(report: &Report) -> Grid {
+    let rows = report.worlds.iter().flat_map(|world| {
+        world.budget_burned.iter().map(|(gate, burned)| {
+            vec![
+                Cell::name(labels::world(&world.world)),
+                Cell::name(labels::visible(gate)),
+                Cell::number(labels::spread(*burned, labels::percent)),
+            ]
+        })
+    });
+    Grid {
+        head: heads(&[("If the candidate is", ""), ("gate", ""), ("error budget spent", "budget_burned")]),
+        rows: rows.collect(),
+    }
+}
+
 /// From the onset of a regression until everyone is back on stable.
 pub(super) fn recovery(report: &Report) -> Grid {
     let row = |world: &WorldRow| {

@@ -59,6 +59,7 @@ pub(crate) fn hostile() -> Report {
         world.meaning = text(index + 1);
         world.rolled_back_by.iter_mut().for_each(|by| by.gate = text(index + 2));
         world.excess_bad = BTreeMap::from([(text(index), spread(3.0))]);
+        world.budget_burned = BTreeMap::from([(text(index + 3), spread(0.02))]);
     }
     for (index, metric) in report.metrics.iter_mut().enumerate() {
         metric.unit = Some(text(index));

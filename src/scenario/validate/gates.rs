@@ -20,6 +20,9 @@ const KAYENTA_ALPHA: f64 = 0.01;
 /// Windows of looks are kept in memory.
 const MOST_PATIENT_LOOKS: usize = 1000;
 
+/// What a step of a cumulative sum adds should be nearly normal.
+const STEP_REQUESTS: f64 = 100.0;
+
 /// Below this many units per arm a normal interval is not to be trusted.
 const MIN_UNITS: f64 = 40.0;
 
@@ -113,7 +116,11 @@ fn read_one(
         window: window?,
         looks,
         min_units: written.min_units.unwrap_or(if any_units { 0.0 } else { MIN_UNITS }),
-        min_requests: written.min_requests.unwrap_or(if free { 1.0 } else { 0.0 }),
+        min_requests: written.min_requests.unwrap_or(match test? {
+            Test::Cusum(_) => STEP_REQUESTS,
+            _ if free => 1.0,
+            _ => 0.0,
+        }),
         patience: patience?,
         on_fail: match written.on_fail {
             Some(wire::OnFail::Pause) => Decision::Hold,
