@@ -86,6 +86,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         metrics: facts::metrics(&scenario, &digest),
         stages: rows::stages(&player, &tally, &plans),
         budget: rows::budget(&player),
+        sentinels: rows::sentinels(&player, &tally),
         worlds: rows::worlds(&player, &tally, &digest),
         power_curves,
         planning,

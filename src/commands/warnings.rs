@@ -154,7 +154,9 @@ fn advice(gate: &Gate, error: &str) -> &'static str {
 fn little_data(evidence: &Evidence<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for stage in &evidence.scenario.stages {
-        for gate in &evidence.scenario.gates {
+        // Prompts with known answers need no traffic.
+        let heard = evidence.scenario.gates.iter().filter(|gate| !matches!(gate.test, Test::Sentinel(_)));
+        for gate in heard {
             let rows = evidence.gates.iter().filter(|row| row.stage == stage.name && row.gate == gate.name);
             let (rare, fine): (Vec<&GateRow>, Vec<&GateRow>) = rows.partition(|row| row.with_data.high < 0.5);
             let Some(first) = rare.first() else { continue };

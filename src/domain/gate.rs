@@ -4,6 +4,7 @@ use super::metric::Margin;
 use super::quantity::{Probability, Seconds};
 use super::rollout::Stage;
 use crate::stats::kayenta::MetricConfig;
+use crate::stats::rare;
 
 /// How a group-sequential gate spends its error over the information of a stage.
 ///
@@ -52,6 +53,8 @@ pub enum Test {
     Cusum(Cusum),
     /// How fast the candidate's arm spends an error budget, by [`Gate::burn`].
     BurnRate,
+    /// Prompts whose answers are known, asked at every look.
+    Sentinel(Sentinel),
 }
 
 impl Test {
@@ -64,13 +67,13 @@ impl Test {
     /// Whether closed forms know its error rates and power.
     #[must_use]
     pub fn is_planned(self) -> bool {
-        !matches!(self, Self::MannWhitney | Self::Cusum(_) | Self::BurnRate)
+        !matches!(self, Self::MannWhitney | Self::Cusum(_) | Self::BurnRate | Self::Sentinel(_))
     }
 
     /// Whether alpha says how often it fails.
     #[must_use]
     pub fn has_alpha(self) -> bool {
-        !matches!(self, Self::Point | Self::Cusum(_) | Self::BurnRate)
+        !matches!(self, Self::Point | Self::Cusum(_) | Self::BurnRate | Self::Sentinel(_))
     }
 
     /// As written in scenarios.
@@ -87,6 +90,7 @@ impl Test {
             Self::MannWhitney => "mann-whitney",
             Self::Cusum(_) => "cusum",
             Self::BurnRate => "burn-rate",
+            Self::Sentinel(_) => "sentinel",
         }
     }
 }
@@ -98,6 +102,34 @@ pub struct Cusum {
     pub run_length: Seconds,
     /// What is taken off each look's standardised difference: half of the shift that is found fastest.
     pub reference: f64,
+}
+
+/// Prompts whose answers are known, asked of the candidate at every look, whatever its traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sentinel {
+    /// How many at each look.
+    pub prompts: u32,
+    /// Chance that one fails though the candidate is good.
+    pub flake_rate: f64,
+    /// Chance that one fails if the candidate is worse than the gate accepts.
+    pub detect: f64,
+    /// How many may fail at a look.
+    pub allow_failures: u32,
+}
+
+impl Sentinel {
+    /// The chance that a look fails.
+    #[must_use]
+    pub fn fails(&self, bad: bool) -> f64 {
+        let rate = if bad { self.detect } else { self.flake_rate };
+        1.0 - rare::acceptance(u64::from(self.prompts), u64::from(self.allow_failures), rate)
+    }
+
+    /// The chance that one of so many looks fails though the candidate is good.
+    #[must_use]
+    pub fn false_alarm(&self, looks: usize) -> f64 {
+        -(looks as f64 * (-self.fails(false)).ln_1p()).exp_m1()
+    }
 }
 
 /// An error budget, and when it is spent too fast.
@@ -329,7 +361,8 @@ impl Gate {
     /// Whether a stage leaves the gate anything to ask: nobody is left to compare with at 100 %.
     #[must_use]
     pub fn asked_in(&self, stage: &Stage) -> bool {
-        stage.looks() > 0 && (stage.has_control() || self.limit.is_some())
+        let alone = self.limit.is_some() || matches!(self.test, Test::Sentinel(_));
+        stage.looks() > 0 && (stage.has_control() || alone)
     }
 }
 

@@ -82,6 +82,8 @@ pub struct StageGate<'a> {
     pub looks_per_run: usize,
     /// Stages before this one.
     pub before: &'a [StagePlace],
+    /// Of a sentinel: whether it fails, by look over all stages.
+    pub sentinel: &'a [bool],
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -126,6 +128,9 @@ impl StageGate<'_> {
     #[must_use]
     pub fn play(&self, screen: &Screen<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
         let (looks, reader) = (place.plan.looks(), screen.reader);
+        if let Test::Sentinel(_) = self.asker.gate.test {
+            return (looks > 0).then(|| self.hear(reader, place, lens));
+        }
         let has_control = place.plan.exposure < 1.0;
         let open: Vec<bool> =
             self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
@@ -206,6 +211,31 @@ impl StageGate<'_> {
             record.z_fail = last.and_then(|seen| seen.z_fail);
         }
         Some(result)
+    }
+
+    /// What a sentinel found. What it once found stays found.
+    fn hear(&self, reader: Reader<'_>, place: StagePlace, lens: Lens) -> StageVerdicts {
+        let looks = place.plan.looks();
+        let first = if self.asker.gate.looks == Looks::End { looks - 1 } else { 0 };
+        let failed = (first..looks).find(|look| self.sentinel[place.first_look + look]);
+        let arms = LookArms { reader, span: place.span(looks - 1, Window::Stage) };
+        let shown = self.asker.evidence(self.questions[0], lens, &arms).map(|evidence| evidence.pass);
+        let record = QuestionRecord {
+            failed: failed.is_some(),
+            passed: failed.is_none(),
+            difference: shown.map(|shown| shown.difference),
+            se: shown.and_then(|shown| shown.variance).filter(|&variance| variance > 0.0).map(f64::sqrt),
+            z_fail: None,
+        };
+        StageVerdicts {
+            first_fail: failed.map(|look| (look, 0)),
+            first_failing: failed,
+            first_no_data: None,
+            end: if failed.is_some() { Verdict::Fail } else { Verdict::Pass },
+            level: if failed.is_some() { 0.0 } else { f64::INFINITY },
+            questions: vec![record; self.questions.len()],
+            runs: Vec::new(),
+        }
     }
 
     /// Whether a question fails at a look whatever the others and other looks show, and passes at the stage's end only.
@@ -501,7 +531,8 @@ impl StageGate<'_> {
             | Test::MaxSprt
             | Test::EProcess
             | Test::Cusum(_)
-            | Test::BurnRate => undecided,
+            | Test::BurnRate
+            | Test::Sentinel(_) => undecided,
         })
     }
 

@@ -487,6 +487,7 @@ mod tests {
                 .enumerate()
                 .map(|(stage, information)| looks(stage, information.len()))
                 .collect(),
+            sums: Vec::new(),
         }
     }
 

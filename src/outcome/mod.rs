@@ -7,6 +7,7 @@ pub mod health;
 pub mod player;
 pub mod recovery;
 pub mod rows;
+mod sentinels;
 pub mod tally;
 pub mod together;
 pub mod variants;

@@ -11,6 +11,7 @@ use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
 use super::health::{self, SampleRatio};
 use super::recovery::{Rollback, served_until};
+use super::sentinels;
 use super::watches::{self, Watches};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
@@ -144,12 +145,15 @@ pub struct Twins<'t> {
     pub own: &'t Trajectory,
     /// With answers exchanged.
     pub swapped: Option<&'t Trajectory>,
+    /// Which replicate it is.
+    pub replicate: u64,
 }
 
 /// Twins under the gates' eyes.
 pub struct Screens<'t> {
     own: Screen<'t>,
     swapped: Option<Screen<'t>>,
+    replicate: u64,
 }
 
 impl<'t> Screens<'t> {
@@ -157,7 +161,7 @@ impl<'t> Screens<'t> {
     #[must_use]
     pub fn new(layout: &'t Layout, twins: Twins<'t>) -> Self {
         let screen = |trajectory: &'t Trajectory| Screen::new(Reader { layout, trajectory });
-        Self { own: screen(twins.own), swapped: twins.swapped.map(screen) }
+        Self { own: screen(twins.own), swapped: twins.swapped.map(screen), replicate: twins.replicate }
     }
 
     fn of(&self, swapped: bool) -> &Screen<'t> {
@@ -178,6 +182,7 @@ pub struct Ground {
 /// Replicates from their starts: their sums, the sums of their twins, and the censuses from there that a gate needs.
 pub(super) struct Replayed {
     starts: Vec<usize>,
+    replicates: Vec<u64>,
     own: Vec<Trajectory>,
     swapped: Vec<Trajectory>,
     censuses: BTreeMap<usize, Trajectory>,
@@ -186,7 +191,10 @@ pub(super) struct Replayed {
 impl Replayed {
     /// The start of each replicate, and the replicate with its twin, if it has one.
     pub(super) fn twins(&self) -> impl Iterator<Item = (usize, Twins<'_>)> {
-        let twins = |(index, own)| (self.starts[index], Twins { own, swapped: self.swapped.get(index) });
+        let twins = |(index, own)| {
+            let twins = Twins { own, swapped: self.swapped.get(index), replicate: self.replicates[index] };
+            (self.starts[index], twins)
+        };
         self.own.iter().enumerate().map(twins)
     }
 }
@@ -434,13 +442,14 @@ impl<'a> Player<'a> {
     pub(super) fn replay(&self, mut lanes: Vec<(usize, Lane)>, census: bool) -> Replayed {
         let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
         let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
+        let replicates = lanes[..own].iter().map(|(_, lane)| lane.replicate).collect();
         let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
         let played = lanes.len();
         lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
         let mut own_and_swapped = self.simulator.trajectories(&lanes);
         let censuses = censused.into_iter().zip(own_and_swapped.split_off(played)).collect();
         let swapped = own_and_swapped.split_off(own);
-        Replayed { starts, own: own_and_swapped, swapped, censuses }
+        Replayed { starts, replicates, own: own_and_swapped, swapped, censuses }
     }
 
     /// Whether a gate is tuned to what a census expects.
@@ -586,6 +595,7 @@ impl<'a> Player<'a> {
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
         let screen = screens.of(lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
+        let sentinel = sentinels::failures(self, gate, *lens, screens.replicate);
         let places = self.places();
         for (stage, &place) in places.iter().enumerate() {
             let stage_gate = StageGate {
@@ -600,6 +610,7 @@ impl<'a> Player<'a> {
                 brief,
                 looks_per_run: self.looks_per_run(place),
                 before: &places[..stage],
+                sentinel: &sentinel,
             };
             let said = stage_gate.play(screen, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::health::SampleRatio;
 use super::player::{Cause, Player, WorldOutcome};
 use super::recovery::Rollback;
+use super::sentinels;
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::gate::Test;
@@ -19,7 +20,7 @@ use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
     BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RecoveryRow,
-    RolledBackBy, Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::layout::Slice;
@@ -438,7 +439,10 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
                 });
             };
             check(None, "false alarm", null.failed, null.asked);
-            check(None, "wrong pass", margin.passed, margin.asked);
+            // Prompts say nothing of a candidate at the margin.
+            if !matches!(rule.test, Test::Sentinel(_)) {
+                check(None, "wrong pass", margin.passed, margin.asked);
+            }
             check(None, "wrong failure", failing.failed, failing.asked);
             // The overall slice of a gate with segments passes or fails on its own, too, but only its segments have a name.
             for question in (0..plan.questions.len()).filter(|&q| plan.questions[q].slice > 0) {
@@ -451,10 +455,32 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
     rows
 }
 
+/// Sentinels over the whole schedule.
+#[must_use]
+pub fn sentinels(player: &Player<'_>, tally: &Tally) -> Vec<SentinelRow> {
+    let row = |gate: usize| {
+        let (sentinel, looks) = sentinels::looks(player, gate)?;
+        Some(SentinelRow {
+            gate: player.scenario.gates[gate].name.clone(),
+            prompts: sentinel.prompts,
+            looks,
+            fails_good: sentinel.fails(false),
+            fails_bad: sentinel.fails(true),
+            false_alarm_closed_form: sentinel.false_alarm(looks),
+            false_alarm: share(tally.alarms[gate], tally.replicates as f64),
+        })
+    };
+    (0..player.gates.len()).filter_map(row).collect()
+}
+
 /// How often a gate, or one of its questions, may fail in a stage if the regression is exactly at the failing margin. A cumulative sum has
 /// a run length in place of an alpha: of that, the chance that it ends within the stage's looks.
 fn failing_alpha(player: &Player<'_>, gate: usize, stage: usize, question: Option<usize>) -> f64 {
-    let Test::Cusum(rule) = player.scenario.gates[gate].test else { return player.levels.alpha_fail[gate] };
+    let rule = match player.scenario.gates[gate].test {
+        Test::Cusum(rule) => rule,
+        Test::Sentinel(sentinel) => return sentinel.false_alarm(player.scenario.stages[stage].looks()),
+        _ => return player.levels.alpha_fail[gate],
+    };
     let chance = |boundary: &Boundary| {
         let steps = boundary.sum.as_ref().map_or(0, |sum| sum.triangle.len());
         boundary.fail.first().map_or(0.0, |&threshold| cusum::chance_within(steps, rule.reference, threshold, 0.0))

@@ -85,6 +85,11 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
             if !rule.asked_in(&player.scenario.stages[stage]) {
                 continue;
             }
+            if let Test::Sentinel(sentinel) = rule.test {
+                let power = Some(1.0 - sentinel.false_alarm(place.plan.looks()));
+                plans.push(Plan { stage, gate, power, ..Plan::default() });
+                continue;
+            }
             for (index, question) in gate_plan.questions.iter().enumerate() {
                 if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
                     continue;
@@ -153,7 +158,7 @@ impl<'a> Planner<'a> {
                 .map_or(f64::NAN, |r| sequence::boundary(rule.sequence, level, r))
         };
         let critical = |level: f64| match rule.test {
-            Test::Point | Test::MannWhitney | Test::Cusum(_) | Test::BurnRate => 0.0,
+            Test::Point | Test::MannWhitney | Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_) => 0.0,
             Test::Fixed | Test::GroupSequential(_) | Test::Exact(_) | Test::MaxSprt | Test::EProcess => {
                 normal::upper_quantile(level)
             }

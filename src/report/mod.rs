@@ -68,6 +68,9 @@ pub struct Report {
     pub gates: Vec<GateRow>,
     /// The budget of false rollbacks of the whole release; null without one.
     pub budget: Option<BudgetFacts>,
+    /// Gates of test `sentinel` over the whole schedule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentinels: Vec<SentinelRow>,
     /// Error rates of each gate where they should be at most alpha.
     pub self_check: Vec<SelfCheckRow>,
     /// Power against effect.
@@ -517,6 +520,25 @@ pub struct WorldRow {
     pub excess_cost_usd: Option<Spread>,
     /// Seconds from the start to the end, however it ended; of a rollback, until everyone is back on stable.
     pub duration_s: Spread,
+}
+
+/// Prompts whose answers are known, over the whole schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SentinelRow {
+    /// Name of the gate.
+    pub gate: String,
+    /// Prompts at each look.
+    pub prompts: u32,
+    /// Looks at which they are asked.
+    pub looks: usize,
+    /// Chance that a look fails though the candidate is good.
+    pub fails_good: f64,
+    /// Chance that a look fails with a candidate that is worse than the gate accepts.
+    pub fails_bad: f64,
+    /// Chance that some look fails though the candidate is good: `1 - (1 - fails_good)^looks`.
+    pub false_alarm_closed_form: f64,
+    /// The same as replayed.
+    pub false_alarm: Share,
 }
 
 /// What a rollback for harm takes after it has been detected.

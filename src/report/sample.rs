@@ -445,6 +445,7 @@ pub(crate) fn sample() -> Report {
         health: health(),
         worlds: worlds(),
         gates,
+        sentinels: Vec::new(),
         budget: Some(BudgetFacts {
             how: "calibrated".to_owned(),
             share: 0.05,

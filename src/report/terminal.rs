@@ -152,7 +152,24 @@ fn worlds(report: &Report) -> String {
         );
     }
     more(&mut text, report.worlds.len(), WORLDS, "worlds");
-    text + &budgets(report)
+    text + &budgets(report) + &sentinels(report)
+}
+
+/// How often sentinels stop a good candidate, where there are any.
+fn sentinels(report: &Report) -> String {
+    let mut text = String::new();
+    for row in &report.sentinels {
+        let _ = writeln!(
+            text,
+            "SENTINEL {}: {} looks of {} prompts stop a good candidate in {} (closed form {})",
+            labels::short(&row.gate, 25),
+            labels::whole(row.looks as u64),
+            labels::whole(u64::from(row.prompts)),
+            labels::share(row.false_alarm),
+            labels::percent(row.false_alarm_closed_form),
+        );
+    }
+    text
 }
 
 /// What the candidate spends of error budgets, where a gate is on one.

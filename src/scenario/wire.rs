@@ -626,6 +626,25 @@ pub(super) struct Gate {
     /// 6h and 30m.
     #[schemars(length(min = 1, max = 10))]
     pub(super) burn: Option<Vec<BurnPair>>,
+    /// Of test `sentinel`: prompts whose answers are known, asked at every look.
+    pub(super) sentinel: Option<Sentinel>,
+}
+
+/// Prompts whose answers are known.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sentinel {
+    /// How many at each look.
+    #[schemars(required, range(min = 1, max = 1_000_000))]
+    pub(super) prompts: Option<u32>,
+    /// Chance that one fails though the candidate is good. Default: 0.
+    #[schemars(extend("examples" = ["0.1%", 0.001]))]
+    pub(super) flake_rate: Option<Quantity>,
+    /// Chance that one fails with a candidate that is worse than the gate accepts. Default: 1.
+    #[schemars(extend("examples" = ["20%", 0.2]))]
+    pub(super) detect: Option<Quantity>,
+    /// How many may fail at a look. Default: 0.
+    pub(super) allow_failures: Option<u32>,
 }
 
 /// Two windows that must both burn above a factor.
@@ -719,6 +738,7 @@ pub(super) enum Test {
     MaxSprt,
     EProcess,
     BurnRate,
+    Sentinel,
 }
 
 /// How alpha is shared by overall and segments.

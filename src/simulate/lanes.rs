@@ -19,13 +19,15 @@ pub struct Lane {
     pub exposed: Vec<Vec<u8>>,
     /// Those whose two answers are exchanged, in a lane of the `swap` null.
     pub swapped: Option<Box<Lane>>,
+    /// Which replicate it is; the largest number where it is none.
+    pub replicate: u64,
 }
 
 impl Lane {
     /// Every copy of every unit draws its own place once, and keeps it through all stages.
     pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
+        let mut lane = Self { replicate: replicate as u64, ..Self::nobody(unit_keys.len(), plan.len(), 1) };
         let mut exposed = vec![0_u8; plan.len()];
         for (unit, &key) in unit_keys.iter().enumerate() {
             if simulation.resample == Resample::Poisson {
@@ -68,7 +70,7 @@ impl Lane {
     }
 
     fn nobody(units: usize, stages: usize, copies: u8) -> Self {
-        Self { copies: vec![copies; units], exposed: vec![vec![0; units]; stages], swapped: None }
+        Self { copies: vec![copies; units], exposed: vec![vec![0; units]; stages], swapped: None, replicate: u64::MAX }
     }
 
     /// Exactly the logged units, assigned by a platform's hash.
@@ -76,12 +78,12 @@ impl Lane {
     pub fn production(units: &[String], plan: &[StagePlan], bucketing: &dyn Bucketing) -> Self {
         let places: Vec<f64> = units.iter().map(|unit| bucketing.place(unit)).collect();
         let exposed = plan.iter().map(|stage| places.iter().map(|&place| u8::from(place < stage.exposure)).collect());
-        Self { copies: vec![1; units.len()], exposed: exposed.collect(), swapped: None }
+        Self { copies: vec![1; units.len()], exposed: exposed.collect(), swapped: None, replicate: u64::MAX }
     }
 
     /// Every unit once, all on the candidate.
     pub(super) fn everybody(units: usize, plan: &[StagePlan]) -> Self {
-        Self { copies: vec![1; units], exposed: vec![vec![1; units]; plan.len()], swapped: None }
+        Self { copies: vec![1; units], exposed: vec![vec![1; units]; plan.len()], swapped: None, replicate: u64::MAX }
     }
 }
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::float_cmp, reason = "counts are whole numbers, and those of both sides must be the same")]
 
+mod burn;
 mod crowd;
 mod effects;
 mod judge;

@@ -2,7 +2,7 @@
 
 use super::{Cell, Grid, heads};
 use crate::report::terminal::decides;
-use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, Spread, WorldRow, labels};
+use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, WorldRow, labels};
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
     value.map_or_else(|| labels::NONE.to_owned(), written)
@@ -120,6 +120,33 @@ pub(super) fn budgets(report: &Report) -> Grid {
     Grid {
         head: heads(&[("If the candidate is", ""), ("gate", ""), ("error budget spent", "budget_burned")]),
         rows: rows.collect(),
+    }
+}
+
+/// Prompts with known answers; nothing without a gate on them.
+pub(super) fn sentinels(report: &Report) -> Grid {
+    let row = |row: &SentinelRow| {
+        vec![
+            Cell::name(labels::visible(&row.gate)),
+            Cell::number(labels::whole(u64::from(row.prompts))),
+            Cell::number(labels::whole(row.looks as u64)),
+            Cell::number(labels::percent(row.fails_good)),
+            Cell::number(labels::percent(row.fails_bad)),
+            Cell::number(labels::percent(row.false_alarm_closed_form)),
+            Cell::number(labels::share(row.false_alarm)),
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("sentinel", ""),
+            ("prompts at a look", ""),
+            ("looks", ""),
+            ("a look fails if good", ""),
+            ("if bad", ""),
+            ("some look fails if good, in closed form", ""),
+            ("as replayed", "false_alarm"),
+        ]),
+        rows: report.sentinels.iter().map(row).collect(),
     }
 }
 

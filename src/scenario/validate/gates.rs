@@ -71,6 +71,7 @@ fn read_one(
         written.pass_spending.as_deref().and_then(|text| spent(&at.key("pass_spending"), text, written, problems));
     let test = match written.test {
         Some(wire::Test::Cusum) => monitors::cusum(at, written, measured, context, problems).map(Test::Cusum),
+        Some(wire::Test::Sentinel) => monitors::sentinel(at, written, problems).map(Test::Sentinel),
         _ => test(&at.key("test"), written.test, looks, spending, problems),
     };
     let sequence = sequence(at, written, problems);
@@ -87,7 +88,8 @@ fn read_one(
     }
     let point = test == Some(Test::Point);
     // Exact counts need no normal interval, and units of a rare metric no design effect.
-    let free = point || burns || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
+    // Prompts need no traffic.
+    let free = point || burns || written.test == Some(wire::Test::Sentinel) || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
     // The points of a trailing window may come from other units than the stage's.
     let any_units = free || judged || matches!(window, Some(Window::Trailing(_)));
     let thresholds = thresholds?;
@@ -512,7 +514,7 @@ fn test(
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
-                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`, `exact`, `max-sprt`, `e-process`, `cusum`, `burn-rate`",
+                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`, `exact`, `max-sprt`, `e-process`, `cusum`, `burn-rate`, `sentinel`",
             )
         }
         None if problems.is_broken(at) => None,

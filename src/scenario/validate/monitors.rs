@@ -1,10 +1,10 @@
-//! Gates that watch for a change instead of testing a hypothesis once: tests `cusum` and `burn-rate`.
+//! Gates that watch for a change instead of testing a hypothesis once: tests `cusum`, `burn-rate` and `sentinel`.
 
 use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::wire;
 use super::values::{self, Context};
-use crate::domain::gate::{Burn, BurnPair, Cusum};
+use crate::domain::gate::{Burn, BurnPair, Cusum, Sentinel};
 use crate::domain::metric::{Direction, Metric, MetricKind};
 use crate::domain::quantity::Seconds;
 use crate::stats::cusum;
@@ -29,6 +29,7 @@ pub(super) fn foreign_keys(at: &At, gate: &wire::Gate, problems: &mut Problems) 
         ("slo", gate.slo.is_some(), wire::Test::BurnRate, "burn-rate"),
         ("period", gate.period.is_some(), wire::Test::BurnRate, "burn-rate"),
         ("burn", gate.burn.is_some(), wire::Test::BurnRate, "burn-rate"),
+        ("sentinel", gate.sentinel.is_some(), wire::Test::Sentinel, "sentinel"),
     ];
     for (key, _, _, test) in keys.into_iter().filter(|(_, given, test, _)| *given && gate.test != Some(*test)) {
         let at = at.key(key);
@@ -79,6 +80,46 @@ pub(super) fn cusum(
         }
     }
     Some(Cusum { run_length: length, reference: reference? })
+}
+
+/// Prompts whose answers are known.
+pub(super) fn sentinel(at: &At, gate: &wire::Gate, problems: &mut Problems) -> Option<Sentinel> {
+    let given = [
+        ("by", gate.by.is_some(), "prompts belong to no segment: leave it out"),
+        ("patience", gate.patience.is_some(), "use `sentinel.allow_failures`"),
+        ("window", gate.window.is_some(), "each look asks its own prompts: leave it out"),
+        ("harm", gate.harm.is_some(), "a candidate is bad beyond `allow`: leave it out"),
+    ];
+    for (key, _, hint) in given.into_iter().filter(|(_, given, _)| *given) {
+        let at = at.key(key);
+        let message = format!("`{}` has no place in test `sentinel`", problems.name(&at));
+        problems.add::<()>(&at, message, hint);
+    }
+    let table = at.key("sentinel");
+    let Some(written) = &gate.sentinel else {
+        return problems.missing(&table, "such as `{ prompts = 20, flake_rate = \"0.1%\", detect = \"20%\" }`");
+    };
+    let prompts = match written.prompts {
+        Some(prompts) => Some(prompts),
+        None => problems.missing(&table.key("prompts"), "how many prompts are asked at each look"),
+    };
+    let mut rate = |key: &str, share: &Option<wire::Quantity>, default: f64| match share {
+        Some(wire::Quantity::Number(0.0)) if key == "flake_rate" => Some(0.0),
+        Some(share) => values::share(&table.key(key), share, problems),
+        None => (!problems.is_broken(&table.key(key))).then_some(default),
+    };
+    let (flake_rate, detect) = (rate("flake_rate", &written.flake_rate, 0.0), rate("detect", &written.detect, 1.0));
+    let (prompts, flake_rate, detect) = (prompts?, flake_rate?, detect?);
+    if detect <= flake_rate {
+        let why = format!("which is no more than the flake rate of {flake_rate}");
+        return problems.wrong(&table.key("detect"), why, "a bad candidate fails more prompts than a good one");
+    }
+    let allow_failures = written.allow_failures.unwrap_or(0);
+    if allow_failures >= prompts {
+        let why = format!("and only {prompts} prompts are asked at a look");
+        return problems.wrong(&table.key("allow_failures"), why, "fewer than all of them");
+    }
+    Some(Sentinel { prompts, flake_rate, detect, allow_failures })
 }
 
 /// An error budget, and when it is spent too fast.
