@@ -155,38 +155,17 @@ fn worlds(report: &Report) -> String {
     text + &budgets(report) + &sentinels(report)
 }
 
-/// How often sentinels stop a good candidate, where there are any.
+/// How often the first sentinel stops a good candidate, where there is one.
 fn sentinels(report: &Report) -> String {
-    let mut text = String::new();
-    for row in &report.sentinels {
-        let _ = writeln!(
-            text,
-            "SENTINEL {}: {} looks of {} prompts stop a good candidate in {} (closed form {})",
-            labels::short(&row.gate, 25),
+    report.sentinels.first().map_or_else(String::new, |row| {
+        clipped(&format!(
+            "SENTINEL {}: {} looks stop a good candidate in {} (closed form {})",
+            labels::short(&row.gate, 15),
             labels::whole(row.looks as u64),
-            labels::whole(u64::from(row.prompts)),
             labels::share(row.false_alarm),
             labels::percent(row.false_alarm_closed_form),
-        );
-    }
-    text
-}
-
-/// What the candidate spends of error budgets, where a gate is on one.
-fn budgets(report: &Report) -> String {
-    let mut gates: Vec<&String> = report.worlds.iter().flat_map(|world| world.budget_burned.keys()).collect();
-    gates.sort_unstable();
-    gates.dedup();
-    let mut text = String::new();
-    for gate in gates {
-        let _ = writeln!(text, "ERROR BUDGET SPENT ({})", labels::short(gate, 40));
-        for world in report.worlds.iter().take(WORLDS) {
-            let Some(&burned) = world.budget_burned.get(gate) else { continue };
-            let name = labels::short(&labels::world(&world.world), 25);
-            let _ = writeln!(text, "{name:25} {}", labels::spread(burned, labels::percent));
-        }
-    }
-    text
+        ))
+    })
 }
 
 fn more(text: &mut String, all: usize, shown: usize, what: &str) {

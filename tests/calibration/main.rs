@@ -8,6 +8,7 @@ mod budgets;
 mod covariate;
 mod events;
 mod mistakes;
+mod monitors;
 mod power;
 mod support;
 mod table;
