@@ -135,6 +135,9 @@ fn advice(gate: &Gate, error: &str) -> &'static str {
         (Test::MannWhitney, _) => {
             "a rank test takes the points of a series as independent, and each look as the only one; use `group-sequential`"
         }
+        (Test::Cusum(_), _) if error != "wrong pass" => {
+            "a step holds too little to be nearly normal; raise `min_requests`, or accept more with `allow`"
+        }
         (Test::BurnRate, _) => {
             "a burn rate is a bare threshold, and a short window of a small arm holds few requests; raise `min_requests`, or widen the windows"
         }

@@ -251,8 +251,11 @@ fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a Stage
 
 /// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
 fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
-    if matches!(row.test.as_str(), "mann-whitney" | "kayenta") {
-        return "no closed form: see its power curve".to_owned();
+    match row.test.as_str() {
+        "mann-whitney" | "kayenta" | "cusum" => return "no closed form: see its power curve".to_owned(),
+        "burn-rate" => return "no closed form: see the worlds".to_owned(),
+        "sentinel" => return "asked at every look, whatever the traffic".to_owned(),
+        _ => {}
     }
     let way = if metric.is_some_and(|metric| metric.better == "higher") { "drop" } else { "rise" };
     let size = labels::regression(row, metric).map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));
