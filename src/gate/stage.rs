@@ -347,7 +347,14 @@ impl StageGate<'_> {
     }
 
     /// Whether the candidate's arm spends its error budget too fast; it passes where it does not.
-    fn burns(&self, index: usize, burn: &domain::Burn, lens: Lens, arms: &LookArms<'_>, stage: StagePlace) -> Option<Seen> {
+    fn burns(
+        &self,
+        index: usize,
+        burn: &domain::Burn,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        stage: StagePlace,
+    ) -> Option<Seen> {
         let question = self.questions[index];
         let gate = self.asker.gate;
         let requests = Requests { reader: arms.reader, lens, slice: question.slice, metric: gate.metric };
@@ -376,9 +383,10 @@ impl StageGate<'_> {
     ) -> Option<Seen> {
         let question = self.questions[index];
         let boundary = &self.boundaries[index];
-        let evidence = self.asker.evidence(question, lens, arms).filter(|evidence| {
-            self.enough(question, arms) && evidence.fail.effective_units >= FEWEST_EFFECTIVE_UNITS
-        });
+        let evidence = self
+            .asker
+            .evidence(question, lens, arms)
+            .filter(|evidence| self.enough(question, arms) && evidence.fail.effective_units >= FEWEST_EFFECTIVE_UNITS);
         let sum = &mut state.sums[index];
         if let Some(plan) = &boundary.sum
             && (arms.span.look - first_look + 1).is_multiple_of(plan.looks)

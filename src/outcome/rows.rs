@@ -486,7 +486,8 @@ fn failing_alpha(player: &Player<'_>, gate: usize, stage: usize, question: Optio
         boundary.fail.first().map_or(0.0, |&threshold| cusum::chance_within(steps, rule.reference, threshold, 0.0))
     };
     let boundaries = &player.boundaries[stage][gate];
-    question.map_or_else(|| boundaries.iter().map(chance).sum::<f64>().min(1.0), |question| chance(&boundaries[question]))
+    question
+        .map_or_else(|| boundaries.iter().map(chance).sum::<f64>().min(1.0), |question| chance(&boundaries[question]))
 }
 
 /// Units per arm against the exposure of each stage: of the exact replay, beside how often replicates alarm.

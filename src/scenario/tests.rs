@@ -8,7 +8,9 @@ use toml::de::DeTable;
 
 use super::places::{Document, Lines};
 use super::*;
-use crate::domain::gate::{BurnPair, Correction, Cusum, Decision, Looks, Sentinel, Sequence, Spending, Style, Test, Tuning, Window};
+use crate::domain::gate::{
+    BurnPair, Correction, Cusum, Decision, Looks, Sentinel, Sequence, Spending, Style, Test, Tuning, Window,
+};
 use crate::domain::metric::{JudgeErrors, Margin, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
@@ -185,10 +187,16 @@ fn gates_that_watch_for_a_change_are_read() {
     assert_eq!(burn.pairs, [BurnPair { factor: 2.0, long: hours(2), short: Seconds(600) }]);
     assert_eq!(falls.test, Test::Cusum(Cusum { run_length: hours(30 * 24), reference: 0.25 }));
     assert_eq!((falls.harm, falls.min_units, falls.min_requests), (Some(Margin::Relative(0.0)), 40.0, 100.0));
-    assert_eq!((above.test, above.limit), (Test::Cusum(Cusum { run_length: hours(90 * 24), reference: 0.5 }), Some(0.01)));
+    assert_eq!(
+        (above.test, above.limit),
+        (Test::Cusum(Cusum { run_length: hours(90 * 24), reference: 0.5 }), Some(0.01))
+    );
     assert_eq!(above.min_requests, 50.0);
     let sentinel = Sentinel { prompts: 20, flake_rate: 0.001, detect: 0.2, allow_failures: 1 };
-    assert_eq!((known.test, known.allow, known.min_units), (Test::Sentinel(sentinel), Some(Margin::Relative(0.02)), 0.0));
+    assert_eq!(
+        (known.test, known.allow, known.min_units),
+        (Test::Sentinel(sentinel), Some(Margin::Relative(0.02)), 0.0)
+    );
     assert_eq!(firm.test, Test::Sentinel(Sentinel { prompts: 5, flake_rate: 0.0, detect: 1.0, allow_failures: 0 }));
 }
 

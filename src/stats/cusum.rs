@@ -112,7 +112,8 @@ pub fn chance_within(looks: usize, reference: f64, threshold: f64, shift: f64) -
     let steps: Vec<Vec<f64>> = chain.states.iter().map(|&from| chain.step(from).collect()).collect();
     let mut silent = vec![1.0; chain.states.len()];
     for _ in 0..looks {
-        silent = steps.iter().map(|step| step.iter().zip(&silent).map(|(chance, silent)| chance * silent).sum()).collect();
+        silent =
+            steps.iter().map(|step| step.iter().zip(&silent).map(|(chance, silent)| chance * silent).sum()).collect();
     }
     1.0 - silent[0]
 }
@@ -180,7 +181,9 @@ mod tests {
     // its target a two-sided sum runs as long as one side alone; on it, half as long.
     #[test]
     fn published_run_lengths() {
-        for (threshold, in_control, shifted) in [(4.0, 168.0, [(1.0, 8.38), (2.0, 3.34)]), (5.0, 465.0, [(1.0, 10.4), (2.0, 4.01)])] {
+        for (threshold, in_control, shifted) in
+            [(4.0, 168.0, [(1.0, 8.38), (2.0, 3.34)]), (5.0, 465.0, [(1.0, 10.4), (2.0, 4.01)])]
+        {
             near(run_length(0.5, threshold, 0.0), 2.0 * in_control, 4e-3);
             for (shift, expected) in shifted {
                 near(run_length(0.5, threshold, shift), expected, 5e-3);

@@ -14,7 +14,10 @@ fn shipped() -> Vec<(String, &'static str)> {
     assert!(names.len() >= 5);
     let log = |name: &str| match name {
         "staged.toml" | "prompt-change.toml" | "kayenta.toml" | "watch.toml" => "datasets/support-bot.parquet",
-        "llm-shadow.toml" | "llm-shadow-oracle.toml" | "llm-shadow-sequential.toml" | "llm-shadow-safety.toml"
+        "llm-shadow.toml"
+        | "llm-shadow-oracle.toml"
+        | "llm-shadow-sequential.toml"
+        | "llm-shadow-safety.toml"
         | "llm-serving.toml" => "../shared/datasets/llm-shadow.parquet",
         "llm-costdown.toml" => "../shared/datasets/llm-shadow-costdown.parquet",
         _ => panic!("say here which log scenarios/{name} is for"),

@@ -35,7 +35,13 @@ fn plan() -> (Plan, String) {
 }
 
 /// Bad requests and all requests of the candidate in slots of the rollout.
-fn counted(case: &Case, copies: &[crowd::Copied], slots: std::ops::Range<usize>, slice: Slice, world: World) -> (f64, f64) {
+fn counted(
+    case: &Case,
+    copies: &[crowd::Copied],
+    slots: std::ops::Range<usize>,
+    slice: Slice,
+    world: World,
+) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     for row in case.log.rows.iter().filter(|row| row.is_covered) {
         let slot = usize::try_from(case.log.slot(row) - case.log.first_slot()).expect("not before the first");
@@ -112,6 +118,9 @@ fn burn_rates_are_counted_over_the_stages_that_a_window_reaches_back_to() {
         }
     }
     // A stage that burnt and no longer does at its end, one that never did, and one that still does.
-    assert!((0..3).all(|stage| seen.contains(&(stage, true, true)) && seen.contains(&(stage, false, true))), "{seen:?}");
+    assert!(
+        (0..3).all(|stage| seen.contains(&(stage, true, true)) && seen.contains(&(stage, false, true))),
+        "{seen:?}"
+    );
     assert!(seen.contains(&(2, true, false)), "{seen:?}");
 }

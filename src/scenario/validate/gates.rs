@@ -89,7 +89,10 @@ fn read_one(
     let point = test == Some(Test::Point);
     // Exact counts need no normal interval, and units of a rare metric no design effect.
     // Prompts need no traffic.
-    let free = point || burns || written.test == Some(wire::Test::Sentinel) || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
+    let free = point
+        || burns
+        || written.test == Some(wire::Test::Sentinel)
+        || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
     // The points of a trailing window may come from other units than the stage's.
     let any_units = free || judged || matches!(window, Some(Window::Trailing(_)));
     let thresholds = thresholds?;

@@ -85,7 +85,8 @@ fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<Metr
         wire::MetricKind::Quantile => ("quantile", &["column", "quantile"]),
         wire::MetricKind::Rare => ("rare", &["column", "over"]),
         wire::MetricKind::Sentinel => {
-            let hint = "a gate of test `sentinel` asks prompts with known answers; kind `rare` counts events of the log";
+            let hint =
+                "a gate of test `sentinel` asks prompts with known answers; kind `rare` counts events of the log";
             return problems.add(&at.key("kind"), "not supported yet: metric kind `sentinel`", hint);
         }
         wire::MetricKind::Drift => return problems.later(&at.key("kind"), "metric kind `drift`"),

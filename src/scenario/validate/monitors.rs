@@ -61,9 +61,11 @@ pub(super) fn cusum(
     let at_reference = at.key("reference");
     let (lowest, highest) = REFERENCES;
     let reference = match gate.reference {
-        Some(reference) if !(lowest..=highest).contains(&reference) => {
-            problems.wrong(&at_reference, format!("which is not {lowest} to {highest}"), "0.5 is usual: half of one standard error")
-        }
+        Some(reference) if !(lowest..=highest).contains(&reference) => problems.wrong(
+            &at_reference,
+            format!("which is not {lowest} to {highest}"),
+            "0.5 is usual: half of one standard error",
+        ),
         reference => (!problems.is_broken(&at_reference)).then(|| reference.unwrap_or(REFERENCE)),
     };
     let at_length = at.key("run_length");
@@ -75,7 +77,12 @@ pub(super) fn cusum(
     for stage in context.stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.looks() > 0) {
         let looks = length.0 as f64 / stage.look_every.0 as f64;
         if !(cusum::RUN_LENGTHS.0..=cusum::RUN_LENGTHS.1).contains(&looks) {
-            let why = format!("which is {looks} looks of stage `{}`, and not {} to {}", stage.name, cusum::RUN_LENGTHS.0, cusum::RUN_LENGTHS.1);
+            let why = format!(
+                "which is {looks} looks of stage `{}`, and not {} to {}",
+                stage.name,
+                cusum::RUN_LENGTHS.0,
+                cusum::RUN_LENGTHS.1
+            );
             return problems.wrong(&at_length, why, hint);
         }
     }
@@ -138,7 +145,8 @@ pub(super) fn burn(
             problems.wrong::<()>(&at_test, "but it counts bad requests, and this metric counts good ones", hint);
         }
         Some(Metric { kind, .. }) => {
-            let why = format!("but an error budget is of requests that are good or bad, and a {} has none", kind.name());
+            let why =
+                format!("but an error budget is of requests that are good or bad, and a {} has none", kind.name());
             problems.wrong::<()>(&at_test, why, "use it with a metric of kind `proportion`");
         }
     }
@@ -173,8 +181,11 @@ pub(super) fn burn(
     let at_pairs = at.key("burn");
     let pairs = match &gate.burn {
         Some(pairs) => {
-            let read: Vec<Option<BurnPair>> =
-                pairs.iter().enumerate().map(|(index, pair)| read_pair(&at_pairs.index(index), pair, problems)).collect();
+            let read: Vec<Option<BurnPair>> = pairs
+                .iter()
+                .enumerate()
+                .map(|(index, pair)| read_pair(&at_pairs.index(index), pair, problems))
+                .collect();
             read.into_iter().collect::<Option<Vec<BurnPair>>>()
         }
         None if problems.is_broken(&at_pairs) => None,
@@ -191,7 +202,9 @@ pub(super) fn burn(
 fn read_pair(at: &At, written: &wire::BurnPair, problems: &mut Problems) -> Option<BurnPair> {
     let factor = match written.factor {
         Some(factor) if factor > 0.0 && factor.is_finite() => Some(factor),
-        Some(_) => problems.wrong(&at.key("factor"), "which is not above 0", "1 spends the budget in exactly its period"),
+        Some(_) => {
+            problems.wrong(&at.key("factor"), "which is not above 0", "1 spends the budget in exactly its period")
+        }
         None => problems.missing(&at.key("factor"), "such as 14.4: 2 % of a budget of 30 days in an hour"),
     };
     let mut window = |key: &str, text: &Option<wire::Duration>, hint: &str| match text {
@@ -201,7 +214,8 @@ fn read_pair(at: &At, written: &wire::BurnPair, problems: &mut Problems) -> Opti
         },
         None => problems.missing(&at.key(key), hint),
     };
-    let (long, short) = (window("long", &written.long, "such as `1h`"), window("short", &written.short, "such as `5m`"));
+    let (long, short) =
+        (window("long", &written.long, "such as `1h`"), window("short", &written.short, "such as `5m`"));
     let (long, short) = (long?, short?);
     if short >= long {
         let why = format!("which is not shorter than the long window of {long}");
@@ -231,7 +245,10 @@ fn between_looks(
             if written {
                 return problems.wrong(&at.index(index).key(key), format!("which is not a multiple of {every}"), hint);
             }
-            let message = format!("`{}` has a window of {window} by default, which is not a multiple of {every}", problems.name(at));
+            let message = format!(
+                "`{}` has a window of {window} by default, which is not a multiple of {every}",
+                problems.name(at)
+            );
             return problems.add(at, message, hint);
         }
     }

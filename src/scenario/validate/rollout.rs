@@ -108,9 +108,7 @@ pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Probl
         let why = format!("but gate `{}` is of style `kayenta`, which has no level to calibrate", gate.name);
         problems.wrong::<()>(&at, why, "use `split`, or another style");
     }
-    let bare = |gate: &&Gate| {
-        gate.kayenta.is_none() && !gate.test.has_alpha() && gate.on_fail == Decision::RollBack
-    };
+    let bare = |gate: &&Gate| gate.kayenta.is_none() && !gate.test.has_alpha() && gate.on_fail == Decision::RollBack;
     if let Some(gate) = gates.iter().find(bare) {
         let at = At::root().key("rollout").key("budget");
         problems.wrong::<()>(
