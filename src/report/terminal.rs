@@ -155,6 +155,25 @@ fn worlds(report: &Report) -> String {
     text + &budgets(report) + &sentinels(report)
 }
 
+/// What the candidate spends of error budgets, where a gate is on one: as recorded, as good as stable, and in the world that spends most.
+fn budgets(report: &Report) -> String {
+    let burned = |world: &WorldRow| world.budget_burned.iter().next().map(|(gate, &burned)| (gate.clone(), burned));
+    let said = |name: &str, world: &WorldRow| {
+        let (_, burned) = burned(world)?;
+        Some(format!("{name} {}", labels::spread(burned, labels::percent)))
+    };
+    let Some((gate, _)) = report.worlds.iter().find_map(burned) else { return String::new() };
+    let median = |world: &WorldRow| burned(world).map_or(0.0, |(_, burned)| burned.p50);
+    let most = report.worlds.iter().max_by(|a, b| median(a).total_cmp(&median(b)));
+    let parts = [
+        of_kind(report, "recorded").and_then(|world| said("as recorded", world)),
+        of_kind(report, "null").and_then(|world| said("good", world)),
+        most.and_then(|world| said(&labels::short(&labels::world(&world.world), 25), world)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    clipped(&format!("ERROR BUDGET SPENT {}: {}", labels::short(&gate, 15), parts.join(", ")))
+}
+
 /// How often the first sentinel stops a good candidate, where there is one.
 fn sentinels(report: &Report) -> String {
     report.sentinels.first().map_or_else(String::new, |row| {
