@@ -100,6 +100,13 @@ fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
     Err(problems.into())
 }
 
+/// Where the main job replays what follows a held stage later, other commands have one schedule for all replicates.
+pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
+    let what = "stages that take longer than their durations are replayed by the main job alone: this command compares schedules that do not wait";
+    let hint = "leave `rollout.max_hold` and `approval` out here";
+    scenario.prolongs().then(|| Problem::new(&scenario.path, what).hint(hint))
+}
+
 /// What no schedule of this scenario can be planned for.
 fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -107,6 +114,7 @@ fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
         let what = format!("gate `{}` is of style `kayenta`, whose score is not planned yet", gate.name);
         problems.push(Problem::new(&scenario.path, what).hint("leave the gate out, or give it another test"));
     }
+    problems.extend(holding(scenario));
     let days = limits.iter().find(|limit| limit.of == Quantity::Days && limit.bound > 0.0);
     if let Some((limit, length)) = days.map(|limit| (limit, limit.bound * 86_400.0)) {
         if length < scenario.log.slot.0 as f64 {

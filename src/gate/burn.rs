@@ -81,7 +81,8 @@ mod tests {
     use crate::simulate::StagePlan;
 
     fn stage(first_look: usize, slots: usize, slots_per_look: usize) -> StagePlace {
-        StagePlace { first_look, plan: StagePlan { exposure: 0.1, slots, slots_per_look }, slot_s: 300 }
+        let plan = StagePlan { exposure: 0.1, slots, hold: 0, watch: 0, slots_per_look };
+        StagePlace { first_look, plan, held: 0, slot_s: 300 }
     }
 
     fn spans(look: usize, minutes: i64) -> Vec<(usize, Option<usize>)> {

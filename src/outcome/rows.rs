@@ -199,6 +199,8 @@ impl WorldRows<'_> {
             promoted: self.share_of(|o| o.outcome.end == End::Promoted),
             rolled_back: self.share_of(|o| matches!(o.outcome.end, End::RolledBack { .. })),
             stalled: self.share_of(|o| matches!(o.outcome.end, End::Stalled { .. })),
+            held: self.share_of(|o| o.held_s > 0),
+            held_s: spread(self.outcomes().iter().filter(|o| o.held_s > 0).map(|o| o.held_s as f64)),
             causes: Causes {
                 harm: caused_by(Cause::Harm),
                 noise: caused_by(Cause::Noise),
@@ -294,6 +296,13 @@ impl WorldRows<'_> {
     }
 
     fn exposure_fan(&self) -> Vec<FanPoint> {
+        if self.player.holds() {
+            let point = |(point, time_s): (usize, i64)| {
+                let spread = self.spread_of(|o| f64::from(o.fan[point]));
+                FanPoint { time_s: time_s as f64, p10: spread.p10, p50: spread.p50, p90: spread.p90 }
+            };
+            return self.player.fan_times().into_iter().enumerate().map(point).collect();
+        }
         let places = self.player.places();
         let ends = self.outcomes().iter().map(|o| (o.outcome.looks, o.exposed_requests));
         let ends: Vec<(usize, f64)> = ends.collect();

@@ -3,6 +3,7 @@
 //! The text of a scenario becomes JSON with places (`places`), is held against the JSON Schema that is generated from
 //! the written form (`wire`, `schema`, `structure`), and what is left is checked for its meaning (`validate`).
 
+mod hours;
 mod places;
 mod problems;
 mod quantities;
@@ -16,10 +17,10 @@ mod wire;
 
 use crate::assign::Platform;
 use crate::assign::overrides::Overrides;
-use crate::domain::gate::{Decision, Gate, Test};
+use crate::domain::gate::{Decision, Gate, Test, Waits};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Budget, Rollout, Stage};
+use crate::domain::rollout::{Budget, Promotion, Rollout, Stage};
 use crate::domain::world::{CURVE_MULTIPLES, Effect, World};
 
 /// What to do with a row that cannot be used.
@@ -139,6 +140,47 @@ impl Scenario {
     #[must_use]
     pub fn duration(&self) -> Seconds {
         Seconds(self.stages.iter().map(|stage| stage.duration.0).sum())
+    }
+
+    /// How long a stage may be held past its duration: not where no gate would hold it.
+    #[must_use]
+    pub fn hold(&self, stage: usize) -> Seconds {
+        let holds = |gate: &Gate| gate.asked_in(&self.stages[stage]) && self.waits(gate, stage).any();
+        if self.gates.iter().any(holds) { self.rollout.max_hold } else { Seconds(0) }
+    }
+
+    /// How long a stage may then go on until a person lets the rollout leave it: whole times between looks.
+    #[must_use]
+    pub fn watch(&self, stage: usize) -> Seconds {
+        let facts = &self.stages[stage];
+        if !facts.approved || facts.looks() == 0 {
+            return Seconds(0);
+        }
+        let looks = self.longest_approval().0.saturating_add(facts.look_every.0 - 1) / facts.look_every.0;
+        Seconds(looks.saturating_mul(facts.look_every.0))
+    }
+
+    /// Whether stages may take longer than their durations.
+    #[must_use]
+    pub fn prolongs(&self) -> bool {
+        self.longest() > self.duration()
+    }
+
+    /// What a gate waits for at the end of a stage.
+    #[must_use]
+    pub fn waits(&self, gate: &Gate, stage: usize) -> Waits {
+        let matters = self.rollout.needs_pass(stage) || self.rollout.promote == Promotion::NoFail;
+        Waits {
+            inconclusive: matters && gate.on_inconclusive != Decision::Promote,
+            no_data: gate.on_no_data == Decision::Hold,
+        }
+    }
+
+    /// How long the schedule runs when every stage takes as long as it may.
+    #[must_use]
+    pub fn longest(&self) -> Seconds {
+        let beyond = |stage: usize| self.hold(stage).0.saturating_add(self.watch(stage).0);
+        Seconds((0..self.stages.len()).map(beyond).fold(self.duration().0, i64::saturating_add))
     }
 
     /// Every world of a run: recorded, null, each gate's margin, each effect, and the multiples of each gate's `allow` between and beyond.

@@ -110,6 +110,10 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
     if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
         rollout::calibrates(rollout, gates, problems);
+        let approved = stages.iter().filter_map(|stage| stage.value.as_ref()).any(|stage| stage.approved);
+        if approved || rollout.max_hold.0 > 0 {
+            monitors::held(gates, problems);
+        }
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&written.simulation.unwrap_or_default());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
+use crate::judge::Verdict;
 use crate::log::{Answer, QUARTER_S, SEGMENTS, VALUES};
 
 /// Latency above this is slow.
@@ -393,6 +394,10 @@ pub(crate) struct Plan {
     pub(crate) slot_s: i64,
     /// Seconds from a failing look until everyone is back on stable.
     pub(crate) rollback_s: i64,
+    /// Slots that a stage may be held past its duration.
+    pub(crate) hold_slots: usize,
+    /// Seconds that a person takes to let a rollout go on, and from which stages.
+    pub(crate) approval: (i64, Vec<bool>),
     /// Per metric: seconds from a request to its judgement.
     pub(crate) delays: [i64; NAMES.len()],
 }
@@ -411,6 +416,8 @@ impl Plan {
             seed: 5,
             slot_s: QUARTER_S,
             rollback_s: 0,
+            hold_slots: 0,
+            approval: (0, vec![false]),
             delays: [0; NAMES.len()],
         }
     }
@@ -453,7 +460,11 @@ impl Plan {
         });
         let effects = (0..rng.random_range(0..4)).map(|_| Effect::draw(rng, slots)).collect();
         let all_pass = rng.random::<f64>() < 0.5;
+        // Held for longer, there are too many ways to share out the points; otherwise for a multiple of all times between looks.
+        let ranks = gates.iter().any(|gate| gate.test == Test::Rank);
+        let approved = stages.iter().map(|stage| !ranks && stage.looks > 0 && rng.random::<f64>() < 0.2).collect();
         Self {
+            approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
             stages,
             gates,
@@ -464,12 +475,43 @@ impl Plan {
             seed: rng.random_range(0..1_000_000),
             slot_s,
             delays,
+            hold_slots: if !ranks && rng.random::<f64>() < 0.4 { 6 * rng.random_range(1..3) } else { 0 },
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
     }
 
+    /// With every stage held for as long as it may be.
     pub(crate) fn slots(&self) -> usize {
-        self.stages.iter().map(Stage::slots).sum()
+        (0..self.stages.len()).map(|stage| self.all_looks(stage) * self.stages[stage].slots_per_look).sum()
+    }
+
+    /// What a gate waits for at a stage's end.
+    pub(crate) fn waits(&self, gate: &Gate, stage: usize, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Inconclusive => {
+                self.pass_from.is_none_or(|from| stage >= from) && gate.on_inconclusive != Action::Promote
+            }
+            Verdict::NoData => gate.on_no_data == Action::Hold,
+            Verdict::Pass | Verdict::Fail => false,
+        }
+    }
+
+    /// Looks of a stage that is held for as long as a gate that is asked may hold it, and then left only with a person's leave.
+    pub(crate) fn all_looks(&self, stage: usize) -> usize {
+        let plan = &self.stages[stage];
+        let holds = |gate: &Gate| {
+            let asked = plan.looks > 0 && (plan.exposure < 1.0 || gate.limit.is_some());
+            asked && [Verdict::Inconclusive, Verdict::NoData].iter().any(|&verdict| self.waits(gate, stage, verdict))
+        };
+        let held = if self.gates.iter().any(holds) { self.hold_slots / plan.slots_per_look } else { 0 };
+        plan.looks + held + self.approval_looks(stage)
+    }
+
+    /// Looks until a person lets the rollout go on.
+    pub(crate) fn approval_looks(&self, stage: usize) -> usize {
+        let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
+        let looks = (0..100).find(|looks| looks * look_s >= self.approval.0).expect("people are fast");
+        if self.approval.1[stage] { looks as usize } else { 0 }
     }
 
     /// The scenario that the program reads.
@@ -489,6 +531,8 @@ impl Plan {
             if stage.looks > 0 {
                 let (duration, look) = (stage.slots() as i64 * self.slot_s, stage.slots_per_look as i64 * self.slot_s);
                 write!(text, "duration = \"{duration}s\"\nlook_every = \"{look}s\"\n").expect("strings take all");
+                let approval = if self.approval.1[index] { "manual" } else { "automatic" };
+                writeln!(text, "approval = \"{approval}\"").expect("strings take all");
             }
         }
         for (index, gate) in self.gates.iter().enumerate() {
@@ -504,6 +548,8 @@ impl Plan {
         }
         .expect("strings take all");
         let diagnose = self.rollback_s / 3;
+        writeln!(text, "approval.delay = \"{}s\"", self.approval.0).expect("strings take all");
+        writeln!(text, "max_hold = \"{}s\"", self.hold_slots as i64 * self.slot_s).expect("strings take all");
         writeln!(text, "diagnose = \"{diagnose}s\"\nmitigate = \"{}s\"", self.rollback_s - diagnose)
             .expect("strings take all");
         let resample = if self.poisson { "poisson" } else { "none" };

@@ -4,7 +4,7 @@ use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::wire;
 use super::values::{self, Context};
-use crate::domain::gate::{Burn, BurnPair, Cusum, Sentinel};
+use crate::domain::gate::{Burn, BurnPair, Cusum, Gate, Sentinel, Test};
 use crate::domain::metric::{Direction, Metric, MetricKind};
 use crate::domain::quantity::Seconds;
 use crate::stats::cusum;
@@ -35,6 +35,18 @@ pub(super) fn foreign_keys(at: &At, gate: &wire::Gate, problems: &mut Problems) 
         let at = at.key(key);
         let message = format!("`{}` belongs to test `{test}`", problems.name(&at));
         problems.add::<()>(&at, message, format!("use `test = \"{test}\"`, or leave it out"));
+    }
+}
+
+/// What stages take past their durations is not planned for these tests.
+pub(super) fn held(gates: &[Gate], problems: &mut Problems) {
+    for (index, gate) in gates.iter().enumerate() {
+        if matches!(gate.test, Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_)) {
+            let at = At::root().key("gates").index(index).key("test");
+            let what =
+                format!("test `{}` beside `rollout.max_hold` or a stage that waits for approval", gate.test.name());
+            problems.later::<()>(&at, what);
+        }
     }
 }
 
