@@ -28,6 +28,7 @@ fn plan() -> (Plan, String) {
     let stage = |exposure, looks, slots_per_look| plan::Stage { exposure, looks, slots_per_look };
     let mut plan = Plan::of_gate(stage(0.3, 6, 1), gate);
     plan.stages.extend([stage(0.5, 3, 2), stage(0.8, 8, 1)]);
+    plan.approval.1 = vec![false; plan.stages.len()];
     let text = plan.text();
     let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
     let text = format!("{}{GATES}{}", &text[..at], &text[at..]);

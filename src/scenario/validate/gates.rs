@@ -212,7 +212,12 @@ struct Thresholds {
 impl Thresholds {
     /// What spends the budget in exactly its period is accepted.
     fn of_burn(burn: &Burn) -> Self {
-        Self { allow: None, harm: None, limit: Some(burn.budget()), text: format!("SLO of {}", burn.slo) }
+        Self {
+            allow: None,
+            harm: None,
+            limit: Some(burn.budget()),
+            text: format!("{} % SLO", (burn.slo * 1e8).round() / 1e6),
+        }
     }
 }
 
