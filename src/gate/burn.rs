@@ -1,7 +1,7 @@
 //! Burn rates: how many times as fast as it may the candidate's arm spends an error budget, in trailing windows.
 //!
-//! The arm keeps serving from stage to stage, so a window reaches back over the end of the stage before; where it reaches back to before
-//! the rollout began, it holds what there is, as a new series does in a metrics store.
+//! The arm keeps serving from stage to stage, so a window reaches back over the end of the stage before, by whole looks of that stage, rounded
+//! down; where it reaches back to before the rollout began, it holds what there is, as a new series does in a metrics store.
 
 use super::lens::Lens;
 use super::stage::StagePlace;
@@ -31,7 +31,9 @@ impl Place<'_> {
             let every = stage.look_every().0;
             let wanted = (left / every) as usize;
             let since = last.checked_sub(wanted).map(|look| stage.first_look + look);
-            spans.push(Span { look: stage.first_look + last, since });
+            if wanted > 0 {
+                spans.push(Span { look: stage.first_look + last, since });
+            }
             left -= looks as i64 * every;
         }
         spans
@@ -100,6 +102,7 @@ mod tests {
         assert_eq!(spans(3, 30), [(8, None), (4, None)]);
         assert_eq!(spans(3, 40), [(8, None), (4, None), (3, Some(1))]);
         assert_eq!(spans(0, 15), [(5, None), (4, None)]);
+        assert_eq!(spans(0, 10), [(5, None)], "half a look of the stage before is none");
         assert_eq!(spans(0, 600), [(5, None), (4, None), (3, None)], "no more than there is");
     }
 }

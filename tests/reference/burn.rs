@@ -53,7 +53,12 @@ fn counted(
             end += stage.looks * stage.slots_per_look;
             slot < end
         });
-        let exposure = stage.expect("the slot is in the schedule").exposure;
+        let plan::Stage { exposure, looks, slots_per_look } = *stage.expect("the slot is in the schedule");
+        // Of an earlier stage a window has whole looks.
+        let begin = end - looks * slots_per_look;
+        if slot - (slot - begin) % slots_per_look < slots.start {
+            continue;
+        }
         let answer = if world == World::Recorded { &row.candidate } else { &row.stable };
         let Some((bad, _)) = plan::value(2, answer) else { continue };
         let served = copies.iter().filter(|copy| copy.unit == row.unit && copy.place < exposure).count() as f64;
