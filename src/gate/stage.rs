@@ -47,6 +47,23 @@ pub struct StageVerdicts {
     pub runs: Vec<Run>,
 }
 
+impl StageVerdicts {
+    /// Of so many questions, before the first look.
+    fn nothing(questions: usize) -> Self {
+        Self {
+            first_fail: None,
+            first_failing: None,
+            first_no_data: None,
+            held: None,
+            later_fail: None,
+            end: Verdict::NoData,
+            level: f64::INFINITY,
+            questions: vec![QuestionRecord::default(); questions],
+            runs: Vec::new(),
+        }
+    }
+}
+
 /// What became of one question during a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct QuestionRecord {
@@ -163,17 +180,7 @@ impl StageGate<'_> {
             return Some(kayenta::play(gate, &metric.config, self.asker.better, &series, place, self.looks_per_run));
         }
         let mut state = LookState::new(self.questions.len(), self.watches, series);
-        let mut result = StageVerdicts {
-            first_fail: None,
-            first_failing: None,
-            first_no_data: None,
-            held: None,
-            later_fail: None,
-            end: Verdict::NoData,
-            level: f64::INFINITY,
-            questions: vec![QuestionRecord::default(); self.questions.len()],
-            runs: Vec::new(),
-        };
+        let mut result = StageVerdicts::nothing(self.questions.len());
         let own_end = place.own_looks() - 1;
         let mut first = if gate.looks == Looks::End { own_end } else { 0 };
         if first + 1 < looks && own_end + 1 == looks && self.is_screened() {

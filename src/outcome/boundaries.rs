@@ -158,7 +158,9 @@ impl Planning<'_> {
         }
         let starts = self.starts.len().max(1) as f64;
         correlations.iter_mut().flatten().for_each(|correlation| *correlation /= starts);
-        so_far.iter_mut().for_each(|variance| *variance /= starts);
+        for variance in &mut so_far {
+            *variance /= starts;
+        }
         let variance = if own.is_empty() { 0.0 } else { own.iter().sum::<f64>() / own.len() as f64 };
         let factor = self.factor(gate, question);
         SumPlan { looks, factor, variance, variance_so_far: so_far, triangle: triangle(&correlations) }

@@ -192,7 +192,7 @@ fn gates_that_watch_for_a_change_are_read() {
         (above.test, above.limit),
         (Test::Cusum(Cusum { run_length: hours(90 * 24), reference: 0.5 }), Some(0.01))
     );
-    assert_eq!(above.min_requests, 50.0);
+    assert!((above.min_requests - 50.0).abs() < 1e-12);
     let sentinel = Sentinel { prompts: 20, flake_rate: 0.001, detect: 0.2, allow_failures: 1 };
     assert_eq!(
         (known.test, known.allow, known.min_units),

@@ -252,9 +252,8 @@ mod tests {
         for (reference, looks, shift) in [(0.5, 96, 0.0), (0.25, 300, 0.0), (0.5, 40, 0.6)] {
             let bound = threshold(reference, 200.0);
             let expected = chance_within(looks, reference, bound, shift);
-            let runs = 4000;
-            let mut signals = 0;
-            for _ in 0..runs {
+            let (runs, mut signals) = (4000.0, 0);
+            for _ in 0..4000 {
                 let mut sum = 0.0_f64;
                 let signalled = (0..looks).any(|_| {
                     let tail = rng.random::<f64>().max(f64::MIN_POSITIVE);
@@ -263,7 +262,7 @@ mod tests {
                 });
                 signals += usize::from(signalled);
             }
-            let (found, se) = (signals as f64 / runs as f64, (expected * (1.0 - expected) / runs as f64).sqrt());
+            let (found, se) = (signals as f64 / runs, (expected * (1.0 - expected) / runs).sqrt());
             assert!((found - expected).abs() < 4.0 * se, "{reference} {looks} {shift}: {found}, expected {expected}");
         }
     }
