@@ -36,7 +36,7 @@ fn bench(criterion: &mut Criterion) {
             bench.iter(|| {
                 for trajectory in &trajectories {
                     black_box(player.judge(
-                        Twins { own: trajectory, swapped: None },
+                        Twins::alone(trajectory),
                         &planned,
                         Rollback::median(player.scenario),
                     ));

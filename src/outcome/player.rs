@@ -93,12 +93,23 @@ pub struct Played {
     pub verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
     /// Per world.
     pub worlds: Vec<WorldOutcome>,
-    /// Per stage: units and requests on the candidate at its end.
-    pub stages: Vec<(f64, f64)>,
+    /// Per stage: what the candidate has at its end.
+    pub stages: Vec<StageEnd>,
     /// Requests and units the candidate has served by each look, had nothing stopped the rollout.
     pub served: Vec<(f64, f64)>,
     /// Per stage: units of both arms against its exposure.
     pub sample_ratio: Vec<Option<SampleRatio>>,
+}
+
+/// What the candidate has at a stage's end.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StageEnd {
+    /// Units in its arm.
+    pub units: f64,
+    /// Their requests since the stage began.
+    pub requests: f64,
+    /// Requests since the stage began that it served, whoever's.
+    pub served: f64,
 }
 
 /// How a replicate ended in one world.
@@ -140,6 +151,24 @@ pub struct Twins<'t> {
     pub own: &'t Trajectory,
     /// With answers exchanged.
     pub swapped: Option<&'t Trajectory>,
+    /// With everyone in an arm, where gates compare only some of those whom the candidate serves.
+    pub whole: Option<&'t Trajectory>,
+    /// The same with answers exchanged.
+    pub whole_swapped: Option<&'t Trajectory>,
+}
+
+impl<'t> Twins<'t> {
+    /// A replicate without twins.
+    #[must_use]
+    pub fn alone(own: &'t Trajectory) -> Self {
+        Self { own, swapped: None, whole: None, whole_swapped: None }
+    }
+
+    /// What the candidate serves.
+    pub(super) fn served(&self, swapped: bool) -> &'t Trajectory {
+        let exchanged = self.whole_swapped.or(self.swapped).filter(|_| swapped);
+        exchanged.unwrap_or(self.whole.unwrap_or(self.own))
+    }
 }
 
 /// Twins under the gates' eyes.
@@ -176,13 +205,18 @@ pub(super) struct Replayed {
     starts: Vec<usize>,
     own: Vec<Trajectory>,
     swapped: Vec<Trajectory>,
+    whole: Vec<Trajectory>,
+    whole_swapped: Vec<Trajectory>,
     censuses: BTreeMap<usize, Trajectory>,
 }
 
 impl Replayed {
     /// The start of each replicate, and the replicate with its twin, if it has one.
     pub(super) fn twins(&self) -> impl Iterator<Item = (usize, Twins<'_>)> {
-        let twins = |(index, own)| (self.starts[index], Twins { own, swapped: self.swapped.get(index) });
+        let twins = |(index, own)| {
+            let (swapped, whole) = (self.swapped.get(index), self.whole.get(index));
+            (self.starts[index], Twins { own, swapped, whole, whole_swapped: self.whole_swapped.get(index) })
+        };
         self.own.iter().enumerate().map(twins)
     }
 }
@@ -368,6 +402,7 @@ impl<'a> Player<'a> {
     /// As many lanes as their trajectories leave room for, so that memory stays bounded.
     fn lanes_of_block(&self) -> usize {
         let twins = if self.scenario.simulation.null == Null::Swap { 2 } else { 1 };
+        let twins = if self.simulator.who.has_waves() { 2 * twins } else { twins };
         let lanes = BLOCK_BYTES / self.simulator.bytes_of_a_lane().max(1) / twins;
         lanes.clamp(LEAST_LANES, MOST_LANES)
     }
@@ -424,12 +459,19 @@ impl<'a> Player<'a> {
         let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
         let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
         let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
+        let judged = lanes.len();
+        let whole: Vec<(usize, Lane)> =
+            lanes.iter().filter_map(|(start, lane)| Some((*start, lane.whole()?))).collect();
+        lanes.extend(whole);
         let played = lanes.len();
         lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
-        let mut own_and_swapped = self.simulator.trajectories(&lanes);
-        let censuses = censused.into_iter().zip(own_and_swapped.split_off(played)).collect();
-        let swapped = own_and_swapped.split_off(own);
-        Replayed { starts, own: own_and_swapped, swapped, censuses }
+        let mut all = self.simulator.trajectories(&lanes);
+        let of_lanes = all.split_off(played).into_iter().map(|census| self.simulator.census_of_lane(census));
+        let censuses = censused.into_iter().zip(of_lanes).collect();
+        let mut whole = all.split_off(judged);
+        let swapped = all.split_off(own);
+        let whole_swapped = whole.split_off(own.min(whole.len()));
+        Replayed { starts, own: all, swapped, whole, whole_swapped, censuses }
     }
 
     /// Whether a gate is tuned to what a census expects.
@@ -459,7 +501,7 @@ impl<'a> Player<'a> {
                     let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
                     let look = place.seen(place.plan.looks().checked_sub(1)?, asker.delay)?;
                     let span = Span { look, since: None };
-                    let arms = ExpectedArms { reader, span, exposure: place.plan.exposure };
+                    let arms = ExpectedArms { reader, span, split: place.plan.split() };
                     asker.evidence(*question, Lens::NULL, &arms)?.pass.variance.filter(|&variance| variance > 0.0)
                 };
                 let of_gate = |(gate, plan): (usize, &GatePlan)| {
@@ -506,12 +548,15 @@ impl<'a> Player<'a> {
             verdicts.push(said);
             stops.push(stopped);
         }
-        let served = served(reader, &places);
+        let read = |trajectory| Reader { layout: &self.simulator.layout, trajectory };
+        let served = served(read(twins.served(false)), &places);
         let ends = |place: &StagePlace| {
             let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
-            let counts =
-                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default();
-            (counts.units, counts.requests)
+            let counts = |reader: Reader<'_>| {
+                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default()
+            };
+            let (compared, all) = (counts(reader), counts(read(twins.served(false))));
+            StageEnd { units: compared.units, requests: compared.requests, served: all.requests }
         };
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
@@ -519,7 +564,7 @@ impl<'a> Player<'a> {
             let stops = (0..self.gates.len()).filter_map(|gate| stops[gate][lens(gate)]);
             let score = schedule::scored(self.scenario, |gate| &verdicts[gate][lens(gate)]);
             let outcome = schedule::outcome(self.scenario, stops.chain(score));
-            self.outcome(world, outcome, screens.of(swapped).reader, &places, &served, rollback)
+            self.outcome(world, outcome, read(twins.served(swapped)), &places, &served, rollback)
         };
         let worlds = (0..self.worlds.len()).map(outcome);
         Played {

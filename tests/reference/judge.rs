@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
-use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, members, shared_out};
+use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, compared, expected, served, shared_out};
 use crate::log::{Answer, Log};
 use crate::plan::{Action, COST, Change, Correction, Gate, Margin, Plan, QUANTILE, RARE, SHARES, SIGN, Test, value};
 
@@ -385,14 +385,19 @@ impl<'a> Judge<'a> {
         let begin = self.begin(stage);
         let end = begin + (look + 1) * plan.slots_per_look;
         let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
-        Crowd { arrivals: self.traffic.arrivals(from..end), members: members(&self.copies, plan.exposure) }
+        Crowd { arrivals: self.traffic.arrivals(from..end), members: compared(&self.copies, self.log, self.plan, stage) }
+    }
+
+    /// What the candidate serves from a stage's beginning to a look, compared or not.
+    pub(crate) fn served_at(&self, stage: usize, look: usize) -> Crowd<'a> {
+        Crowd { members: served(&self.copies, self.log, self.plan, stage), ..self.crowd(stage, look, None) }
     }
 
     /// What a gate says in a stage; `None` where there is nothing to ask.
     pub(crate) fn gate(&self, gate: &Gate, stage: usize, world: World) -> Option<Said> {
         let plan = &self.plan.stages[stage];
         let questions = self.questions(gate);
-        let open = |question: &Question| plan.exposure < 1.0 || matches!(question.against, Against::Limit(_));
+        let open = |question: &Question| plan.has_control() || matches!(question.against, Against::Limit(_));
         if plan.looks == 0 || !questions.iter().any(open) {
             return None;
         }
@@ -410,7 +415,7 @@ impl<'a> Judge<'a> {
         let enough_fail = |looks: &[bool]| looks.iter().rev().take(of).filter(|&&fails| fails).count() >= failing;
         let mut failures: Vec<Vec<bool>> = vec![Vec::new(); questions.len()];
         let mut gate_failures = Vec::new();
-        for look in if gate.only_at_end { plan.looks - 1..plan.looks } else { 0..plan.looks } {
+        for look in if gate.only_at_end { plan.looks - 1..plan.looks } else { plan.quiet..plan.looks } {
             let seen = look.checked_sub(lag);
             let crowds = seen.map(|seen| (self.crowd(stage, seen, gate.window), self.crowd(stage, seen, None)));
             let mut p_values = vec![1.0; questions.len()];
@@ -442,7 +447,7 @@ impl<'a> Judge<'a> {
                 }
                 any_data[index] = true;
                 let (p_value, passes) = if gate.test == Test::Exact {
-                    self.count(crowd, gate, *question, world, plan.exposure)
+                    self.count(crowd, gate, *question, world, if self.plan.matches(stage) { 0.5 } else { plan.exposure })
                 } else {
                     self.weigh(gate, &evidence, planned[index])
                 };
@@ -569,7 +574,7 @@ impl<'a> Judge<'a> {
     fn planned(&self, gate: &Gate, question: Question, stage: usize) -> Option<f64> {
         let plan = &self.plan.stages[stage];
         let begin = self.begin(stage);
-        let members = shared_out(self.log, 1.0 - plan.exposure, plan.exposure);
+        let members = expected(self.log, self.plan, stage);
         let seen = plan.looks.checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
         let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
         let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
@@ -633,7 +638,7 @@ impl<'a> Judge<'a> {
             if here == 0 {
                 continue;
             }
-            let crowd = self.crowd(stage, here - 1, None);
+            let crowd = self.served_at(stage, here - 1);
             // Only the stage of the last look is prolonged, by the time that a rollback takes.
             let longer = if left == 0 { self.served_by(stage, here, rollback_s, &served) } else { None };
             let (more_requests, more_units) = longer.unwrap_or((0.0, 0.0));
@@ -675,7 +680,7 @@ impl<'a> Judge<'a> {
         let by: Vec<(f64, f64)> = (0..=plan.looks)
             .map(|looks| {
                 let Some(look) = looks.checked_sub(1) else { return (0.0, before.len() as f64) };
-                let crowd = self.crowd(stage, look, None);
+                let crowd = self.served_at(stage, look);
                 let mut served = before.clone();
                 served.extend(crowd.served());
                 (crowd.sums(Arm::Candidate, None, &|_| None).requests, served.len() as f64)
