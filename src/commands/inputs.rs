@@ -39,7 +39,9 @@ pub(super) fn log_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem>
         let of = format!("stage `{}`", stage.name);
         let only = stage.only.iter().flat_map(|(column, values)| values.iter().map(move |value| (*column, value)));
         let shares = stage.per_segment.iter().flat_map(|shares| shares.values.iter().map(|(v, _)| (shares.column, v)));
-        problems.extend(only.chain(shares).filter_map(|(column, value)| unknown_value(scenario, digest, &of, column, value)));
+        problems.extend(
+            only.chain(shares).filter_map(|(column, value)| unknown_value(scenario, digest, &of, column, value)),
+        );
     }
     if problems.is_empty() {
         problems.extend(Who::problems(digest, scenario));

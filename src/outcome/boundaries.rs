@@ -153,7 +153,10 @@ impl Planning<'_> {
             let last = self.places.iter().rfind(|place| place.plan.looks() > 0);
             let threshold = last.and_then(|place| {
                 let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
-                asker.quantile_threshold(question.slice, &ExpectedArms { reader, span, split: place.plan.split().at(0.5) })
+                asker.quantile_threshold(
+                    question.slice,
+                    &ExpectedArms { reader, span, split: place.plan.split().at(0.5) },
+                )
             });
             self.simulator.returning_units(start, Asked { slice: question.slice, metric: gate.metric, threshold })
         };

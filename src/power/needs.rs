@@ -209,8 +209,7 @@ impl Planner<'_> {
 impl Asked<'_> {
     fn all(&self, plan: &Plan, rest: &Rest) -> OfStage {
         let census = Census::new(self.asker, self.question, &rest.census);
-        let curve =
-            |side: Deciding, lens: Lens| Curve::new(&census, side, lens, self.split, rest.looks, rest.look_s);
+        let curve = |side: Deciding, lens: Lens| Curve::new(&census, side, lens, self.split, rest.looks, rest.look_s);
         let regression = self.regression();
         let passing = curve(Deciding::Pass, Lens::NULL);
         let failing = regression.as_ref().map(|regression| curve(Deciding::Fail, regression.lens));
@@ -308,7 +307,9 @@ impl Asked<'_> {
         let census = self.middle();
         match &self.asker.layout.shapes[self.rule.metric] {
             Shape::Moments => {
-                let beyond = |lens: Lens| census.contrast(Deciding::Fail, lens, self.last_look, self.split.at(0.5)).map(|c| c.beyond);
+                let beyond = |lens: Lens| {
+                    census.contrast(Deciding::Fail, lens, self.last_look, self.split.at(0.5)).map(|c| c.beyond)
+                };
                 Some(beyond(lens)? - beyond(Lens::NULL)?)
             }
             Shape::Grid(_) => match change {
@@ -506,7 +507,8 @@ impl Asked<'_> {
 
     fn times(&self, row: &NeedRow, passing: &Curve, failing: Option<&Curve>) -> PowerTimes {
         let point = |look: usize| {
-            let fail = failing.map(|curve| curve.distance(look, self.split.exposure).map_or(0.0, |d| self.design.fails(d)));
+            let fail =
+                failing.map(|curve| curve.distance(look, self.split.exposure).map_or(0.0, |d| self.design.fails(d)));
             TimePoint {
                 duration_s: (look as i64 + 1) * passing.look_s,
                 pass: passing.distance(look, self.split.exposure).map_or(0.0, |d| self.design.passes(-d)),

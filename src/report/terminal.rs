@@ -24,7 +24,8 @@ const WIDTH: usize = 100;
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
     let checks = self_check(report) + &health(report);
-    for part in [head(report), verdict(report), worlds(report), stages(report), gates(report), checks, warnings(report)] {
+    for part in [head(report), verdict(report), worlds(report), stages(report), gates(report), checks, warnings(report)]
+    {
         if !part.is_empty() {
             text.push_str(&part);
             text.push('\n');
@@ -206,7 +207,8 @@ fn stages(report: &Report) -> String {
     if report.stages.iter().all(plain) {
         return String::new();
     }
-    let mut text = format!("{:12} {:38} {:>12}  {:14} {:>14}\n", "STAGE", "who", "exposure", "compared with", "of all requests");
+    let mut text =
+        format!("{:12} {:38} {:>12}  {:14} {:>14}\n", "STAGE", "who", "exposure", "compared with", "of all requests");
     for stage in report.stages.iter().take(STAGES) {
         let who = stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible);
         let control = stage.control.as_deref().map_or(labels::NONE, labels::control);

@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn within_each_segment_as_many_are_compared() {
-        let (lane, internal) = lane(&["exposure = { default = \"5%\", \"tier=internal\" = 0.5 }", "exposure = 0.2"], "rest");
+        let (lane, internal) =
+            lane(&["exposure = { default = \"5%\", \"tier=internal\" = 0.5 }", "exposure = 0.2"], "rest");
         let counted = lane.counted.as_ref().expect("some are in no arm");
         for (of, share) in [(true, 0.5), (false, 0.05)] {
             let all = sum(&lane.copies, |u| internal[u] == of);

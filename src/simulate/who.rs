@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::StagePlan;
 use crate::digest::Digest;
+use crate::domain::quantity::Fraction;
 use crate::domain::rollout::{Control, Stage};
 use crate::error::Problem;
 use crate::scenario::Scenario;
@@ -21,6 +22,12 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// Of a stage that takes a share of everyone, and compares it with the rest.
+    #[must_use]
+    pub fn of_everyone(exposure: Fraction) -> Self {
+        Self { exposure: exposure.get(), counted: f64::INFINITY }
+    }
+
     /// Whether the stage compares such units.
     #[must_use]
     pub fn compares(self) -> bool {
@@ -58,7 +65,8 @@ impl Who {
             let values: Vec<u16> = columns.iter().map(|&column| digest.cells.segment[column][first[unit]]).collect();
             *kinds.entry(values).or_insert_with_key(|values| {
                 let value = |column: usize| {
-                    let at = columns.iter().position(|&known| known == column).expect("columns are those of the stages");
+                    let at =
+                        columns.iter().position(|&known| known == column).expect("columns are those of the stages");
                     digest.segments[column].values[usize::from(values[at])].as_str()
                 };
                 turns.push(of_kind(stages, &value));
@@ -200,7 +208,7 @@ fn changing(digest: &Digest, scenario: &Scenario, column: usize) -> Option<Probl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::quantity::{Fraction, Seconds};
+    use crate::domain::quantity::Seconds;
     use crate::domain::rollout::PerSegment;
 
     fn stage(exposure: f64, only: &[&str], control: Control) -> Stage {

@@ -11,6 +11,7 @@ mod mistakes;
 mod power;
 mod support;
 mod table;
+mod waves;
 
 use replay::domain::gate::Verdict;
 use replay::domain::world::World;

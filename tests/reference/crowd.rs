@@ -98,9 +98,7 @@ pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) 
             is_left.then_some(Arm::Stable)
         }
     };
-    let member = |copy: &Copied| {
-        Some(Member { unit: copy.unit, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped })
-    };
+    let member = |copy: &Copied| Some(Member { unit: copy.unit, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped });
     copies.iter().filter_map(member).collect()
 }
 

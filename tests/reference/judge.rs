@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
-use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, compared, expected, served, shared_out};
+use crate::crowd::{
+    Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, compared, expected, served, shared_out,
+};
 use crate::log::{Answer, Log};
 use crate::plan::{Action, COST, Change, Correction, Gate, Margin, Plan, QUANTILE, RARE, SHARES, SIGN, Test, value};
 
@@ -385,7 +387,10 @@ impl<'a> Judge<'a> {
         let begin = self.begin(stage);
         let end = begin + (look + 1) * plan.slots_per_look;
         let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
-        Crowd { arrivals: self.traffic.arrivals(from..end), members: compared(&self.copies, self.log, self.plan, stage) }
+        Crowd {
+            arrivals: self.traffic.arrivals(from..end),
+            members: compared(&self.copies, self.log, self.plan, stage),
+        }
     }
 
     /// What the candidate serves from a stage's beginning to a look, compared or not.
@@ -447,7 +452,13 @@ impl<'a> Judge<'a> {
                 }
                 any_data[index] = true;
                 let (p_value, passes) = if gate.test == Test::Exact {
-                    self.count(crowd, gate, *question, world, if self.plan.matches(stage) { 0.5 } else { plan.exposure })
+                    self.count(
+                        crowd,
+                        gate,
+                        *question,
+                        world,
+                        if self.plan.matches(stage) { 0.5 } else { plan.exposure },
+                    )
                 } else {
                     self.weigh(gate, &evidence, planned[index])
                 };

@@ -552,8 +552,7 @@ impl Plan {
             let by_tier: String =
                 stage.by_tier.iter().map(|(tier, share)| format!(", \"tier={tier}\" = {share:?}")).collect();
             let exposure = format!("{:?}", stage.exposure);
-            let exposure =
-                if by_tier.is_empty() { exposure } else { format!("{{ default = {exposure}{by_tier} }}") };
+            let exposure = if by_tier.is_empty() { exposure } else { format!("{{ default = {exposure}{by_tier} }}") };
             write!(text, "\n[[stages]]\nname = \"stage {index}\"\nexposure = {exposure}\n").expect("strings take all");
             if !stage.only.is_empty() {
                 writeln!(text, "only = {{ tier = {:?} }}", stage.only).expect("strings take all");

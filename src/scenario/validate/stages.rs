@@ -150,6 +150,9 @@ fn per_segment(
             }
             _ => column = Some((name.to_owned(), index)),
         }
+        if found.iter().any(|(known, _)| known == of) {
+            return problems.add(&at, format!("`{}` names a segment again", problems.name(&at)), "keep one of them");
+        }
         found.push((of.to_owned(), share(key, value, problems)?));
     }
     let Some((_, column)) = column else {
@@ -195,12 +198,7 @@ fn growing(
 }
 
 /// Time before gates look: `bake`, or all of a fixed split.
-fn settle(
-    at: &At,
-    stage: &wire::Stage,
-    times: Option<(Seconds, Seconds)>,
-    problems: &mut Problems,
-) -> Option<Seconds> {
+fn settle(at: &At, stage: &wire::Stage, times: Option<(Seconds, Seconds)>, problems: &mut Problems) -> Option<Seconds> {
     let at = at.key("bake");
     let ab = stage.kind == Some(wire::StageKind::Ab);
     let Some(text) = &stage.bake else {
@@ -228,7 +226,8 @@ pub(super) fn refuse_who_of_buckets(stages: &[Named<Stage>], problems: &mut Prob
         let key = if stage.only.is_empty() { "exposure" } else { "only" };
         if stage.asks_who() {
             let at = At::root().key("stages").index(index).key(key);
-            let message = format!("`{}` chooses units by segment, and cells of buckets know no units", problems.name(&at));
+            let message =
+                format!("`{}` chooses units by segment, and cells of buckets know no units", problems.name(&at));
             problems.add::<()>(&at, message, "use `assignment.cells = \"unit\"`");
         }
     }
