@@ -92,6 +92,11 @@ fn variants(args: &CompareArgs) -> Result<(Vec<Variant>, Vec<String>)> {
     }
     let files: Vec<&Path> = args.scenario.iter().map(std::path::PathBuf::as_path).collect();
     let mut variants = sweep::variants(&files, &sweeps)?;
+    problems.extend(variants.iter().filter_map(|variant| super::plan::holding(&variant.scenario)));
+    if !problems.is_empty() {
+        problems.dedup();
+        return Err(problems.into());
+    }
     let first = variants[0].scenario.simulation;
     let other = |variant: &Variant| {
         let own = variant.scenario.simulation;

@@ -100,6 +100,12 @@ fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
     Err(problems.into())
 }
 
+/// Where the main job replays what follows a held stage later, other commands have one schedule for all replicates.
+pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
+    let what = "`rollout.max_hold` is replayed by the main job alone: this command compares schedules that do not wait";
+    (scenario.rollout.max_hold.0 > 0).then(|| Problem::new(&scenario.path, what).hint("leave `max_hold` out here"))
+}
+
 /// What no schedule of this scenario can be planned for.
 fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -111,6 +117,7 @@ fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
         let what = format!("stage `{}` takes a wave or exposures by segment, which are not planned yet", stage.name);
         problems.push(Problem::new(&scenario.path, what).hint("leave the stage out, or give it one `exposure`"));
     }
+    problems.extend(holding(scenario));
     let days = limits.iter().find(|limit| limit.of == Quantity::Days && limit.bound > 0.0);
     if let Some((limit, length)) = days.map(|limit| (limit, limit.bound * 86_400.0)) {
         if length < scenario.log.slot.0 as f64 {

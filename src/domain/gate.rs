@@ -181,6 +181,34 @@ pub enum Decision {
     RollBack,
 }
 
+/// What a gate waits for at the end of a stage, instead of letting the rollout go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waits {
+    /// A verdict.
+    pub inconclusive: bool,
+    /// Data.
+    pub no_data: bool,
+}
+
+impl Waits {
+    /// Whether it may wait at all.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.inconclusive || self.no_data
+    }
+
+    /// Whether it waits for another verdict than this.
+    #[must_use]
+    pub fn on(self, verdict: Verdict) -> bool {
+        match verdict {
+            // A failure acts by itself.
+            Verdict::Pass | Verdict::Fail => false,
+            Verdict::Inconclusive => self.inconclusive,
+            Verdict::NoData => self.no_data,
+        }
+    }
+}
+
 /// What the evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

@@ -255,6 +255,8 @@ pub struct Rollout {
     pub false_rollback: Option<Probability>,
     /// How it is kept.
     pub budget: Budget,
+    /// How long a stage may go on past its duration while a gate has no verdict that lets the rollout go on.
+    pub max_hold: Seconds,
     /// What a rollback takes.
     pub recovery: Recovery,
     /// Of gates of style `kayenta`.

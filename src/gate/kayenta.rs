@@ -58,6 +58,8 @@ pub(super) fn play(
         first_fail,
         first_failing: None,
         first_no_data: runs.iter().find(no_data).map(|run| run.look),
+        held: Some(0),
+        later_fail: None,
         end: last.map_or(Verdict::NoData, |run| verdict(&run.classes)),
         // The judge has no level to choose.
         level: f64::INFINITY,
@@ -252,6 +254,8 @@ interval = "2h"
             first_fail: None,
             first_failing: None,
             first_no_data: None,
+            held: Some(0),
+            later_fail: None,
             end,
             level,
             questions: Vec::new(),

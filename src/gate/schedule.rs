@@ -1,7 +1,7 @@
 //! Verdicts of all gates → how a replicate ends.
 
 use super::kayenta;
-use super::stage::StageVerdicts;
+use super::stage::{StagePlace, StageVerdicts};
 use crate::domain::gate::{Decision, Verdict};
 use crate::domain::rollout::{Promotion, Stage};
 use crate::scenario::Scenario;
@@ -128,10 +128,40 @@ pub fn stop(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts
     events.map(|event| Stop { stage, gate, event }).min_by_key(Stop::order)
 }
 
+/// How a rollout ends whose stages are held while a gate waits, and how many looks each stage was held. `said` gives what a gate said in each
+/// stage; `places` where the looks of the stages are.
+///
+/// A gate that no longer waits does not wait again; one that fails stops the stage for as long as others hold it.
+pub fn held_outcome<'a>(
+    scenario: &Scenario,
+    places: &[StagePlace],
+    said: impl Fn(usize) -> &'a [Option<StageVerdicts>],
+) -> (Outcome, Vec<usize>) {
+    let mut held = vec![0; places.len()];
+    for (stage, place) in places.iter().enumerate().filter(|(_, place)| place.plan.looks() > 0) {
+        let gates = || (0..scenario.gates.len()).filter_map(|gate| Some((gate, said(gate)[stage].as_ref()?)));
+        let most = place.plan.hold_looks();
+        let waiting = gates().map(|(_, said)| said.held.map_or(usize::MAX, |held| held)).max().unwrap_or(0);
+        let last = place.own_looks() - 1 + waiting.min(most);
+        let stops = gates().flat_map(|(gate, said)| {
+            let at_end = at_end(scenario, stage, gate, said, place.plan.looks()).filter(|_| said.held.is_none());
+            let events = during(scenario, gate, said).chain(at_end);
+            events.filter(|event| event.look <= last).map(move |event| Stop { stage, gate, event })
+        });
+        if let Some(stop) = stops.min_by_key(|stop| (stop.order(), stop.gate)) {
+            held[stage] = (stop.event.look + 1).saturating_sub(place.own_looks());
+            return (stop.outcome(place.first_look), held);
+        }
+        held[stage] = waiting.min(most);
+    }
+    let looks = places.iter().map(|place| place.plan.looks()).sum();
+    (Outcome { end: End::Promoted, looks }, held)
+}
+
 /// Failures act at once, and so does missing data where it counts as a failure.
 fn during(scenario: &Scenario, gate: usize, said: &StageVerdicts) -> impl Iterator<Item = Event> {
     let rule = &scenario.gates[gate];
-    let fail = said.first_fail.map(|(look, question)| Event {
+    let fail = said.first_fail.or(said.later_fail).map(|(look, question)| Event {
         look,
         decision: rule.on_fail,
         reason: Reason::Failed(question),

@@ -10,7 +10,7 @@ use super::question::{Against, Asker, Contrast, LookArms, Question};
 use super::screen::Screen;
 use super::sequence;
 use super::series::Series;
-use crate::domain::gate::{self as domain, Decision, Looks, Test, Verdict, Window};
+use crate::domain::gate::{self as domain, Decision, Looks, Test, Verdict, Waits, Window};
 use crate::domain::quantity::Seconds;
 use crate::simulate::StagePlan;
 use crate::simulate::trajectory::{Arm, Reader, Span};
@@ -30,7 +30,11 @@ pub struct StageVerdicts {
     pub first_failing: Option<usize>,
     /// First look without enough data.
     pub first_no_data: Option<usize>,
-    /// Verdict of the gate at the stage's end.
+    /// Looks past the stage's duration until the gate, were it alone, lets the rollout go on; `None` if it holds it for as long as it may.
+    pub held: Option<usize>,
+    /// The look after that at which it fails for the first time: it stops a stage that other gates still hold.
+    pub later_fail: Option<(usize, usize)>,
+    /// Verdict of the gate at the stage's end, which it holds off for as long as it waits for one.
     pub end: Verdict,
     /// The smallest level of the failing side at which the gate would have failed at some look; of a group-sequential gate only while a
     /// budget is calibrated.
@@ -78,6 +82,8 @@ pub struct StageGate<'a> {
     pub brief: bool,
     /// Of a gate of style `kayenta`: looks from one run of the judge to the next.
     pub looks_per_run: usize,
+    /// What it waits for past the stage's duration, for as long as it may.
+    pub waits: Waits,
 }
 
 /// Which stage, and where its looks are in a trajectory.
@@ -87,11 +93,25 @@ pub struct StagePlace {
     pub first_look: usize,
     /// Length and looks.
     pub plan: StagePlan,
+    /// Looks that the stage is held past its duration, where a later one is entered.
+    pub held: usize,
     /// Width of a slot in seconds.
     pub slot_s: i64,
 }
 
 impl StagePlace {
+    /// Looks of its own duration.
+    #[must_use]
+    pub fn own_looks(&self) -> usize {
+        self.plan.looks() - self.plan.hold_looks()
+    }
+
+    /// Looks after which the rollout goes on to the next stage.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.own_looks() + self.held
+    }
+
     /// Time between looks.
     #[must_use]
     pub fn look_every(&self) -> Seconds {
@@ -138,13 +158,16 @@ impl StageGate<'_> {
             first_fail: None,
             first_failing: None,
             first_no_data: None,
+            held: None,
+            later_fail: None,
             end: Verdict::NoData,
             level: f64::INFINITY,
             questions: vec![QuestionRecord::default(); self.questions.len()],
             runs: Vec::new(),
         };
-        let mut first = if gate.looks == Looks::End { looks - 1 } else { place.plan.quiet };
-        if first + 1 < looks && self.is_screened() {
+        let own_end = place.own_looks() - 1;
+        let mut first = if gate.looks == Looks::End { own_end } else { place.plan.quiet };
+        if first + 1 < looks && own_end + 1 == looks && self.is_screened() {
             self.screen(screen, place, lens, &open, &mut result);
             if self.brief && result.first_fail.is_some() {
                 result.end = Verdict::Fail;
@@ -156,6 +179,7 @@ impl StageGate<'_> {
         let patience = Patience::new(gate.patience.looks(place.look_every()));
         let mut of_questions = vec![patience.clone(); self.questions.len()];
         let mut of_gate = patience;
+        let mut ended = None;
         for look in first..looks {
             let seen = look.checked_sub(lag).map(|seen| LookArms { reader, span: place.span(seen, gate.window) });
             if let Some(arms) = seen {
@@ -165,7 +189,18 @@ impl StageGate<'_> {
                 }
                 self.ask(&open, lens, &arms, (look, place.plan), &mut state);
             }
-            result.end = self.judge(&open, &mut state);
+            let verdict = self.judge(&open, &mut state);
+            if ended.is_some() {
+                // What others still hold may fail.
+                let (acts, level) =
+                    of_gate.see(verdict == Verdict::Fail, correction::smallest_level(self.shares, &state.p_values));
+                result.level = result.level.min(level);
+                if acts && result.first_fail.is_none() && result.later_fail.is_none() {
+                    result.later_fail = state.strongest().map(|question| (look, question));
+                }
+                continue;
+            }
+            result.end = verdict;
             for ((record, &rejected), patience) in
                 result.questions.iter_mut().zip(&state.rejected).zip(&mut of_questions)
             {
@@ -190,11 +225,16 @@ impl StageGate<'_> {
             if self.brief && result.first_fail.is_some() {
                 break;
             }
+            if look >= own_end && (look + 1 == looks || !self.waits.on(result.end)) {
+                result.held = (!self.waits.on(result.end)).then_some(look - own_end);
+                ended = Some((look, state.last.clone()));
+            }
         }
-        for (index, (record, last)) in result.questions.iter_mut().zip(&state.last).enumerate() {
+        let (last_look, last) = ended.unwrap_or((looks - 1, state.last));
+        for (index, (record, last)) in result.questions.iter_mut().zip(&last).enumerate() {
             record.passed = last.is_some_and(|seen| seen.passes);
             let shift = || {
-                let seen = (looks - 1).checked_sub(lag)?;
+                let seen = last_look.checked_sub(lag)?;
                 self.shift(index, state.series.get(index)?, place.span(seen, gate.window))
             };
             record.difference = last.and_then(|seen| seen.difference.or_else(shift));
@@ -348,12 +388,14 @@ impl StageGate<'_> {
         let counts = events::counts(&self.asker, question, lens, arms, plan.split())?;
         let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
         let last = look + 1 == plan.looks();
+        // Past the stage's duration it is asked again for as long as the stage is held.
+        let asked = look + 1 >= plan.looks() - plan.hold_looks();
         Some(Seen {
             difference: Some(evidence.pass.difference),
             se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),
             z_fail: evidence.fail.z(),
             p_fail: watched.p_fail(watch, question, &counts, last).min(state.p_fail[index]),
-            passes: last && events::p_pass(question, &counts) <= self.asker.gate.alpha.get(),
+            passes: asked && events::p_pass(question, &counts) <= self.asker.gate.alpha.get(),
         })
     }
 

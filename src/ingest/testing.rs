@@ -76,6 +76,7 @@ pub(crate) fn scenario() -> Scenario {
             start: Starts::AnyHour,
             false_rollback: None,
             budget: crate::domain::rollout::Budget::Split,
+            max_hold: Seconds(0),
             recovery: Recovery { diagnose: Delay::NONE, mitigate: Delay::NONE },
             kayenta: Kayenta::default(),
         },

@@ -54,6 +54,7 @@ pub struct Planning<'a> {
 
 /// What a census plans for one question: information at each look of each stage, and how stages depend on each other.
 pub struct Plans {
+    places: Vec<StagePlace>,
     /// Per gate and question.
     of: Vec<Vec<QuestionPlan>>,
 }
@@ -81,7 +82,11 @@ impl Planning<'_> {
         let plans: Vec<QuestionPlan> =
             asked.par_iter().map(|&(gate, question)| self.question_plan(gate, question)).collect();
         let mut plans = plans.into_iter();
-        Plans { of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect() }
+        let places = self.places.to_vec();
+        Plans {
+            places,
+            of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect(),
+        }
     }
 
     fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {
@@ -94,13 +99,22 @@ impl Planning<'_> {
         };
         QuestionPlan {
             fail: of_stages(|evidence| evidence.fail.variance),
-            pass: rule.pass_spending.map_or_else(Vec::new, |_| of_stages(|evidence| evidence.pass.variance)),
+            pass: if rule.pass_spending.is_some() || self.holds() {
+                of_stages(|evidence| evidence.pass.variance)
+            } else {
+                Vec::new()
+            },
             correlations: if self.scenario.spends_once(gate) {
                 self.correlations(rule, question)
             } else {
                 ReturningUnits::new()
             },
         }
+    }
+
+    /// Whether any stage may be held past its duration.
+    fn holds(&self) -> bool {
+        self.places.iter().any(|place| place.plan.hold > 0)
     }
 
     /// Information about a question at each look of a stage: the median over start times, none before gates look or either arm has enough
@@ -197,11 +211,18 @@ impl Plans {
                     boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
                 }
             }
-            if let Some(pass) = rule.pass_spending {
-                for (boundary, information) in stages.iter_mut().zip(&plan.pass) {
-                    let (bounds, plan) = passing(information, rule.alpha.get(), pass, power);
-                    (boundary.pass, boundary.pass_plan) = (bounds, plan);
-                }
+            for ((boundary, information), place) in stages.iter_mut().zip(&plan.pass).zip(&self.places) {
+                let hold = place.plan.hold_looks();
+                // A stage that may be held passes at more looks than one, from the end of its duration on.
+                let (pass, first) = match rule.pass_spending {
+                    Some(pass) => (pass, 0),
+                    None if hold > 0 => (Spending::Pocock, place.own_looks() - 1),
+                    None => continue,
+                };
+                let mut information = information.clone();
+                information[..first].fill(0.0);
+                let (bounds, plan) = passing(&information, rule.alpha.get(), pass, power);
+                (boundary.pass, boundary.pass_plan) = (bounds, plan);
             }
             stages
         };

@@ -4,6 +4,7 @@ pub mod boundaries;
 pub mod calibration;
 pub mod comparison;
 pub mod health;
+mod held;
 pub mod player;
 pub mod recovery;
 pub mod rows;

@@ -24,10 +24,10 @@ use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
-use crate::simulate::Simulator;
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+use crate::simulate::{Simulator, StagePlan};
 
 /// How many start times plans are averaged over.
 const SAMPLED_STARTS: usize = 8;
@@ -131,6 +131,10 @@ pub struct WorldOutcome {
     pub excess: Vec<f64>,
     /// Cost of the candidate's requests, and the same had stable served them.
     pub cost: Option<(f64, f64)>,
+    /// Seconds for which stages were held past their durations, all together.
+    pub held_s: i64,
+    /// Where stages may be held: requests served by the moments of the fan, unless stopped before.
+    pub fan: Vec<f32>,
 }
 
 /// Why a rollout was rolled back.
@@ -175,6 +179,7 @@ impl<'t> Twins<'t> {
 pub struct Screens<'t> {
     own: Screen<'t>,
     swapped: Option<Screen<'t>>,
+    twins: Twins<'t>,
 }
 
 impl<'t> Screens<'t> {
@@ -182,10 +187,15 @@ impl<'t> Screens<'t> {
     #[must_use]
     pub fn new(layout: &'t Layout, twins: Twins<'t>) -> Self {
         let screen = |trajectory: &'t Trajectory| Screen::new(Reader { layout, trajectory });
-        Self { own: screen(twins.own), swapped: twins.swapped.map(screen) }
+        Self { own: screen(twins.own), swapped: twins.swapped.map(screen), twins }
     }
 
-    fn of(&self, swapped: bool) -> &Screen<'t> {
+    /// What the candidate serves.
+    pub(super) fn served(&self, swapped: bool) -> Reader<'t> {
+        Reader { layout: self.own.reader.layout, trajectory: self.twins.served(swapped) }
+    }
+
+    pub(super) fn of(&self, swapped: bool) -> &Screen<'t> {
         self.swapped.as_ref().filter(|_| swapped).unwrap_or(&self.own)
     }
 }
@@ -375,7 +385,7 @@ impl<'a> Player<'a> {
     #[must_use]
     pub fn blocks(&self, replicates: usize) -> Vec<Vec<(usize, usize)>> {
         let starts = self.start_order(replicates);
-        let apart = self.simulator.plan.iter().map(|stage| stage.slots).fold(0, gcd).max(1);
+        let apart = self.simulator.plan.iter().map(StagePlan::own_slots).fold(0, gcd).max(1);
         let mut turns: Vec<(usize, usize)> = (0..starts.len().min(replicates))
             .map(|turn| (turn, self.simulator.slot_at(self.starts[starts[turn]])))
             .collect();
@@ -400,7 +410,7 @@ impl<'a> Player<'a> {
     }
 
     /// As many lanes as their trajectories leave room for, so that memory stays bounded.
-    fn lanes_of_block(&self) -> usize {
+    pub(super) fn lanes_of_block(&self) -> usize {
         let twins = if self.scenario.simulation.null == Null::Swap { 2 } else { 1 };
         let twins = if self.simulator.who.has_waves() { 2 * twins } else { twins };
         let lanes = BLOCK_BYTES / self.simulator.bytes_of_a_lane().max(1) / twins;
@@ -417,6 +427,12 @@ impl<'a> Player<'a> {
     }
 
     fn play_block(&self, block: &[(usize, usize)]) -> Vec<Played> {
+        if self.holds() {
+            let starts: Vec<usize> = block.iter().map(|&(start, _)| start).collect();
+            let lanes = |which: &[usize]| self.lanes(&which.iter().map(|&index| block[index]).collect::<Vec<_>>());
+            let rollback = |index: usize| Rollback::of_replicate(self.scenario, block[index].1);
+            return self.play_held(&starts, lanes, rollback);
+        }
         self.with_twins(self.lanes(block), |index, twins, planned| {
             let (_, replicate) = block[index];
             self.judge(twins, planned, Rollback::of_replicate(self.scenario, replicate))
@@ -439,6 +455,16 @@ impl<'a> Player<'a> {
     #[must_use]
     pub fn play_lanes(&self, lanes: Vec<(usize, Lane)>) -> Vec<Played> {
         let rollback = Rollback::median(self.scenario);
+        if self.holds() {
+            let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
+            let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
+            let some = |which: &[usize]| {
+                let of =
+                    |lanes: &[(usize, Lane)]| which.iter().filter_map(|&i| lanes.get(i).cloned()).collect::<Vec<_>>();
+                [of(&lanes[..own]), of(&lanes[own..])].concat()
+            };
+            return self.play_held(&starts, some, |_| rollback);
+        }
         self.with_twins(lanes, |_, twins, planned| self.judge(twins, planned, rollback))
     }
 
@@ -448,14 +474,29 @@ impl<'a> Player<'a> {
         lanes: Vec<(usize, Lane)>,
         look: impl Fn(usize, Twins<'_>, &Planned) -> T,
     ) -> Vec<T> {
-        let replayed = self.replay(lanes, self.tunes());
+        self.with_held_twins(lanes, &[], look)
+    }
+
+    /// The same where stages of each lane are held for so many looks.
+    pub(super) fn with_held_twins<T>(
+        &self,
+        lanes: Vec<(usize, Lane)>,
+        held: &[&[usize]],
+        look: impl Fn(usize, Twins<'_>, &Planned) -> T,
+    ) -> Vec<T> {
+        let in_slots = |held: &&[usize]| -> Vec<usize> {
+            held.iter().zip(&self.simulator.plan).map(|(looks, plan)| looks * plan.slots_per_look).collect()
+        };
+        // Twins are held as their originals are, of which there are at most three.
+        let held: Vec<Vec<usize>> = held.iter().cycle().take(4 * held.len()).map(in_slots).collect();
+        let replayed = self.replay(lanes, &held, self.tunes());
         let planned = self.planned_at(&replayed);
         let look = |(index, (start, twins))| look(index, twins, planned.of(start));
         replayed.twins().enumerate().map(look).collect()
     }
 
     /// Replays given lanes from their start slots, and a census from each start where it is needed.
-    pub(super) fn replay(&self, mut lanes: Vec<(usize, Lane)>, census: bool) -> Replayed {
+    pub(super) fn replay(&self, mut lanes: Vec<(usize, Lane)>, held: &[Vec<usize>], census: bool) -> Replayed {
         let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
         let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
         let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
@@ -465,7 +506,8 @@ impl<'a> Player<'a> {
         lanes.extend(whole);
         let played = lanes.len();
         lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
-        let mut all = self.simulator.trajectories(&lanes);
+        let held = &held[..held.len().min(played)];
+        let mut all = self.simulator.held_trajectories(&lanes, held);
         let of_lanes = all.split_off(played).into_iter().map(|census| self.simulator.census_of_lane(census));
         let censuses = censused.into_iter().zip(of_lanes).collect();
         let mut whole = all.split_off(judged);
@@ -516,21 +558,26 @@ impl<'a> Player<'a> {
     /// Where each stage's looks are.
     #[must_use]
     pub fn places(&self) -> Vec<StagePlace> {
+        self.held_places(&vec![0; self.simulator.plan.len()])
+    }
+
+    /// The same where stages are held for so many looks.
+    #[must_use]
+    pub fn held_places(&self, held: &[usize]) -> Vec<StagePlace> {
         let mut first_look = 0;
         let slot_s = self.scenario.log.slot.0;
-        let place = |plan: &crate::simulate::StagePlan| {
-            let place = StagePlace { first_look, plan: *plan, slot_s };
+        let place = |(plan, &held): (&StagePlan, &usize)| {
+            let place = StagePlace { first_look, plan: *plan, held, slot_s };
             first_look += plan.looks();
             place
         };
-        self.simulator.plan.iter().map(place).collect()
+        self.simulator.plan.iter().zip(held).map(place).collect()
     }
 
     /// Every gate in every world on one finished trajectory; `planned` belongs to the same start, and a rollback would take so long.
     #[must_use]
     pub fn judge(&self, twins: Twins<'_>, planned: &Planned, rollback: Rollback) -> Played {
         let screens = Screens::new(&self.simulator.layout, twins);
-        let reader = screens.own.reader;
         let places = self.places();
         let mut verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = Vec::with_capacity(self.gates.len());
         let mut stops: Vec<Vec<Option<Stop>>> = Vec::with_capacity(self.gates.len());
@@ -548,29 +595,39 @@ impl<'a> Player<'a> {
             verdicts.push(said);
             stops.push(stopped);
         }
-        let read = |trajectory| Reader { layout: &self.simulator.layout, trajectory };
-        let served = served(read(twins.served(false)), &places);
-        let ends = |place: &StagePlace| {
-            let look = (place.first_look + place.plan.looks()).checked_sub(1).filter(|_| place.plan.looks() > 0);
-            let counts = |reader: Reader<'_>| {
-                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default()
-            };
-            let (compared, all) = (counts(reader), counts(read(twins.served(false))));
-            StageEnd { units: compared.units, requests: compared.requests, served: all.requests }
-        };
+        let served = served(screens.served(false), &places);
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
             let lens = |gate: usize| self.gates[gate].lens_of_world[world];
             let stops = (0..self.gates.len()).filter_map(|gate| stops[gate][lens(gate)]);
             let score = schedule::scored(self.scenario, |gate| &verdicts[gate][lens(gate)]);
             let outcome = schedule::outcome(self.scenario, stops.chain(score));
-            self.outcome(world, outcome, read(twins.served(swapped)), &places, &served, rollback)
+            self.outcome(world, outcome, screens.served(swapped), &places, &served, rollback)
         };
-        let worlds = (0..self.worlds.len()).map(outcome);
+        let worlds = (0..self.worlds.len()).map(outcome).collect();
+        Self::told(&screens, &places, worlds, verdicts, served)
+    }
+
+    /// What is told of a replicate.
+    pub(super) fn told(
+        screens: &Screens<'_>,
+        places: &[StagePlace],
+        worlds: Vec<WorldOutcome>,
+        verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
+        served: Vec<(f64, f64)>,
+    ) -> Played {
+        let ends = |place: &StagePlace| {
+            let look = (place.first_look + place.ended()).checked_sub(1).filter(|_| place.plan.looks() > 0);
+            let counts = |reader: Reader<'_>| {
+                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default()
+            };
+            let (compared, all) = (counts(screens.own.reader), counts(screens.served(false)));
+            StageEnd { units: compared.units, requests: compared.requests, served: all.requests }
+        };
         Played {
-            worlds: worlds.collect(),
+            worlds,
             stages: places.iter().map(ends).collect(),
-            sample_ratio: places.iter().map(|place| health::sample_ratio(reader, place)).collect(),
+            sample_ratio: places.iter().map(|place| health::sample_ratio(screens.own.reader, place)).collect(),
             verdicts,
             served,
         }
@@ -632,6 +689,7 @@ impl<'a> Player<'a> {
                 earlier: &earlier,
                 brief,
                 looks_per_run: self.looks_per_run(place),
+                waits: self.scenario.waits(&self.scenario.gates[gate], stage),
             };
             let said = stage_gate.play(screen, place, *lens);
             for (question, earlier) in earlier.iter_mut().enumerate() {
@@ -649,7 +707,7 @@ impl<'a> Player<'a> {
         self.scenario.rollout.kayenta.interval.map_or(1, |interval| (interval.0 / look_s) as usize)
     }
 
-    fn outcome(
+    pub(super) fn outcome(
         &self,
         world: usize,
         outcome: Outcome,
@@ -684,6 +742,8 @@ impl<'a> Player<'a> {
             exposed_units: units,
             excess: self.scenario.metrics.iter().enumerate().map(excess).collect(),
             cost: self.cost_metric().map(answered),
+            held_s: places.iter().map(|place| place.held as i64 * place.look_every().0).sum(),
+            fan: Vec::new(),
         }
     }
 
@@ -757,7 +817,7 @@ pub(super) fn time_of(looks: usize, places: &[StagePlace]) -> i64 {
     let mut seconds = 0;
     for place in places {
         let here = place.plan.looks().min(left);
-        seconds += (here * place.plan.slots_per_look) as i64 * place.slot_s;
+        seconds += (here.min(place.ended()) * place.plan.slots_per_look) as i64 * place.slot_s;
         left -= here;
     }
     seconds
@@ -795,13 +855,15 @@ fn level(metric: usize, simulator: &Simulator, arms: &WholeArms<'_>) -> f64 {
     }
 }
 
-/// Requests and units the candidate has served by each look, over all stages so far.
-pub(super) fn served(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64)> {
+/// Requests and units the candidate has served by each look, over all stages so far. Looks at which the rollout has gone on to the next stage
+/// add nothing; in stage `last`, it stays.
+pub(super) fn served_through(reader: Reader<'_>, places: &[StagePlace], last: usize) -> Vec<(f64, f64)> {
     let mut before = 0.0;
     let mut by_look = Vec::new();
-    for place in places {
+    for (stage, place) in places.iter().enumerate() {
         for look in 0..place.plan.looks() {
-            let span = Span { look: place.first_look + look, since: None };
+            let taken = if stage == last { look } else { look.min(place.ended() - 1) };
+            let span = Span { look: place.first_look + taken, since: None };
             let requests = before + reader.counts(span, Arm::Candidate, 0).requests;
             by_look.push((requests, reader.trajectory.exposed_units[span.look]));
         }
@@ -810,10 +872,17 @@ pub(super) fn served(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64
     by_look
 }
 
+/// The same of a rollout that goes through all stages.
+pub(super) fn served(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64)> {
+    served_through(reader, places, places.len())
+}
+
 /// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.
 fn spans_until(looks: usize, places: &[StagePlace]) -> Vec<Span> {
     let entered = places.iter().filter(|place| place.first_look < looks && place.plan.looks() > 0);
-    entered.map(|place| Span { look: (place.first_look + place.plan.looks()).min(looks) - 1, since: None }).collect()
+    entered
+        .map(|place| Span { look: place.first_look + place.ended().min(looks - place.first_look) - 1, since: None })
+        .collect()
 }
 
 /// How many times as much the candidate serves in the stage of the last look until everyone is back on stable, when it has then served so

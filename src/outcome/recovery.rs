@@ -87,7 +87,8 @@ mod tests {
     fn places() -> [StagePlace; 2] {
         let stage = |first_look, slots| StagePlace {
             first_look,
-            plan: StagePlan { exposure: 0.1, control: Control::Rest, slots, slots_per_look: 1, quiet: 0 },
+            held: 0,
+            plan: StagePlan { exposure: 0.1, control: Control::Rest, slots, hold: 0, slots_per_look: 1, quiet: 0 },
             slot_s: 900,
         };
         [stage(0, 4), stage(4, 2)]

@@ -82,14 +82,14 @@ pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan], digest: &Diges
 /// Requests of all units in a stage, the mean over replicates.
 fn mean_requests(player: &Player<'_>, stage: usize) -> f64 {
     let plan = &player.simulator.plan;
-    let before: usize = plan[..stage].iter().map(|earlier| earlier.slots).sum();
+    let before: usize = plan[..stage].iter().map(|earlier| earlier.own_slots()).sum();
     // As often as replicates take them.
     let mut by_start: BTreeMap<usize, f64> = BTreeMap::new();
     for (start, _) in player.blocks(player.scenario.simulation.replicates).into_iter().flatten() {
         *by_start.entry(start).or_default() += 1.0;
     }
     let of_start = |(start, times): (&usize, &f64)| {
-        times * player.simulator.requests(start + before..start + before + plan[stage].slots)
+        times * player.simulator.requests(start + before..start + before + plan[stage].own_slots())
     };
     by_start.iter().map(of_start).sum::<f64>() / by_start.values().sum::<f64>()
 }
@@ -230,6 +230,8 @@ impl WorldRows<'_> {
             promoted: self.share_of(|o| o.outcome.end == End::Promoted),
             rolled_back: self.share_of(|o| matches!(o.outcome.end, End::RolledBack { .. })),
             stalled: self.share_of(|o| matches!(o.outcome.end, End::Stalled { .. })),
+            held: self.share_of(|o| o.held_s > 0),
+            held_s: spread(self.outcomes().iter().filter(|o| o.held_s > 0).map(|o| o.held_s as f64)),
             causes: Causes {
                 harm: caused_by(Cause::Harm),
                 noise: caused_by(Cause::Noise),
@@ -324,6 +326,13 @@ impl WorldRows<'_> {
     }
 
     fn exposure_fan(&self) -> Vec<FanPoint> {
+        if self.player.holds() {
+            let point = |(point, time_s): (usize, i64)| {
+                let spread = self.spread_of(|o| f64::from(o.fan[point]));
+                FanPoint { time_s: time_s as f64, p10: spread.p10, p50: spread.p50, p90: spread.p90 }
+            };
+            return self.player.fan_times().into_iter().enumerate().map(point).collect();
+        }
         let places = self.player.places();
         let ends = self.outcomes().iter().map(|o| (o.outcome.looks, o.exposed_requests));
         let ends: Vec<(usize, f64)> = ends.collect();

@@ -241,7 +241,7 @@ impl<'a> Variants<'a> {
 
     fn block(&self, block: &[(usize, usize)]) -> Block {
         let first = &self.players[0];
-        let replayed = first.replay(first.lanes(block), self.players.iter().any(Player::tunes));
+        let replayed = first.replay(first.lanes(block), &[], self.players.iter().any(Player::tunes));
         let planned: Vec<PlannedAt> = self.players.iter().map(|player| player.planned_at(&replayed)).collect();
         let endings = replayed.twins().map(|(start, twins)| self.endings(start, twins, &planned)).collect();
         let places = first.places();

@@ -74,7 +74,8 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
     let stages = 0..player.scenario.stages.len();
     let of_stage = |stage: usize| {
         let place = &places[stage];
-        let from = starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.slots).sum::<usize>();
+        let from =
+            starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.own_slots()).sum::<usize>();
         let per_look = (3600 / place.slot_s).max(1) as usize;
         // A log that repeats has no end; a month of it is enough to call something never.
         let slots = player.simulator.slots();

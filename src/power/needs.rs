@@ -120,7 +120,8 @@ impl Planner<'_> {
         let player = self.player;
         let places = player.places();
         let starts = &player.sampled_starts;
-        let from = starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.slots).sum::<usize>();
+        let from =
+            starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.own_slots()).sum::<usize>();
         let slots = player.simulator.slots();
         let left = if player.scenario.log.tile == Tile::Week { 4 * slots } else { slots.saturating_sub(from) };
         let per_look = (3600 / places[stage].slot_s).max(1) as usize;

@@ -494,6 +494,10 @@ pub struct WorldRow {
     pub rolled_back: Share,
     /// Stopped and waiting for a person.
     pub stalled: Share,
+    /// Had a stage that was held past its duration, waiting for a gate.
+    pub held: Share,
+    /// Seconds of holding, over all stages, among those held; null if none was.
+    pub held_s: Option<Spread>,
     /// Rollbacks by cause, as shares of all replicates.
     pub causes: Causes,
     /// What happened at each stage, as shares of all replicates.

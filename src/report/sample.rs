@@ -173,6 +173,8 @@ fn world(name: &str, kind: &str, meaning: &str, caught: [f64; 5], harmful: bool)
         ],
         detected: share(if harmful { back } else { 0.0 }),
         time_to_detect_s: harmful.then(|| spread(40_000.0 + 200_000.0 * (1.0 - caught[1]))),
+        held: share(0.0),
+        held_s: None,
         recovery: harmful.then(|| RecoveryRow {
             diagnose_s: spread(600.0),
             mitigate_s: spread(60.0),

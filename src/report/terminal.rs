@@ -90,6 +90,15 @@ fn verdict(report: &Report) -> String {
         );
         text.push_str(&wrapped(&line, ""));
     }
+    let held = of_kind(report, "null").and_then(|world| Some((world.held, world.held_s?)));
+    if let Some((share, time)) = held {
+        let line = format!(
+            "Held past a stage's duration in {} of those, for {} in all.",
+            labels::share(share),
+            labels::spread(time, labels::duration)
+        );
+        text.push_str(&wrapped(&line, "  "));
+    }
     if let Some((budget, replicates)) = report.budget.as_ref().and_then(|budget| Some((budget, budget.replicates?))) {
         text.push_str(&clipped(&format!(
             "Budget of false rollbacks {}, calibrated on {} other replicates: error rates add up to {}.",

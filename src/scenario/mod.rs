@@ -16,10 +16,10 @@ mod wire;
 
 use crate::assign::Platform;
 use crate::assign::overrides::Overrides;
-use crate::domain::gate::{Decision, Gate, Test};
+use crate::domain::gate::{Decision, Gate, Test, Waits};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Budget, Rollout, Stage};
+use crate::domain::rollout::{Budget, Promotion, Rollout, Stage};
 use crate::domain::world::{CURVE_MULTIPLES, Effect, World};
 
 /// What to do with a row that cannot be used.
@@ -139,6 +139,29 @@ impl Scenario {
     #[must_use]
     pub fn duration(&self) -> Seconds {
         Seconds(self.stages.iter().map(|stage| stage.duration.0).sum())
+    }
+
+    /// How long a stage may be held past its duration: not where no gate would hold it.
+    #[must_use]
+    pub fn hold(&self, stage: usize) -> Seconds {
+        let holds = |gate: &Gate| gate.asked_in(&self.stages[stage]) && self.waits(gate, stage).any();
+        if self.gates.iter().any(holds) { self.rollout.max_hold } else { Seconds(0) }
+    }
+
+    /// What a gate waits for at the end of a stage.
+    #[must_use]
+    pub fn waits(&self, gate: &Gate, stage: usize) -> Waits {
+        let matters = self.rollout.needs_pass(stage) || self.rollout.promote == Promotion::NoFail;
+        Waits {
+            inconclusive: matters && gate.on_inconclusive != Decision::Promote,
+            no_data: gate.on_no_data == Decision::Hold,
+        }
+    }
+
+    /// How long the schedule runs when every stage is held for as long as it may be.
+    #[must_use]
+    pub fn longest(&self) -> Seconds {
+        Seconds(self.duration().0 + (0..self.stages.len()).map(|stage| self.hold(stage).0).sum::<i64>())
     }
 
     /// Every world of a run: recorded, null, each gate's margin, each effect, and the multiples of each gate's `allow` between and beyond.

@@ -14,7 +14,7 @@ impl Scenario {
     #[must_use]
     pub fn starts(&self, first: Moment, end: Moment) -> Vec<Moment> {
         // Saturates: a schedule longer than time itself fits nowhere.
-        let latest = Moment(end.0.saturating_sub(self.duration().0));
+        let latest = Moment(end.0.saturating_sub(self.longest().0));
         if latest < first {
             return Vec::new();
         }

@@ -754,7 +754,8 @@ pub(super) struct Rollout {
     pub(super) promote: Option<Promote>,
     /// Under `all-pass`: name of the first stage whose end needs every gate to pass. Default: the first stage.
     pub(super) pass_from: Option<String>,
-    /// How long an inconclusive stage may be prolonged. Default: 0.
+    /// How long a stage may go on past its duration while a gate whose verdict is needed has none, or no data; later stages then start later.
+    /// A multiple of every `look_every`. Default: 0.
     pub(super) max_hold: Option<Duration>,
     /// When rollouts start: weekly times or moments. Default: any whole hour whose schedule fits in the log.
     pub(super) start: Option<OneOrMany>,

@@ -34,8 +34,10 @@ pub struct StagePlan {
     pub exposure: f64,
     /// Whom they are compared with.
     pub control: Control,
-    /// Length in slots.
+    /// Length in slots, held for as long as it may be.
     pub slots: usize,
+    /// Of that, what comes after its own duration.
+    pub hold: usize,
     /// Slots between looks; divides the length.
     pub slots_per_look: usize,
     /// Looks at which gates do not speak yet.
@@ -43,10 +45,22 @@ pub struct StagePlan {
 }
 
 impl StagePlan {
-    /// Number of looks.
+    /// Number of looks, held for as long as it may be.
     #[must_use]
     pub fn looks(&self) -> usize {
         self.slots / self.slots_per_look
+    }
+
+    /// Of them, those after its own duration.
+    #[must_use]
+    pub fn hold_looks(&self) -> usize {
+        self.hold / self.slots_per_look
+    }
+
+    /// Slots of its own duration.
+    #[must_use]
+    pub fn own_slots(&self) -> usize {
+        self.slots - self.hold
     }
 
     /// At 100 % nobody is left to compare with.
@@ -144,7 +158,8 @@ impl Simulator {
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
             control: stage.control,
-            slots: slots_of(stage.duration),
+            slots: slots_of(stage.duration) + slots_of(scenario.hold(index)),
+            hold: slots_of(scenario.hold(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
             quiet: stage.quiet_looks(),
         });
@@ -223,7 +238,15 @@ impl Simulator {
     /// is computed once for all of them. Lanes with the same start should be neighbours.
     #[must_use]
     pub fn trajectories(&self, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes)
+        rollout::play(self, &self.plan, 0, lanes, &[])
+    }
+
+    /// The same where earlier stages are held: per lane and stage, slots that it goes on past its duration.
+    ///
+    /// A trajectory goes on through every look at which a stage could be held longer; what comes after starts as `held` says.
+    #[must_use]
+    pub fn held_trajectories(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Trajectory> {
+        rollout::play(self, &self.plan, 0, lanes, held)
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.
@@ -244,10 +267,10 @@ impl Simulator {
     }
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let plan = [StagePlan { exposure: 1.0, control: Control::Rest, slots, slots_per_look, quiet: 0 }];
+        let plan = [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, slots_per_look, quiet: 0 }];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
-        rollout::play(self, &plan, long_after_onset, &lanes).pop().expect("one lane gives one trajectory")
+        rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
     }
 
     /// The same over the schedule from a slot on, stage by stage.

@@ -22,57 +22,91 @@ const WAITING_ROWS: usize = 512;
 /// The onset of an effect that does not set in during a stage.
 const NEVER: i64 = i64::MAX;
 
-/// Replays `plan` for lanes from their start slots; `elapsed` slots of the rollouts lie before them.
-pub(super) fn play(sim: &Simulator, plan: &[StagePlan], elapsed: usize, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
+/// Replays `plan` for lanes from their start slots; `elapsed` slots of the rollouts lie before them. `held` says how many slots each stage of
+/// each lane goes on past its duration; without it, none does.
+pub(super) fn play(
+    sim: &Simulator,
+    plan: &[StagePlan],
+    elapsed: usize,
+    lanes: &[(usize, Lane)],
+    held: &[Vec<usize>],
+) -> Vec<Trajectory> {
     let looks: usize = plan.iter().map(StagePlan::looks).sum();
-    let mut riders: Vec<Rider> = groups(lanes).into_iter().map(|group| Rider::new(sim, group, looks)).collect();
+    let rider = |group: std::ops::Range<usize>| {
+        let held = held.get(group.start).cloned().unwrap_or_else(|| vec![0; plan.len()]);
+        Rider::new(sim, &lanes[group], held, looks)
+    };
+    let mut riders: Vec<Rider> = groups(lanes, held).into_iter().map(rider).collect();
     let mut additions = Additions::new(sim);
-    for (begin, rides) in windows(plan, &riders) {
-        let mut window = Window::new(sim, plan, elapsed, &rides);
+    for (begin, rides) in windows(plan, elapsed, &riders) {
+        let mut window = Window::new(sim, plan, &rides);
         window.play(sim, begin, &mut additions, &mut riders);
     }
     riders.into_iter().flat_map(|rider| rider.trajectories).collect()
 }
 
-/// Neighbours with the same start, a quad at a time.
-fn groups(lanes: &[(usize, Lane)]) -> Vec<&[(usize, Lane)]> {
-    lanes.chunk_by(|(one, _), (other, _)| one == other).flat_map(|same| same.chunks(QUAD)).collect()
+/// Neighbours with the same start that are held alike, a quad at a time.
+fn groups(lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<std::ops::Range<usize>> {
+    let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
+    for lane in 0..lanes.len() {
+        let joins = |group: &&mut std::ops::Range<usize>| {
+            let first = group.start;
+            group.len() < QUAD && lanes[first].0 == lanes[lane].0 && held.get(first) == held.get(lane)
+        };
+        match groups.last_mut().filter(joins) {
+            Some(group) => group.end += 1,
+            None => groups.push(lane..lane + 1),
+        }
+    }
+    groups
 }
 
 /// A quad of lanes with the same start on its way through the schedule.
 struct Rider {
     start: usize,
+    /// Per stage: slots that it goes on past its duration.
+    held: Vec<usize>,
     quad: Quad,
-    /// Copies of each unit that the candidate has served.
-    served: Vec<[u8; QUAD]>,
-    served_units: [f64; QUAD],
+    served: Served,
+    /// What is served where a stage goes on longer than `held` says.
+    beyond: Option<Served>,
     /// One a lane.
     trajectories: Vec<Trajectory>,
 }
 
+/// Whom the candidate has served.
+#[derive(Clone)]
+struct Served {
+    /// Copies of each unit.
+    copies: Vec<[u8; QUAD]>,
+    units: [f64; QUAD],
+}
+
 impl Rider {
-    fn new(sim: &Simulator, lanes: &[(usize, Lane)], looks: usize) -> Self {
+    fn new(sim: &Simulator, lanes: &[(usize, Lane)], held: Vec<usize>, looks: usize) -> Self {
         let lane_refs: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
         Self {
             start: lanes[0].0,
+            held,
             quad: Quad::new(&lane_refs, &sim.cells.by_rank),
-            served: vec![[0; QUAD]; sim.units()],
-            served_units: [0.0; QUAD],
+            served: Served { copies: vec![[0; QUAD]; sim.units()], units: [0.0; QUAD] },
+            beyond: None,
             trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
         }
     }
 
     /// Counts copies that the candidate serves for the first time. Exposure only ever adds units.
     fn serve(&mut self, stage: usize, units: &[u32]) {
+        let to = self.beyond.as_mut().unwrap_or(&mut self.served);
         let own = &self.quad.weights.exposed[stage];
         let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.exposed[stage]);
         for &unit in units {
             let unit = unit as usize;
             let swapped = swapped.map_or([0; QUAD], |swapped| swapped[unit]);
             let exposed = std::array::from_fn(|lane| own[unit][lane] + swapped[lane]);
-            let served = &mut self.served[unit];
+            let served = &mut to.copies[unit];
             if *served != exposed {
-                for ((units, served), exposed) in self.served_units.iter_mut().zip(*served).zip(exposed) {
+                for ((units, served), exposed) in to.units.iter_mut().zip(*served).zip(exposed) {
                     *units += f64::from(exposed.saturating_sub(served));
                 }
                 *served = exposed;
@@ -86,18 +120,24 @@ impl Rider {
 struct Ride {
     rider: usize,
     stage: usize,
+    /// Slots of the rollout before it.
+    elapsed: usize,
+    /// Slots after which the rollout goes on to the next stage.
+    ends: usize,
 }
 
 /// By the slot at which they begin: which riders go through a window, in which stage.
-fn windows(plan: &[StagePlan], riders: &[Rider]) -> BTreeMap<usize, Vec<Ride>> {
+fn windows(plan: &[StagePlan], elapsed: usize, riders: &[Rider]) -> BTreeMap<usize, Vec<Ride>> {
     let mut windows: BTreeMap<usize, Vec<Ride>> = BTreeMap::new();
     for (rider, facts) in riders.iter().enumerate() {
-        let mut begin = facts.start;
+        let mut passed = 0;
         for (stage, stage_plan) in plan.iter().enumerate() {
+            let ends = stage_plan.own_slots() + facts.held[stage];
             if stage_plan.looks() > 0 {
-                windows.entry(begin).or_default().push(Ride { rider, stage });
+                let elapsed = elapsed.saturating_add(passed);
+                windows.entry(facts.start + passed).or_default().push(Ride { rider, stage, elapsed, ends });
             }
-            begin += stage_plan.slots;
+            passed += ends;
         }
     }
     // Those that end together share an octet, which then ends early.
@@ -112,38 +152,36 @@ struct Window<'a> {
     plan: &'a [StagePlan],
     /// Per stage: its first look.
     first_looks: Vec<usize>,
-    /// Per stage and stream: the slot of the window at which it sets in; negative where it is still growing from before.
-    onsets: Vec<Vec<i64>>,
+    /// By stage and slots elapsed before it, per stream: the slot of the window at which it sets in; negative where it is still growing from
+    /// before.
+    onsets: BTreeMap<(usize, usize), Vec<i64>>,
     /// Up to two rides each.
     groups: Vec<(Vec<Ride>, LaneSums)>,
     level: Level,
 }
 
 impl<'a> Window<'a> {
-    fn new(sim: &Simulator, plan: &'a [StagePlan], elapsed: usize, rides: &[Ride]) -> Self {
-        let (mut looks, mut slots) = (0, elapsed);
-        let (mut first_looks, mut onsets) = (Vec::new(), Vec::new());
-        for stage in plan {
-            first_looks.push(looks);
+    fn new(sim: &Simulator, plan: &'a [StagePlan], rides: &[Ride]) -> Self {
+        let looks = |stages: &[StagePlan]| stages.iter().map(StagePlan::looks).sum();
+        let first_looks = (0..plan.len()).map(|stage| looks(&plan[..stage])).collect();
+        let of_ride = |ride: &Ride| {
             let of_stream = |effect: &super::EffectCells| {
                 // What has grown to its full size may have set in at any time.
-                let onset = (effect.onset as i64).saturating_sub(slots as i64).max(-(effect.ramp as i64));
+                let onset = (effect.onset as i64).saturating_sub(ride.elapsed as i64).max(-(effect.ramp as i64));
                 // Answers that are adjusted are never those of stable.
-                if onset < stage.slots as i64 || effect.adjustment.is_some() { onset } else { NEVER }
+                if onset < plan[ride.stage].slots as i64 || effect.adjustment.is_some() { onset } else { NEVER }
             };
-            onsets.push(sim.effects.iter().map(of_stream).collect());
-            looks += stage.looks();
-            slots = slots.saturating_add(stage.slots);
-        }
+            ((ride.stage, ride.elapsed), sim.effects.iter().map(of_stream).collect())
+        };
+        let onsets = rides.iter().map(of_ride).collect();
         let groups = rides.chunks(LANES / QUAD).map(|rides| (rides.to_vec(), LaneSums::default())).collect();
         Self { plan, first_looks, onsets, groups, level: Level::new() }
     }
 
     /// Every stream with each slot at which it sets in for some ride.
     fn streams(&self, sim: &Simulator) -> Vec<Vec<i64>> {
-        let rides = || self.groups.iter().flat_map(|(rides, _)| rides);
         let of_stream = |stream: usize| {
-            let mut onsets: Vec<i64> = rides().map(|ride| self.onsets[ride.stage][stream]).collect();
+            let mut onsets: Vec<i64> = self.onsets.values().map(|onsets| onsets[stream]).collect();
             onsets.retain(|&onset| onset != NEVER);
             onsets.sort_unstable();
             onsets.dedup();
@@ -158,13 +196,17 @@ impl<'a> Window<'a> {
         for (_, sums) in &mut self.groups {
             *sums = LaneSums::new(&additions.slices);
         }
-        let places: Vec<Places> = self.onsets.iter().map(|onsets| Places::new(sim, additions, onsets)).collect();
+        let places: BTreeMap<(usize, usize), Places> =
+            self.onsets.iter().map(|(&key, onsets)| (key, Places::new(sim, additions, onsets))).collect();
         let slots = rides.iter().map(|ride| self.plan[ride.stage].slots).max().unwrap_or(0);
         for slot in 0..slots {
             let known = additions.units.len();
             additions.add_slot(sim.cells_of(begin + slot), slot);
             let under_way = |ride: &Ride| slot < self.plan[ride.stage].slots;
             for ride in rides.iter().filter(|ride| under_way(ride)) {
+                if slot == ride.ends {
+                    riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
+                }
                 riders[ride.rider].serve(ride.stage, &additions.units[known..]);
             }
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
@@ -180,9 +222,18 @@ impl<'a> Window<'a> {
             for (rides, sums) in &self.groups {
                 for (half, ride) in rides.iter().enumerate().filter(|(_, ride)| looks_now(ride)) {
                     let look = self.first_looks[ride.stage] + slot / self.plan[ride.stage].slots_per_look;
-                    sums.look(&sim.layout, &places[ride.stage], half * QUAD, look, &mut riders[ride.rider]);
+                    sums.look(
+                        &sim.layout,
+                        &places[&(ride.stage, ride.elapsed)],
+                        half * QUAD,
+                        look,
+                        &mut riders[ride.rider],
+                    );
                 }
             }
+        }
+        for ride in rides {
+            riders[ride.rider].beyond = None;
         }
     }
 }
@@ -369,7 +420,9 @@ impl LaneSums {
                 }
             }
         }
-        for (trajectory, &units) in rider.trajectories.iter_mut().zip(&rider.served_units) {
+        for (trajectory, &units) in
+            rider.trajectories.iter_mut().zip(&rider.beyond.as_ref().unwrap_or(&rider.served).units)
+        {
             trajectory.exposed_units[look] = units;
         }
     }

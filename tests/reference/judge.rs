@@ -1,6 +1,7 @@
 //! Every gate at every look, and the walk through the schedule, by formulas written here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
@@ -96,6 +97,10 @@ pub(crate) struct Record {
 pub(crate) struct Said {
     pub(crate) first_fail: Option<(usize, usize)>,
     pub(crate) first_no_data: Option<usize>,
+    /// Looks after the stage's own at which it stops waiting; `None` if it waits for as long as it may.
+    pub(crate) held: Option<usize>,
+    /// First failure after that.
+    pub(crate) later_fail: Option<(usize, usize)>,
     pub(crate) end: Verdict,
     pub(crate) questions: Vec<Record>,
 }
@@ -118,7 +123,6 @@ pub(crate) enum End {
 #[derive(Debug, Clone)]
 pub(crate) struct Ending {
     pub(crate) end: End,
-    pub(crate) looks: usize,
     pub(crate) slots: usize,
     pub(crate) exposed_requests: f64,
     pub(crate) exposed_units: f64,
@@ -152,6 +156,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) levels: Vec<f64>,
     /// A decision hung on the last digits of a number.
     pub(crate) close: Cell<bool>,
+    /// Looks that each stage is held.
+    pub(crate) held: RefCell<Vec<usize>>,
 }
 
 impl<'a> Judge<'a> {
@@ -163,7 +169,9 @@ impl<'a> Judge<'a> {
         thresholds: Option<Thresholds>,
     ) -> Self {
         let traffic = Traffic::new(log, plan, start);
-        let mut judge = Self { log, plan, traffic, copies, thresholds, levels: Vec::new(), close: Cell::new(false) };
+        let held = RefCell::new(vec![0; plan.stages.len()]);
+        let mut judge =
+            Self { log, plan, traffic, copies, thresholds, levels: Vec::new(), close: Cell::new(false), held };
         judge.levels = (0..SIGN.len()).map(|metric| judge.level(metric)).collect();
         judge
     }
@@ -378,7 +386,9 @@ impl<'a> Judge<'a> {
 
     /// Slots of the rollout before a stage.
     pub(crate) fn begin(&self, stage: usize) -> usize {
-        self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum()
+        let held = self.held.borrow();
+        let stages = self.plan.stages[..stage].iter().zip(held.iter());
+        stages.map(|(plan, held)| plan.slots() + held * plan.slots_per_look).sum()
     }
 
     /// What a look of a stage sees, in a window of so many slots or since the stage began.
@@ -411,6 +421,8 @@ impl<'a> Judge<'a> {
         let mut said = Said {
             first_fail: None,
             first_no_data: None,
+            held: None,
+            later_fail: None,
             end: Verdict::NoData,
             questions: vec![Record::default(); questions.len()],
         };
@@ -420,7 +432,9 @@ impl<'a> Judge<'a> {
         let enough_fail = |looks: &[bool]| looks.iter().rev().take(of).filter(|&&fails| fails).count() >= failing;
         let mut failures: Vec<Vec<bool>> = vec![Vec::new(); questions.len()];
         let mut gate_failures = Vec::new();
-        for look in if gate.only_at_end { plan.looks - 1..plan.looks } else { plan.quiet..plan.looks } {
+        let all_looks = self.plan.all_looks(stage);
+        let mut ended: Option<(Verdict, Vec<Record>)> = None;
+        for look in if gate.only_at_end { plan.looks - 1..all_looks } else { plan.quiet..all_looks } {
             let seen = look.checked_sub(lag);
             let crowds = seen.map(|seen| (self.crowd(stage, seen, gate.window), self.crowd(stage, seen, None)));
             let mut p_values = vec![1.0; questions.len()];
@@ -499,11 +513,25 @@ impl<'a> Judge<'a> {
                 for other in (0..questions.len()).filter(|&other| other != strongest && !counted(gate.test)) {
                     self.compare(p_values[other], p_values[strongest], p_values[strongest].max(1e-6));
                 }
-                said.first_fail = Some((look, strongest));
+                if ended.is_some() {
+                    said.later_fail = said.later_fail.or(Some((look, strongest)));
+                } else {
+                    said.first_fail = Some((look, strongest));
+                }
             }
             if said.end == Verdict::NoData && said.first_no_data.is_none() {
-                said.first_no_data = Some(look);
+                said.first_no_data = Some(look).filter(|_| ended.is_none());
             }
+            if ended.is_none() && look + 1 >= plan.looks {
+                let waits = self.plan.waits(gate, stage, said.end);
+                if !waits || look + 1 == all_looks {
+                    said.held = (!waits).then_some(look + 1 - plan.looks);
+                    ended = Some((said.end, said.questions.clone()));
+                }
+            }
+        }
+        if let Some((end, questions)) = ended {
+            (said.end, said.questions) = (end, questions);
         }
         Some(said)
     }
@@ -584,46 +612,62 @@ impl<'a> Judge<'a> {
     /// Variance at the stage's end that a share of every logged unit would have, if the candidate answers as stable.
     fn planned(&self, gate: &Gate, question: Question, stage: usize) -> Option<f64> {
         let plan = &self.plan.stages[stage];
-        let begin = self.begin(stage);
+        // Planned before anything is held.
+        let begin: usize = self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum();
         let members = expected(self.log, self.plan, stage);
-        let seen = plan.looks.checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
+        let seen =
+            self.plan.all_looks(stage).checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
         let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
         let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
         pass.variance.filter(|&variance| variance > 0.0)
     }
 
-    /// The schedule in one world. `said` is by gate and stage.
+    /// The schedule in one world. `said` is by gate and stage, asked as stages are reached.
     pub(crate) fn walk(&self, world: World, said: &dyn Fn(usize, usize) -> Option<Said>) -> Ending {
-        let mut looks_before = 0;
+        self.held.borrow_mut().fill(0);
+        let ending = self.walk_from_the_start(world, said);
+        self.held.borrow_mut().fill(0);
+        ending
+    }
+
+    fn walk_from_the_start(&self, world: World, said: &dyn Fn(usize, usize) -> Option<Said>) -> Ending {
         for (stage, plan) in self.plan.stages.iter().enumerate() {
             let verdicts: Vec<Option<Said>> = (0..self.plan.gates.len()).map(|gate| said(gate, stage)).collect();
-            for look in 0..plan.looks {
+            let most = self.plan.all_looks(stage) - plan.looks;
+            let waiting = verdicts.iter().flatten().map(|said| said.held.unwrap_or(most)).max().unwrap_or(0);
+            for look in 0..plan.looks + waiting {
                 let mut holding = None;
                 for (gate, said) in verdicts.iter().enumerate() {
                     let Some(said) = said else { continue };
                     match self.at_look(gate, stage, look, said) {
                         Some((Action::RollBack, why)) => {
                             let end = End::RolledBack { stage, gate, why };
-                            return self.ending(world, end, looks_before + look + 1);
+                            return self.ending(world, end, stage, look + 1);
                         }
                         Some((Action::Hold, _)) if holding.is_none() => holding = Some(gate),
                         _ => {}
                     }
                 }
                 if let Some(gate) = holding {
-                    return self.ending(world, End::Stalled { stage, gate }, looks_before + look + 1);
+                    return self.ending(world, End::Stalled { stage, gate }, stage, look + 1);
                 }
             }
-            looks_before += plan.looks;
+            self.held.borrow_mut()[stage] = waiting;
         }
-        self.ending(world, End::Promoted, looks_before)
+        let last = self.plan.stages.iter().rposition(|plan| plan.looks > 0).expect("a stage lasts");
+        let looks = self.plan.stages[last].looks + self.held.borrow()[last];
+        self.ending(world, End::Promoted, last, looks)
     }
 
     /// What a gate does at a look.
     fn at_look(&self, gate: usize, stage: usize, look: usize, said: &Said) -> Option<(Action, Why)> {
         let rule = &self.plan.gates[gate];
-        let failure = said.first_fail.filter(|(at, _)| *at == look).map(|(_, q)| (rule.on_fail, Why::Failed(q)));
-        let last = look + 1 == self.plan.stages[stage].looks;
+        let failure = said
+            .first_fail
+            .or(said.later_fail)
+            .filter(|(at, _)| *at == look)
+            .map(|(_, q)| (rule.on_fail, Why::Failed(q)));
+        let last = said.held.is_none() && look + 1 == self.plan.all_looks(stage);
         let missing = said.first_no_data == Some(look) && rule.on_no_data == Action::RollBack;
         let missing = missing.then_some((Action::RollBack, Why::NoData));
         let needs_pass = self.plan.pass_from.is_none_or(|from| stage >= from);
@@ -637,21 +681,25 @@ impl<'a> Judge<'a> {
         of(Action::RollBack).or_else(|| of(Action::Hold))
     }
 
-    fn ending(&self, world: World, end: End, looks: usize) -> Ending {
-        let mut left = looks;
+    /// After so many looks of its last stage.
+    fn ending(&self, world: World, end: End, last: usize, looks: usize) -> Ending {
         let (mut slots, mut requests, mut units, mut cost, mut excess) = (0, 0.0, 0.0, (0.0, 0.0), [0.0; 3]);
         let mut served = BTreeSet::new();
         let rollback_s = if matches!(end, End::RolledBack { .. }) { self.plan.rollback_s } else { 0 };
         for (stage, plan) in self.plan.stages.iter().enumerate() {
-            let here = left.min(plan.looks);
-            left -= here;
+            let held = self.held.borrow()[stage];
+            let here = match stage.cmp(&last) {
+                Ordering::Less => plan.looks + held,
+                Ordering::Equal => looks,
+                Ordering::Greater => 0,
+            };
             slots += here * plan.slots_per_look;
             if here == 0 {
                 continue;
             }
             let crowd = self.served_at(stage, here - 1);
             // Only the stage of the last look is prolonged, by the time that a rollback takes.
-            let longer = if left == 0 { self.served_by(stage, here, rollback_s, &served) } else { None };
+            let longer = if stage == last { self.served_by(stage, here, rollback_s, &served) } else { None };
             let (more_requests, more_units) = longer.unwrap_or((0.0, 0.0));
             served.extend(crowd.served());
             units = served.len() as f64 + more_units;
@@ -680,7 +728,7 @@ impl<'a> Judge<'a> {
             End::RolledBack { gate, why: Why::Inconclusive, .. } => Some(self.is_harmful(world, gate, 0, slots)),
             _ => None,
         };
-        Ending { end, looks, slots, exposed_requests: requests, exposed_units: units, cost, excess, harmful }
+        Ending { end, slots, exposed_requests: requests, exposed_units: units, cost, excess, harmful }
     }
 
     /// Requests and units that the candidate serves for so many seconds after a look of a stage, looks counted from 1; `before` were served
@@ -688,7 +736,8 @@ impl<'a> Judge<'a> {
     fn served_by(&self, stage: usize, look: usize, seconds: i64, before: &BTreeSet<usize>) -> Option<(f64, f64)> {
         let plan = &self.plan.stages[stage];
         let look_s = plan.slots_per_look as i64 * self.plan.slot_s;
-        let by: Vec<(f64, f64)> = (0..=plan.looks)
+        let all_looks = self.plan.all_looks(stage);
+        let by: Vec<(f64, f64)> = (0..=all_looks)
             .map(|looks| {
                 let Some(look) = looks.checked_sub(1) else { return (0.0, before.len() as f64) };
                 let crowd = self.served_at(stage, look);
@@ -697,7 +746,7 @@ impl<'a> Judge<'a> {
                 (crowd.sums(Arm::Candidate, None, &|_| None).requests, served.len() as f64)
             })
             .collect();
-        let (begin, end) = (look as i64 * look_s, plan.looks as i64 * look_s);
+        let (begin, end) = (look as i64 * look_s, all_looks as i64 * look_s);
         let beyond = (begin + seconds - end).max(0);
         let stretch = beyond.min(end);
         // How often each second of the stage is served once more.

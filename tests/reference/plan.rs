@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
+use crate::judge::Verdict;
 use crate::log::{Answer, QUARTER_S, SEGMENTS, VALUES};
 
 /// Latency above this is slow.
@@ -429,6 +430,8 @@ pub(crate) struct Plan {
     pub(crate) slot_s: i64,
     /// Seconds from a failing look until everyone is back on stable.
     pub(crate) rollback_s: i64,
+    /// Slots that a stage may be held past its duration.
+    pub(crate) hold_slots: usize,
     /// Per metric: seconds from a request to its judgement.
     pub(crate) delays: [i64; NAMES.len()],
 }
@@ -448,6 +451,7 @@ impl Plan {
             seed: 5,
             slot_s: QUARTER_S,
             rollback_s: 0,
+            hold_slots: 0,
             delays: [0; NAMES.len()],
         }
     }
@@ -506,6 +510,8 @@ impl Plan {
         });
         let effects = (0..rng.random_range(0..4)).map(|_| Effect::draw(rng, slots)).collect();
         let all_pass = rng.random::<f64>() < 0.5;
+        // Held for longer, there are too many ways to share out the points; otherwise for a multiple of all times between looks.
+        let ranks = gates.iter().any(|gate| gate.test == Test::Rank);
         Self {
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
             stages,
@@ -518,6 +524,7 @@ impl Plan {
             seed: rng.random_range(0..1_000_000),
             slot_s,
             delays,
+            hold_slots: if !ranks && rng.random::<f64>() < 0.4 { 6 * rng.random_range(1..3) } else { 0 },
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
     }
@@ -532,8 +539,30 @@ impl Plan {
         self.stages.iter().any(|stage| !stage.only.is_empty() || !stage.by_tier.is_empty())
     }
 
+    /// With every stage held for as long as it may be.
     pub(crate) fn slots(&self) -> usize {
-        self.stages.iter().map(Stage::slots).sum()
+        (0..self.stages.len()).map(|stage| self.all_looks(stage) * self.stages[stage].slots_per_look).sum()
+    }
+
+    /// What a gate waits for at a stage's end.
+    pub(crate) fn waits(&self, gate: &Gate, stage: usize, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Inconclusive => {
+                self.pass_from.is_none_or(|from| stage >= from) && gate.on_inconclusive != Action::Promote
+            }
+            Verdict::NoData => gate.on_no_data == Action::Hold,
+            Verdict::Pass | Verdict::Fail => false,
+        }
+    }
+
+    /// Looks of a stage, held for as long as a gate that is asked may hold it.
+    pub(crate) fn all_looks(&self, stage: usize) -> usize {
+        let plan = &self.stages[stage];
+        let holds = |gate: &Gate| {
+            let asked = plan.looks > 0 && (plan.exposure < 1.0 || gate.limit.is_some());
+            asked && [Verdict::Inconclusive, Verdict::NoData].iter().any(|&verdict| self.waits(gate, stage, verdict))
+        };
+        plan.looks + if self.gates.iter().any(holds) { self.hold_slots / plan.slots_per_look } else { 0 }
     }
 
     /// The scenario that the program reads.
@@ -581,6 +610,7 @@ impl Plan {
         }
         .expect("strings take all");
         let diagnose = self.rollback_s / 3;
+        writeln!(text, "max_hold = \"{}s\"", self.hold_slots as i64 * self.slot_s).expect("strings take all");
         writeln!(text, "diagnose = \"{diagnose}s\"\nmitigate = \"{}s\"", self.rollback_s - diagnose)
             .expect("strings take all");
         let resample = if self.poisson { "poisson" } else { "none" };

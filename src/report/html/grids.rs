@@ -106,6 +106,28 @@ pub(super) fn served(report: &Report) -> Grid {
     }
 }
 
+/// Stages that went on past their durations.
+pub(super) fn held(report: &Report) -> Grid {
+    let row = |world: &WorldRow| {
+        let held_s = world.held_s?;
+        Some(vec![
+            Cell::name(labels::world(&world.world)),
+            Cell::number(labels::share(world.held)),
+            Cell::number(labels::spread(held_s, labels::duration)),
+            Cell::number(labels::spread(world.duration_s, labels::duration)),
+        ])
+    };
+    Grid {
+        head: heads(&[
+            ("If the candidate is", ""),
+            ("rollouts held", "held"),
+            ("for how long, in all", "held"),
+            ("start to end, of all", ""),
+        ]),
+        rows: report.worlds.iter().filter_map(row).collect(),
+    }
+}
+
 /// From the onset of a regression until everyone is back on stable.
 pub(super) fn recovery(report: &Report) -> Grid {
     let row = |world: &WorldRow| {

@@ -40,6 +40,8 @@ fn worlds(report: &Report) -> Finished {
         .share("promoted", |row| row.promoted)
         .share("rolled_back", |row| row.rolled_back)
         .share("stalled", |row| row.stalled)
+        .share("held", |row| row.held)
+        .spread("held_s", |row| row.held_s)
         .share("harm", |row| row.causes.harm)
         .share("noise", |row| row.causes.noise)
         .share("no_data", |row| row.causes.no_data)

@@ -29,7 +29,7 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Option<Rollout> {
     let at = At::root().key("rollout");
-    values::only_zero(&at.key("max_hold"), written.max_hold.as_ref(), "holding a stage", problems);
+    let max_hold = max_hold(&at.key("max_hold"), &written, gates, context, problems);
     let diagnose = delay(&at.key("diagnose"), written.diagnose.as_ref(), problems);
     let mitigate = delay(&at.key("mitigate"), written.mitigate.as_ref(), problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
@@ -44,9 +44,46 @@ pub(super) fn read(
         start: start?,
         false_rollback: budget.flatten(),
         budget: how?,
+        max_hold: max_hold?,
         recovery: Recovery { diagnose: diagnose?, mitigate: mitigate? },
         kayenta: kayenta?,
     })
+}
+
+/// Looks go on while a stage is held.
+fn max_hold(
+    at: &At,
+    written: &wire::Rollout,
+    gates: Option<&[Gate]>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Seconds> {
+    let hold = problems
+        .or_default(at, written.max_hold.as_ref(), Seconds(0), |problems, text| values::duration(at, text, problems))?;
+    if hold.0 == 0 {
+        return Some(hold);
+    }
+    let stages = context.stages.iter().filter_map(|stage| stage.value.as_ref());
+    if let Some(stage) = stages.into_iter().find(|stage| stage.looks() > 0 && hold.0 % stage.look_every.0 != 0) {
+        return problems.wrong(
+            at,
+            format!("which is no multiple of the {} between looks of stage `{}`", stage.look_every, stage.name),
+            "a held stage is looked at as before: use a multiple of every `look_every`",
+        );
+    }
+    if let Some(gate) = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some()) {
+        let why =
+            format!("but gate `{}` is of style `kayenta`, whose score ends a stage without holding it", gate.name);
+        return problems.wrong(at, why, "leave `max_hold` out, or use another style");
+    }
+    if written.budget == Some(wire::Budget::Rollout) {
+        return problems.wrong(
+            at,
+            "but `budget = \"rollout\"` plans the information of all stages together, which holding changes",
+            "use `budget = \"split\"` or `\"calibrated\"`",
+        );
+    }
+    Some(hold)
 }
 
 fn delay(at: &At, written: Option<&wire::Delay>, problems: &mut Problems) -> Option<Delay> {

@@ -77,16 +77,6 @@ pub(super) fn on_slots(at: &At, seconds: Seconds, slot: Option<Seconds>, problem
     }
 }
 
-/// A construct with a duration that must be zero until it is simulated.
-pub(super) fn only_zero(at: &At, text: Option<&wire::Duration>, what: &str, problems: &mut Problems) {
-    if let Some(seconds) = text.and_then(|text| duration(at, text, problems))
-        && seconds.0 != 0
-    {
-        let name = problems.name(at);
-        problems.later::<()>(at, format!("`{name}` ({what})"));
-    }
-}
-
 /// A share above 0 and at most 100 %.
 pub(super) fn share(at: &At, written: &Quantity, problems: &mut Problems) -> Option<f64> {
     let share = match written {

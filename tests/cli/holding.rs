@@ -1,0 +1,74 @@
+//! Stages that are held while a gate waits.
+
+use serde_json::Value;
+
+use crate::support::{Home, Report, demo_log, demo_scenario};
+
+const FEW: [&str; 2] = ["--replicates", "60"];
+
+/// The demo's schedule under two gates that have to pass from the second stage on, and can.
+fn scenario(hold: &str) -> String {
+    let text = std::fs::read_to_string(demo_scenario()).expect("part of the repository");
+    let (before, rest) = text.split_once("[[gates]]").expect("the demo has gates");
+    let (_, effects) = rest.split_once("\n[[effects]]").expect("the demo has effects");
+    let gate = |name: &str, metric: &str, allow: &str| {
+        format!("[[gates]]\nname = \"{name}\"\nmetric = \"{metric}\"\nallow = \"{allow}\"\nmin_units = 20\n\n")
+    };
+    let gates = gate("latency", "latency_p95", "30%") + &gate("cost", "cost", "12%");
+    let rollout = format!("[rollout]\npass_from = \"5%\"\n{hold}start = \"Mon 09:00\"\n");
+    format!("{before}{gates}{rollout}\n[[effects]]{effects}").replace("exposure = \"1%\"", "exposure = \"5%\"")
+}
+
+fn report(home: &Home, hold: &str, out: &str) -> Report {
+    home.write("held.toml", scenario(hold));
+    home.report(&demo_log(), "held.toml", &FEW, out)
+}
+
+fn world<'r>(report: &'r Report, name: &str) -> &'r Value {
+    report.rows("worlds").iter().find(|world| world["world"] == name).unwrap_or_else(|| panic!("no world {name}"))
+}
+
+fn share(world: &Value, what: &str) -> f64 {
+    world[what]["share"].as_f64().expect("a share")
+}
+
+#[test]
+fn a_held_stage_waits_for_its_gates_instead_of_stalling() {
+    let home = Home::new();
+    let (at_once, held) = (report(&home, "", "once"), report(&home, "max_hold = \"24h\"\n", "held"));
+    let (before, after) = (world(&at_once, "null"), world(&held, "null"));
+    assert!(share(before, "stalled") > 0.15 && share(before, "held") == 0.0 && before["held_s"].is_null(), "{before}");
+    assert!(share(after, "promoted") > share(before, "promoted") + 0.1, "{after}");
+    assert!(share(after, "held") > 0.15, "{after}");
+    let seconds = |key: &str| after["held_s"][key].as_f64().expect("a number");
+    assert!(seconds("p10") >= 900.0 && seconds("p90") <= 4.0 * 86_400.0, "{after}");
+    let page = held.text("report.html");
+    assert!(page.contains("Held, waiting for a gate") && !at_once.text("report.html").contains("Held, waiting"));
+    // Asked at every look of the wait, a gate still ships no more bad candidates than its alpha says.
+    for row in held.rows("gates").iter().filter(|row| row["segment"].is_null()) {
+        let rate = &row["rates"][format!("margin: {}", row["gate"].as_str().expect("a name"))]["pass"];
+        assert!(rate["low"].as_f64().is_none_or(|low| low <= 0.05), "{row}");
+    }
+}
+
+#[test]
+fn holding_is_the_same_on_any_number_of_threads() {
+    let home = Home::new();
+    home.write("held.toml", scenario("max_hold = \"6h\"\n"));
+    let on = |threads: &str| {
+        let flags = ["--replicates", "40", "--threads", threads];
+        home.report(&demo_log(), "held.toml", &flags, threads).text("tables/worlds.csv").to_owned()
+    };
+    assert_eq!(on("1"), on("2"));
+}
+
+#[test]
+fn commands_that_plan_one_schedule_say_that_they_do_not_hold() {
+    let home = Home::new();
+    home.write("held.toml", scenario("max_hold = \"6h\"\n"));
+    let sweep = ["--sweep", "gates.latency.allow=20%,30%"];
+    let refused = home.run(&[&["compare", &demo_log(), "--scenario", "held.toml"], &sweep[..]].concat());
+    assert_eq!(refused.code, Some(2));
+    let refused = refused.stderr;
+    assert!(refused.contains("`rollout.max_hold`") && refused.contains("hint: "), "{refused}");
+}
