@@ -34,10 +34,12 @@ pub struct StagePlan {
     pub exposure: f64,
     /// Whom they are compared with.
     pub control: Control,
-    /// Length in slots, held for as long as it may be.
+    /// Length in slots, when it takes as long as it may.
     pub slots: usize,
-    /// Of that, what comes after its own duration.
+    /// Of that, what may come after its own duration while a gate waits.
     pub hold: usize,
+    /// Of that, what may then come until a person lets the rollout go on.
+    pub watch: usize,
     /// Slots between looks; divides the length.
     pub slots_per_look: usize,
     /// Looks at which gates do not speak yet.
@@ -45,13 +47,13 @@ pub struct StagePlan {
 }
 
 impl StagePlan {
-    /// Number of looks, held for as long as it may be.
+    /// Number of looks, when it takes as long as it may.
     #[must_use]
     pub fn looks(&self) -> usize {
         self.slots / self.slots_per_look
     }
 
-    /// Of them, those after its own duration.
+    /// Of them, those while a gate waits after its own duration.
     #[must_use]
     pub fn hold_looks(&self) -> usize {
         self.hold / self.slots_per_look
@@ -60,7 +62,7 @@ impl StagePlan {
     /// Slots of its own duration.
     #[must_use]
     pub fn own_slots(&self) -> usize {
-        self.slots - self.hold
+        self.slots - self.hold - self.watch
     }
 
     /// At 100 % nobody is left to compare with.
@@ -158,8 +160,9 @@ impl Simulator {
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
             control: stage.control,
-            slots: slots_of(stage.duration) + slots_of(scenario.hold(index)),
+            slots: [stage.duration, scenario.hold(index), scenario.watch(index)].map(slots_of).iter().sum(),
             hold: slots_of(scenario.hold(index)),
+            watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
             quiet: stage.quiet_looks(),
         });
@@ -180,6 +183,12 @@ impl Simulator {
     #[must_use]
     pub fn slot_at(&self, moment: Moment) -> usize {
         usize::try_from((moment.0 - self.first.0) / self.slot.0).expect("starts lie in the log")
+    }
+
+    /// When a slot begins.
+    #[must_use]
+    pub fn moment_at(&self, slot: usize) -> Moment {
+        Moment(self.first.0 + slot as i64 * self.slot.0)
     }
 
     /// Number of units of the log.
@@ -267,7 +276,8 @@ impl Simulator {
     }
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let plan = [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, slots_per_look, quiet: 0 }];
+        let plan =
+            [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, watch: 0, slots_per_look, quiet: 0 }];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
         rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")

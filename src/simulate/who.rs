@@ -222,6 +222,7 @@ mod tests {
             duration: Seconds::HOUR,
             look_every: Seconds::HOUR,
             settle: Seconds(0),
+            approved: false,
         }
     }
 

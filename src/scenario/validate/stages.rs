@@ -53,12 +53,13 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
             let exposure = shares.as_ref().map(|shares| shares.exposure);
             let times = times(&at, &stage, index + 1 == count, exposure, given.slot, problems);
             let settle = settle(&at, &stage, times, problems);
+            let approved = approved(&at, &stage, times, problems);
             let value = name.clone().and_then(|name| {
                 let (Shares { exposure, per_segment }, (duration, look_every)) = (shares?, times?);
                 // Segments differ, so within each as many are compared.
                 let control = if per_segment.is_some() { Control::Matched } else { given.control };
-                let (only, settle) = (only?, settle?);
-                Some(Stage { name, exposure, per_segment, only, control, duration, look_every, settle })
+                let (only, settle, approved) = (only?, settle?, approved?);
+                Some(Stage { name, exposure, per_segment, only, control, duration, look_every, settle, approved })
             });
             Named { name: name.unwrap_or_default(), value }
         })
@@ -77,8 +78,16 @@ fn unsupported(at: &At, stage: &wire::Stage, problems: &mut Problems) -> Option<
     };
     later(stage.kind == Some(wire::StageKind::Eval), "kind", "stage kind `eval`");
     later(stage.kind == Some(wire::StageKind::Shadow), "kind", "stage kind `shadow`");
-    later(stage.approval == Some(wire::Approval::Manual), "approval", "`approval` of a stage");
     supported
+}
+
+fn approved(at: &At, stage: &wire::Stage, times: Option<(Seconds, Seconds)>, problems: &mut Problems) -> Option<bool> {
+    let at = at.key("approval");
+    let manual = stage.approval == Some(wire::Approval::Manual);
+    if manual && times.is_some_and(|(duration, _)| duration.0 == 0) {
+        return problems.wrong(&at, "but the stage lasts no time", "ask for approval in the stage before it");
+    }
+    (!problems.is_broken(&at)).then_some(manual)
 }
 
 fn shares(at: &At, stage: &wire::Stage, given: &Given<'_>, problems: &mut Problems) -> Option<Shares> {
