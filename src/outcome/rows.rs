@@ -20,6 +20,7 @@ use crate::report::{
     RolledBackBy, Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
+use crate::simulate::StagePlan;
 use crate::simulate::layout::Slice;
 use crate::stats::interval::wilson;
 use crate::stats::spread::quantile;
@@ -82,7 +83,7 @@ pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan], digest: &Diges
 /// Requests of all units in a stage, the mean over replicates.
 fn mean_requests(player: &Player<'_>, stage: usize) -> f64 {
     let plan = &player.simulator.plan;
-    let before: usize = plan[..stage].iter().map(|earlier| earlier.own_slots()).sum();
+    let before: usize = plan[..stage].iter().map(StagePlan::own_slots).sum();
     // As often as replicates take them.
     let mut by_start: BTreeMap<usize, f64> = BTreeMap::new();
     for (start, _) in player.blocks(player.scenario.simulation.replicates).into_iter().flatten() {

@@ -204,8 +204,10 @@ fn poisson_one(uniform: f64) -> u8 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "counts are whole numbers")]
 mod tests {
     use std::collections::BTreeMap;
+    use std::fmt::Write as _;
 
     use super::*;
     use crate::digest::cells::Cells;
@@ -230,7 +232,7 @@ mod tests {
              [[gates]]\nname = \"q\"\nmetric = \"q\"\nallow = \"1%\"\n"
         );
         for (index, stage) in stages.iter().enumerate() {
-            text += &format!("[[stages]]\nname = \"{index}\"\nduration = \"1h\"\n{stage}\n");
+            writeln!(text, "[[stages]]\nname = \"{index}\"\nduration = \"1h\"\n{stage}").expect("strings take all");
         }
         let scenario = Scenario::parse("scenario.toml", &text).unwrap_or_else(|error| panic!("{error}"));
         let digest = Digest {
