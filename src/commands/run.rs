@@ -84,7 +84,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         replicates: tally.replicates,
         scenario: facts::scenario(&scenario, player.starts.len(), &*bucketing),
         metrics: facts::metrics(&scenario, &digest),
-        stages: rows::stages(&player, &tally, &plans),
+        stages: rows::stages(&player, &tally, &plans, &digest),
         budget: rows::budget(&player),
         sentinels: rows::sentinels(&player, &tally),
         worlds: rows::worlds(&player, &tally, &digest),

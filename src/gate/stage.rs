@@ -168,7 +168,7 @@ impl StageGate<'_> {
         if let Test::Sentinel(_) = self.asker.gate.test {
             return (looks > 0).then(|| self.hear(reader, place, lens));
         }
-        let has_control = place.plan.exposure < 1.0;
+        let has_control = place.plan.has_control();
         let open: Vec<bool> =
             self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
         if looks == 0 || !open.contains(&true) {
@@ -182,7 +182,7 @@ impl StageGate<'_> {
         let mut state = LookState::new(self.questions.len(), self.watches, series);
         let mut result = StageVerdicts::nothing(self.questions.len());
         let own_end = place.own_looks() - 1;
-        let mut first = if gate.looks == Looks::End { own_end } else { 0 };
+        let mut first = if gate.looks == Looks::End { own_end } else { place.plan.quiet };
         if first + 1 < looks && own_end + 1 == looks && self.is_screened() {
             self.screen(screen, place, lens, &open, &mut result);
             if self.brief && result.first_fail.is_some() {
@@ -311,7 +311,7 @@ impl StageGate<'_> {
                 continue;
             }
             let sides = screen.sides(&self.asker, self.questions[index], lens, place);
-            let Some(look) = sides.first(0..wanted, bounds, |look| fails(index, look)) else { continue };
+            let Some(look) = sides.first(place.plan.quiet..wanted, bounds, |look| fails(index, look)) else { continue };
             result.questions[index].failed = true;
             if result.first_fail.is_none_or(|(first, _)| look < first) {
                 result.first_fail = Some((look, index));
@@ -334,7 +334,7 @@ impl StageGate<'_> {
         let failing = |look: usize| {
             (0..open.len()).any(|index| open[index] && result.questions[index].failed && fails(index, look))
         };
-        result.first_no_data = (0..wanted).find(|&look| silent(look) && !failing(look));
+        result.first_no_data = (place.plan.quiet..wanted).find(|&look| silent(look) && !failing(look));
     }
 
     /// Whether a look before the stage's end could fail, pass for good, or lack data in a way that matters.
@@ -519,7 +519,7 @@ impl StageGate<'_> {
     ) -> Option<Seen> {
         let question = self.questions[index];
         let evidence = self.asker.evidence(question, lens, arms)?;
-        let counts = events::counts(&self.asker, question, lens, arms, plan.exposure)?;
+        let counts = events::counts(&self.asker, question, lens, arms, plan.split())?;
         let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
         let last = look + 1 == plan.looks();
         // Past the stage's duration it is asked again for as long as the stage is held.

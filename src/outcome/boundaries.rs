@@ -202,8 +202,8 @@ impl Planning<'_> {
         self.places.iter().any(|place| place.plan.hold > 0)
     }
 
-    /// Information about a question at each look of a stage: the median over start times, none before either arm has enough units, and
-    /// none at all where nobody is left to compare with.
+    /// Information about a question at each look of a stage: the median over start times, none before gates look or either arm has enough
+    /// units, and none at all where nobody is left to compare with.
     fn information(
         &self,
         gate: &Gate,
@@ -212,21 +212,21 @@ impl Planning<'_> {
         contrast: fn(&Evidence) -> Option<f64>,
     ) -> Vec<f64> {
         let limited = matches!(question.against, Against::Limit(_));
-        let exposure = place.plan.exposure;
-        if exposure >= 1.0 && !limited {
+        let split = place.plan.split();
+        if !place.plan.has_control() && !limited {
             return vec![0.0; place.plan.looks()];
         }
         let asker = Asker::new(gate, self.scenario, &self.simulator.layout);
         let at = |census: &Trajectory, look: usize| {
             let reader = Reader { layout: &self.simulator.layout, trajectory: census };
-            let Some(look) = place.seen(look, asker.delay) else { return 0.0 };
+            let Some(look) = place.seen(look, asker.delay).filter(|_| look >= place.plan.quiet) else { return 0.0 };
             let span = Span { look, since: None };
             let counts = reader.counts(span, Arm::Candidate, question.slice);
-            let share = if limited { exposure } else { exposure.min(1.0 - exposure) };
+            let share = if limited { split.exposure } else { split.smaller() };
             if counts.units * share < gate.min_units || counts.covered * share < gate.min_requests {
                 return 0.0;
             }
-            let arms = ExpectedArms { reader, span, exposure };
+            let arms = ExpectedArms { reader, span, split };
             let variance = asker.evidence(question, Lens::NULL, &arms).as_ref().and_then(contrast);
             variance.filter(|&variance| variance > 0.0).map_or(0.0, |variance| 1.0 / variance)
         };
@@ -247,7 +247,10 @@ impl Planning<'_> {
             let last = self.places.iter().rfind(|place| place.plan.looks() > 0);
             let threshold = last.and_then(|place| {
                 let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
-                asker.quantile_threshold(question.slice, &ExpectedArms { reader, span, exposure: 0.5 })
+                asker.quantile_threshold(
+                    question.slice,
+                    &ExpectedArms { reader, span, split: place.plan.split().at(0.5) },
+                )
             });
             self.simulator.returning_units(start, Asked { slice: question.slice, metric: gate.metric, threshold })
         };

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::health::SampleRatio;
-use super::player::{Cause, Player, WorldOutcome};
+use super::player::{Cause, Player, StageEnd, WorldOutcome};
 use super::recovery::Rollback;
 use super::sentinels;
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::gate::Test;
 use crate::domain::metric::Margin;
-use crate::domain::rollout::Stage;
+use crate::domain::rollout::{PerSegment, Stage};
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
 use crate::gate::boundary::Boundary;
 use crate::gate::question::Question;
@@ -23,6 +23,7 @@ use crate::report::{
     RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
+use crate::simulate::StagePlan;
 use crate::simulate::layout::Slice;
 use crate::stats::cusum;
 use crate::stats::interval::wilson;
@@ -64,18 +65,53 @@ pub fn segment(slice: Slice, digest: &Digest) -> Option<Segment> {
 
 /// Stages with what the candidate serves in them.
 #[must_use]
-pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan]) -> Vec<StageFacts> {
+pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan], digest: &Digest) -> Vec<StageFacts> {
     let n = tally.replicates as f64;
-    let row = |(index, (stage, (units, requests))): (usize, (&Stage, &(f64, f64)))| StageFacts {
+    let row = |(index, (stage, end)): (usize, (&Stage, &StageEnd))| StageFacts {
         name: stage.name.clone(),
-        exposure: stage.exposure.get(),
+        exposure: player.simulator.plan[index].exposure,
+        only: (!stage.only.is_empty()).then(|| conditions(&stage.only, digest)),
+        by_segment: stage.per_segment.as_ref().map(|shares| by_segment(shares, digest)),
+        control: stage.has_control().then(|| stage.control.name().into()),
         duration_s: stage.duration.0,
         looks: stage.looks(),
-        units_candidate: units / n,
-        requests_candidate: requests / n,
+        quiet_looks: stage.quiet_looks(),
+        units_candidate: end.units / n,
+        requests_candidate: end.requests / n,
+        requests_share: Some(mean_requests(player, index)).filter(|&all| all > 0.0).map(|all| end.served / n / all),
         together: tally.together[index].row(player, plans, index),
     };
     player.scenario.stages.iter().zip(&tally.stages).enumerate().map(row).collect()
+}
+
+/// Requests of all units in a stage, the mean over replicates.
+fn mean_requests(player: &Player<'_>, stage: usize) -> f64 {
+    let plan = &player.simulator.plan;
+    let before: usize = plan[..stage].iter().map(StagePlan::own_slots).sum();
+    // As often as replicates take them.
+    let mut by_start: BTreeMap<usize, f64> = BTreeMap::new();
+    for (start, _) in player.blocks(player.scenario.simulation.replicates).into_iter().flatten() {
+        *by_start.entry(start).or_default() += 1.0;
+    }
+    let of_start = |(start, times): (&usize, &f64)| {
+        times * player.simulator.requests(start + before..start + before + plan[stage].own_slots())
+    };
+    by_start.iter().map(of_start).sum::<f64>() / by_start.values().sum::<f64>()
+}
+
+/// `tier = internal or pilot, region = eu`.
+fn conditions(only: &[(usize, Vec<String>)], digest: &Digest) -> String {
+    let text = |(column, values): &(usize, Vec<String>)| {
+        format!("{} = {}", digest.segments[*column].name, values.join(" or "))
+    };
+    only.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// `tier = internal 50 %, others 5 %`.
+fn by_segment(shares: &PerSegment, digest: &Digest) -> String {
+    let column = &digest.segments[shares.column].name;
+    let values: Vec<String> = shares.values.iter().map(|(value, share)| format!("{value} {share}")).collect();
+    format!("{column} = {}, others {}", values.join(", "), shares.default)
 }
 
 /// How the budget of false rollbacks is kept, where there is one.

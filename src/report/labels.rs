@@ -1,6 +1,6 @@
 //! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
 
-use super::{GateRow, MetricFacts, Segment, Share, Spread};
+use super::{GateRow, MetricFacts, Segment, Share, Spread, StageFacts};
 pub(crate) use crate::error::printable as visible;
 
 /// What stands where there is no number.
@@ -244,6 +244,25 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// `5 %`, or `mean 9.5 %: tier = internal 50 %, others 5 %`.
+pub(super) fn exposure(stage: &StageFacts) -> String {
+    match &stage.by_segment {
+        Some(by_segment) => format!("mean {}: {}", percent(stage.exposure), visible(by_segment)),
+        None => percent(stage.exposure),
+    }
+}
+
+/// Who the candidate is compared with, in words.
+pub(super) fn control(name: &str) -> &'static str {
+    if name == "matched" { "as many others" } else { "the rest" }
+}
+
+/// `96`, or `96, the first 8 quiet`.
+pub(super) fn looks(stage: &StageFacts) -> String {
+    let all = whole(stage.looks as u64);
+    if stage.quiet_looks == 0 { all } else { format!("{all}, the first {} quiet", whole(stage.quiet_looks as u64)) }
 }
 
 #[cfg(test)]

@@ -271,16 +271,26 @@ pub struct HealthRow {
 pub struct StageFacts {
     /// Name.
     pub name: String,
-    /// Fraction of units on the candidate.
+    /// Fraction on the candidate of the units that the stage compares; its mean over them where it differs by segment.
     pub exposure: f64,
+    /// The wave that the stage takes; null where it takes everyone.
+    pub only: Option<String>,
+    /// Exposures by segment; null where it is the same everywhere.
+    pub by_segment: Option<String>,
+    /// Who the candidate is compared with: `rest`, everyone else in the wave, or `matched`, as many others; null at 100 %.
+    pub control: Option<String>,
     /// Seconds.
     pub duration_s: i64,
     /// Number of looks.
     pub looks: usize,
-    /// Mean number of units on the candidate with data at the stage's end, over replicates.
+    /// Looks at the stage's beginning at which gates do not speak yet.
+    pub quiet_looks: usize,
+    /// Mean number of compared units on the candidate with data at the stage's end, over replicates.
     pub units_candidate: f64,
-    /// Mean number of requests on the candidate in this stage, over replicates.
+    /// Mean number of their requests in this stage, over replicates.
     pub requests_candidate: f64,
+    /// Share of all requests in this stage that the candidate serves, earlier waves with them; null where it has none.
+    pub requests_share: Option<f64>,
     /// What the gates of the stage do together if the candidate is as good as stable; null where none is asked.
     pub together: Option<Together>,
 }

@@ -69,6 +69,11 @@ fn stages() -> Vec<StageFacts> {
         .map(|(name, exposure, hours)| StageFacts {
             name: (*name).to_owned(),
             exposure: *exposure,
+            only: None,
+            by_segment: None,
+            control: (*exposure < 1.0).then(|| "rest".to_owned()),
+            quiet_looks: 0,
+            requests_share: (*hours > 0).then_some(*exposure),
             duration_s: hours * 3_600,
             looks: usize::try_from(hours * 4).unwrap_or(0),
             units_candidate: 8_400.0 * exposure,

@@ -24,7 +24,8 @@ const WIDTH: usize = 100;
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
     let checks = self_check(report) + &health(report);
-    for part in [head(report), verdict(report), worlds(report), gates(report), checks, warnings(report)] {
+    for part in [head(report), verdict(report), worlds(report), stages(report), gates(report), checks, warnings(report)]
+    {
         if !part.is_empty() {
             text.push_str(&part);
             text.push('\n');
@@ -234,6 +235,32 @@ fn gates(report: &Report) -> String {
     }
     text.push_str(&together(stages, names.len()));
     more(&mut text, names.len(), GATES, "gates");
+    more(&mut text, report.stages.len(), STAGES, "stages");
+    text
+}
+
+/// Whom the stages take, where that is not simply a share of everyone.
+fn stages(report: &Report) -> String {
+    let plain = |stage: &StageFacts| {
+        let (everyone, rest) = (stage.only.is_none() && stage.by_segment.is_none(), stage.control.as_deref());
+        everyone && rest != Some("matched") && stage.quiet_looks == 0
+    };
+    if report.stages.iter().all(plain) {
+        return String::new();
+    }
+    let mut text =
+        format!("{:12} {:38} {:>12}  {:14} {:>14}\n", "STAGE", "who", "exposure", "compared with", "of all requests");
+    for stage in report.stages.iter().take(STAGES) {
+        let who = stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible);
+        let control = stage.control.as_deref().map_or(labels::NONE, labels::control);
+        text.push_str(&clipped(&format!(
+            "{:12} {:38} {:>12}  {control:14} {:>14}",
+            labels::short(&stage.name, 12),
+            labels::short(&who, 38),
+            labels::percent(stage.exposure),
+            stage.requests_share.map_or_else(|| labels::NONE.to_owned(), labels::percent),
+        )));
+    }
     more(&mut text, report.stages.len(), STAGES, "stages");
     text
 }

@@ -161,7 +161,14 @@ written_as!(Size, {
     },
     "additionalProperties": false, "required": ["from", "to", "steps"],
 });
-written_as!(Exposure, { "type": ["string", "number", "object"], "examples": ["5%", 0.05] });
+written_as!(Exposure, {
+    "type": ["string", "number", "object"], "examples": ["5%", 0.05],
+    "properties": {
+        "default": { "type": ["string", "number"], "description": "Of all other values of the column.", "examples": ["5%"] },
+    },
+    "additionalProperties": { "type": ["string", "number"], "description": "Of `COLUMN=VALUE`.", "examples": ["50%"] },
+    "required": ["default"],
+});
 written_as!(OneOrMany, {
     "type": ["string", "array"], "items": { "type": "string" }, "examples": [["Mon 09:00", "2025-03-03 09:00"]],
 });
@@ -323,7 +330,7 @@ pub(super) struct Assignment {
     pub(super) traffic: Option<Traffic>,
     /// How units are held. Default: unit.
     pub(super) sticky: Option<Sticky>,
-    /// Who the candidate is compared with. Default: rest, everyone else.
+    /// Who the candidate is compared with: everyone else, or as many others. Default: rest.
     pub(super) control: Option<Control>,
     /// What one cell of the digest holds. Default: unit.
     pub(super) cells: Option<Cells>,
@@ -508,13 +515,13 @@ pub(super) struct Stage {
     pub(super) name: Option<String>,
     /// What the stage does. Default: canary.
     pub(super) kind: Option<StageKind>,
-    /// Share of units that the candidate serves.
+    /// Share of units that the candidate serves; by segment, `{ default = "5%", "tier=internal" = "50%" }`.
     pub(super) exposure: Option<Exposure>,
     /// How long the stage lasts; may be left out of a last stage at 100 %.
     pub(super) duration: Option<Duration>,
     /// Time between looks. Default: 15m where that divides the duration, otherwise the slot.
     pub(super) look_every: Option<Duration>,
-    /// Who, instead of how many: values of segment columns.
+    /// Who takes part in the stage, a wave: values of segment columns that belong to the unit.
     pub(super) only: Option<BTreeMap<String, Vec<String>>>,
     /// Who lets the rollout go on from the stage: `manual` waits for a person, as `rollout.approval` says, while the stage goes on.
     /// Default: automatic.

@@ -12,6 +12,7 @@ mod monitors;
 mod power;
 mod support;
 mod table;
+mod waves;
 
 use replay::domain::gate::Verdict;
 use replay::domain::world::World;

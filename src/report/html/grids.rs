@@ -204,11 +204,14 @@ pub(super) fn stages(report: &Report) -> Grid {
     Grid {
         head: heads(&[
             ("stage", ""),
+            ("who", ""),
             ("exposure", ""),
+            ("compared with", "control"),
             ("duration", ""),
             ("looks", ""),
             ("units on the candidate", ""),
             ("requests on the candidate", ""),
+            ("of all requests", "requests_share"),
             ("all gates pass", "together"),
             ("in closed form", "together_closed_form"),
             ("at least", "together_at_least"),
@@ -223,11 +226,14 @@ pub(super) fn stages(report: &Report) -> Grid {
                 let at_least = together.and_then(|together| together.pass_at_least);
                 vec![
                     Cell::name(labels::visible(&stage.name)),
-                    Cell::number(labels::percent(stage.exposure)),
+                    Cell::name(stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible)),
+                    Cell::number(labels::exposure(stage)),
+                    Cell::name(or_none(stage.control.as_deref(), |control| labels::control(control).to_owned())),
                     Cell::number(labels::duration(stage.duration_s as f64)),
-                    Cell::number(labels::whole(stage.looks as u64)),
+                    Cell::number(labels::looks(stage)),
                     Cell::number(labels::count(stage.units_candidate)),
                     Cell::number(labels::count(stage.requests_candidate)),
+                    Cell::number(or_none(stage.requests_share, labels::percent)),
                     Cell::number(or_none(together, |together| labels::share(together.pass))),
                     Cell::number(or_none(closed_form, labels::percent)),
                     Cell::number(or_none(at_least, labels::percent)),
