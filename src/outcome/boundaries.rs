@@ -300,20 +300,29 @@ impl Plans {
                     boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
                 }
             }
-            for ((boundary, information), place) in stages.iter_mut().zip(&plan.pass).zip(&self.places) {
-                let (hold, asked) = (place.plan.hold_looks(), place.own_looks() + place.plan.hold_looks());
+            let places = self.places.iter().enumerate();
+            for ((boundary, information), (stage, place)) in stages.iter_mut().zip(&plan.pass).zip(places) {
+                let last = last_look(scenario, rule, stage, place);
                 // A stage that may be held passes at more looks than one, from the end of its duration on.
                 let (pass, first) = match rule.pass_spending {
                     Some(pass) => (pass, 0),
-                    None if hold > 0 => (Spending::Pocock, place.own_looks() - 1),
+                    None if last >= place.own_looks().max(1) => (Spending::Pocock, place.own_looks() - 1),
                     None => continue,
                 };
                 let mut information = information.clone();
                 information[..first].fill(0.0);
-                // While a person is awaited, it has passed or stopped the rollout.
-                information.iter_mut().skip(asked).for_each(|information| *information = 0.0);
+                // While others wait, it has passed or stopped the rollout.
+                information.iter_mut().skip(last + 1).for_each(|information| *information = 0.0);
                 let (bounds, plan) = passing(&information, rule.alpha.get(), pass, power);
                 (boundary.pass, boundary.pass_plan) = (bounds, plan);
+            }
+            for ((boundary, information), (stage, place)) in
+                stages.iter_mut().zip(&plan.fail).zip(self.places.iter().enumerate())
+            {
+                let last = last_look(scenario, rule, stage, place);
+                if last + 1 < information.len() {
+                    boundary.drift = power.and_then(|power| drift_by(information, last, (alpha, spending), power));
+                }
             }
             stages
         };
@@ -427,6 +436,20 @@ impl QuestionPlan {
         let of_stage = |stage: usize| (0..self.fail[stage].len()).map(|look| at_look(stage, look)).collect();
         (0..self.fail.len()).map(of_stage).collect()
     }
+}
+
+/// The last look of a stage at which a gate is asked for a verdict, were it alone: not those that it does not wait for.
+pub(crate) fn last_look(scenario: &Scenario, gate: &Gate, stage: usize, place: &StagePlace) -> usize {
+    let held = if scenario.waits(gate, stage).any() { place.plan.hold_looks() } else { 0 };
+    (place.own_looks() + held).saturating_sub(1)
+}
+
+/// Standard errors at a look by which a regression must exceed the margin to fail with a power until then.
+fn drift_by(information: &[f64], last: usize, (alpha, spending): (f64, Spending), power: f64) -> Option<f64> {
+    let looks = Looks::of(information);
+    let kept = looks.kept.iter().take_while(|&&look| look <= last).count();
+    let drift = Some(kept).filter(|&kept| kept > 0).and_then(|kept| looks.drift(kept, alpha, spending, power))?;
+    Some(drift * (information[last] / looks.total).sqrt())
 }
 
 /// The looks of a schedule that add information.

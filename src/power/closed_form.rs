@@ -14,6 +14,7 @@ use crate::gate::boundary::Boundary;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
 use crate::gate::sequence;
+use crate::outcome::boundaries::last_look;
 use crate::outcome::player::Player;
 use crate::scenario::Tile;
 use crate::simulate::Split;
@@ -97,8 +98,10 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 if !place.plan.has_control() && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let Some(look) = place.seen(place.plan.looks() - 1, player.scenario.metrics[rule.metric].judge.delay)
-                else {
+                let Some(look) = place.seen(
+                    last_look(player.scenario, rule, stage, place),
+                    player.scenario.metrics[rule.metric].judge.delay,
+                ) else {
                     plans.push(Plan { stage, gate, question: index, ..Plan::default() });
                     continue;
                 };

@@ -13,6 +13,7 @@ use crate::domain::metric::{Direction, Margin, MetricKind};
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, Question};
+use crate::outcome::boundaries::last_look;
 use crate::outcome::player::Player;
 use crate::outcome::rows::{segment, share};
 use crate::outcome::tally::{QuestionTally, Tally};
@@ -149,8 +150,9 @@ impl Planner<'_> {
             let contrast = census.contrast(Deciding::Fail, Lens::NULL, look, split).filter(|_| spoken);
             contrast.map_or(0.0, |contrast| 1.0 / contrast.variance)
         };
-        let information: Vec<f64> = (0..place.plan.looks()).map(information).collect();
-        let last_look = place.seen(place.plan.looks() - 1, asker.delay)?;
+        let last = last_look(player.scenario, rule, plan.stage, &place);
+        let information: Vec<f64> = (0..=last).map(information).collect();
+        let last_look = place.seen(last, asker.delay)?;
         let counts = Reader { layout: &player.simulator.layout, trajectory: middle }.counts(
             Span { look: last_look, since: None },
             Arm::Candidate,

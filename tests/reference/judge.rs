@@ -409,6 +409,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What a gate says in a stage; `None` where there is nothing to ask.
+    #[expect(clippy::too_many_lines, reason = "one look after the other, as it is told")]
     pub(crate) fn gate(&self, gate: &Gate, stage: usize, world: World) -> Option<Said> {
         let plan = &self.plan.stages[stage];
         let questions = self.questions(gate);
