@@ -9,6 +9,7 @@ use crate::domain::rollout::Stage;
 use crate::domain::world::Change;
 use crate::error::{Error, Problem, Result};
 use crate::scenario::{Scenario, Tile};
+use crate::simulate::who::Who;
 use crate::simulate::whole_weeks;
 
 pub(super) fn scenario(inputs: &Inputs) -> Result<Scenario> {
@@ -27,30 +28,28 @@ pub(super) fn digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) 
 pub(super) fn recorded_digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) -> Result<Digest> {
     let path = inputs.log.as_deref().ok_or_else(|| Error::at("", "a log is needed: a file, a glob or a directory"))?;
     let digest = digest::read(path, scenario, &|step| progress.hear(step))?;
-    let problems: Vec<Problem> = effect_problems(scenario, &digest);
+    let problems: Vec<Problem> = log_problems(scenario, &digest);
     if problems.is_empty() { Ok(digest) } else { Err(problems.into()) }
 }
 
-/// Effects name values that the log must have, and flips need outcomes that are 0 or 1.
-pub(super) fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
+/// Effects and stages name values that the log must have, flips need outcomes that are 0 or 1, and waves units that stay in them.
+pub(super) fn log_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
     let mut problems = Vec::new();
+    for stage in &scenario.stages {
+        let of = format!("stage `{}`", stage.name);
+        let only = stage.only.iter().flat_map(|(column, values)| values.iter().map(move |value| (*column, value)));
+        let shares = stage.per_segment.iter().flat_map(|shares| shares.values.iter().map(|(v, _)| (shares.column, v)));
+        problems.extend(
+            only.chain(shares).filter_map(|(column, value)| unknown_value(scenario, digest, &of, column, value)),
+        );
+    }
+    if problems.is_empty() {
+        problems.extend(Who::problems(digest, scenario));
+    }
     for effect in &scenario.effects {
+        let of = format!("effect `{}`", effect.name);
         for (column, values) in &effect.only {
-            let known = &digest.segments[*column];
-            for value in values.iter().filter(|value| !known.values.contains(value)) {
-                let nearest =
-                    known.values.iter().max_by(|a, b| strsim::jaro(a, value).total_cmp(&strsim::jaro(b, value)));
-                let message = format!(
-                    "effect `{}`: `{value}` is no value of segment column `{}` in the log",
-                    effect.name, known.name
-                );
-                let hint = format!(
-                    "did you mean `{}`? The log has {}",
-                    nearest.map_or("", String::as_str),
-                    known.values.iter().take(20).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
-                );
-                problems.push(Problem::new(&scenario.path, message).hint(hint));
-            }
+            problems.extend(values.iter().filter_map(|value| unknown_value(scenario, digest, &of, *column, value)));
         }
         if let (Change::Flip(_), MetricCells::Sums(sums)) = (effect.change, &digest.cells.metrics[effect.metric])
             && sums.version.stable.num.iter().any(|num| num.fract() != 0.0)
@@ -62,6 +61,22 @@ pub(super) fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Probl
         }
     }
     problems
+}
+
+/// A value that a segment column does not have.
+fn unknown_value(scenario: &Scenario, digest: &Digest, of: &str, column: usize, value: &str) -> Option<Problem> {
+    let known = &digest.segments[column];
+    if known.values.iter().any(|known| known == value) {
+        return None;
+    }
+    let nearest = known.values.iter().max_by(|a, b| strsim::jaro(a, value).total_cmp(&strsim::jaro(b, value)));
+    let message = format!("{of}: `{value}` is no value of segment column `{}` in the log", known.name);
+    let hint = format!(
+        "did you mean `{}`? The log has {}",
+        nearest.map_or("", String::as_str),
+        known.values.iter().take(20).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+    );
+    Some(Problem::new(&scenario.path, message).hint(hint))
 }
 
 /// A replay needs some request that both versions answered.

@@ -115,10 +115,9 @@ impl Player<'_> {
             plan.told.iter().enumerate().map(of_lens).collect()
         };
         let verdicts = self.gates.iter().enumerate().map(&mut verdicts).collect();
-        let reader = screens.of(false).reader;
         let places = self.places();
-        let served = served(reader, &places);
-        (Self::told(reader, &places, worlds, verdicts, served), held)
+        let served = served(screens.served(false), &places);
+        (Self::told(screens, &places, worlds, verdicts, served), held)
     }
 
     /// How the stages before the one it ended in were held, where that is not how they were replayed: right up to the first that differs.
@@ -169,7 +168,7 @@ impl Player<'_> {
                 End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,
             };
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
-            let reader = screens.of(swapped).reader;
+            let reader = screens.served(swapped);
             let places = self.held_places(&held);
             let served = served_through(reader, &places, stage);
             let mut found = self.outcome(world, outcome, reader, &places, &served, people.rollback);

@@ -246,7 +246,7 @@ impl<'a> Variants<'a> {
         let endings = replayed.twins().map(|(start, twins)| self.endings(start, twins, &planned)).collect();
         let places = first.places();
         let served_by_look = |(_, twins): (usize, Twins<'_>)| {
-            let reader = Reader { layout: &first.simulator.layout, trajectory: twins.own };
+            let reader = Reader { layout: &first.simulator.layout, trajectory: twins.served(false) };
             served(reader, &places)
         };
         let replicates = block.iter().map(|&(_, replicate)| replicate).collect();

@@ -8,10 +8,12 @@ use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, OneOrMany, Quantity};
 use super::kayenta;
-use super::values::{self, Context};
+use super::values::{self, Context, Named};
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
-use crate::domain::rollout::{Approval, Budget, Delay, Promotion, Recovery, Rollout, Stage, StartTime, Starts};
+use crate::domain::rollout::{
+    Approval, Budget, Control, Delay, Promotion, Recovery, Rollout, Stage, StartTime, Starts,
+};
 
 /// What promotion needs; gates take a default from it.
 pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
@@ -177,14 +179,29 @@ pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Probl
         let why = format!("but gate `{}` is of style `kayenta`, which has no level to calibrate", gate.name);
         problems.wrong::<()>(&at, why, "use `split`, or another style");
     }
-    let bare = |gate: &&Gate| gate.test == Test::Point && gate.on_fail == Decision::RollBack;
+    let bare = |gate: &&Gate| gate.kayenta.is_none() && !gate.test.has_alpha() && gate.on_fail == Decision::RollBack;
     if let Some(gate) = gates.iter().find(bare) {
         let at = At::root().key("rollout").key("budget");
         problems.wrong::<()>(
             &at,
-            format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name),
+            if gate.test == Test::Point {
+                format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name)
+            } else {
+                format!("but gate `{}` has test `{}`, which has no level to calibrate", gate.name, gate.test.name())
+            },
             "give it another test, or `on_fail = \"pause\"`",
         );
+    }
+}
+
+/// An error that is spent once is shared by how stages overlap, which is known where the rest is compared with everyone.
+pub(super) fn keeps_once(rollout: &Rollout, stages: &[Named<Stage>], problems: &mut Problems) {
+    let other = |stage: &&Stage| stage.asks_who() || stage.control == Control::Matched;
+    let stage = stages.iter().filter_map(|stage| stage.value.as_ref()).find(other);
+    if let Some(stage) = stage.filter(|_| rollout.budget == Budget::Rollout) {
+        let at = At::root().key("rollout").key("budget");
+        let why = format!("but stage `{}` does not compare everyone with the rest", stage.name);
+        problems.wrong::<()>(&at, why, "use `split` or `calibrated`");
     }
 }
 
