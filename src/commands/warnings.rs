@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Fraction, Moment, Seconds};
+use crate::domain::version::Version;
 use crate::report::{
     Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
 };
@@ -48,6 +49,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         few_units(evidence),
         gap(evidence),
         coverage(evidence),
+        unpaired(evidence),
         nulls(evidence),
         missingness(evidence),
         labels(evidence),
@@ -272,7 +274,7 @@ fn nulls(evidence: &Evidence<'_>) -> Vec<Warning> {
         evidence.shadow.iter().filter(|row| row.segment.is_none() && row.nulls_stable + row.nulls_candidate > 0);
     let text = |row: &ShadowRow| {
         let index = evidence.scenario.metrics.iter().position(|metric| metric.name == row.metric).unwrap_or_default();
-        let asked: f64 = evidence.digest.asked(index).iter().sum();
+        let asked = |version: Version| evidence.digest.asked(index, version).iter().sum::<f64>();
         let treated = match evidence.scenario.metrics[index].nulls {
             Nulls::Excluded => {
                 "leaves them out: the shadow report compares the requests where both have a value, a canary gate each arm's own; a \
@@ -284,11 +286,29 @@ fn nulls(evidence: &Evidence<'_>) -> Vec<Warning> {
         format!(
             "metric `{}` is null for {} of stable's and {} of the candidate's shadowed requests and {treated}",
             row.metric,
-            percent(row.nulls_stable as f64 / asked),
-            percent(row.nulls_candidate as f64 / asked)
+            percent(row.nulls_stable as f64 / asked(Version::Stable)),
+            percent(row.nulls_candidate as f64 / asked(Version::Candidate))
         )
     };
     overall.map(|row| warning("nulls", format!("metric {}", row.metric), text(row))).collect()
+}
+
+/// A log in long form: what is replayed of it, and how much that is.
+fn unpaired(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let cells = &evidence.digest.cells;
+    let Some(served) = evidence.scenario.log.served.as_ref().filter(|_| !cells.is_paired()) else { return Vec::new() };
+    let total: f64 = cells.rows.iter().sum();
+    let share = |version: Version| cells.covered_by(version).iter().sum::<f64>() / total;
+    let text = format!(
+        "each request was served by one version, so nothing is paired: stable's arm is replayed from the {} of requests that `{}` served, the \
+         candidate's, in the `recorded` world, from the {} that `{}` served, and in every other world from stable's; a stage of the real \
+         rollout sees all requests and so decides sooner than it does here",
+        percent(share(Version::Stable)),
+        served.names.stable,
+        percent(share(Version::Candidate)),
+        served.names.candidate
+    );
+    vec![warning("unpaired", "log", text)]
 }
 
 /// One version lacks more values than the other on the same requests: pairs are then not a fair sample.
@@ -296,8 +316,9 @@ fn missingness(evidence: &Evidence<'_>) -> Vec<Warning> {
     let alarms = evidence.health.iter().filter(|row| row.check == "missingness" && row.alarm);
     let text = |row: &HealthRow| {
         let (stable, candidate) = (row.stable.unwrap_or_default(), row.candidate.unwrap_or_default());
+        let requests = if evidence.digest.cells.is_paired() { "the same requests" } else { "the requests that each served" };
         format!(
-            "{} of stable's and {} of the candidate's values are missing on the same requests (p = {:.1e}): what is missing is not \
+            "{} of stable's and {} of the candidate's values are missing on {requests} (p = {:.1e}): what is missing is not \
              missing at random, and a comparison of what is left is one of other requests; `if_missing` in the shadow report bounds \
              what that can hide",
             percent(stable),

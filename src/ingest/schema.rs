@@ -13,7 +13,7 @@ use super::values;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Served};
 
 /// Names of the checked columns; the log's own names end here.
 pub(crate) const UNIT: &str = "unit";
@@ -21,6 +21,8 @@ pub(crate) const TIME: &str = "time";
 pub(crate) const REQUEST: &str = "request";
 pub(crate) const ITEM: &str = "item";
 pub(crate) const ROW: &str = "row";
+/// Whether the candidate served the row, in a log in long form; null where it was neither version.
+pub(crate) const SERVED: &str = "served by the candidate";
 /// Whether the time stamp is text that is none.
 pub(crate) const TIME_UNPARSED: &str = "time unparsed";
 
@@ -48,6 +50,8 @@ pub(crate) fn raw(name: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ValueColumn {
     pub(crate) name: String,
+    /// In a log in long form: the version of whose rows it is; null in the others.
+    pub(crate) served: Option<Version>,
     /// The scenario's key that names it first.
     pub(crate) key: String,
     /// Whether each metric that reads it is a share of 0/1 outcomes, which may be boolean.
@@ -67,6 +71,10 @@ pub(crate) struct Columns {
     pub(crate) item: Option<String>,
     pub(crate) segments: Vec<String>,
     pub(crate) values: Vec<ValueColumn>,
+    /// In a log in long form: what says which version served a row.
+    pub(crate) served: Option<Served>,
+    /// Rows that count, by the values of columns.
+    pub(crate) only: Vec<(String, Vec<String>)>,
 }
 
 /// What a column must hold.
@@ -91,6 +99,8 @@ impl Columns {
             item: scenario.log.item.clone(),
             segments: scenario.log.segments.clone(),
             values: Vec::new(),
+            served: scenario.log.served.clone(),
+            only: scenario.log.only.clone(),
         };
         for metric in &scenario.metrics {
             columns.add_metric(metric);
@@ -102,37 +112,48 @@ impl Columns {
         let key = |part: &str| format!("metrics.{}.{part}", metric.name);
         let cost = metric.unit.as_deref() == Some("usd");
         for version in Version::BOTH {
+            let mut add = |name: &str, key: String, boolean: bool, not_negative: bool, share: bool| {
+                self.add((name, version), key, boolean, not_negative, share);
+            };
             match &metric.kind {
-                MetricKind::Mean { column } => self.add(column.get(version), key("column"), false, cost, false),
+                MetricKind::Mean { column } => add(column.get(version), key("column"), false, cost, false),
                 MetricKind::Proportion { column, over: None } | MetricKind::Rare { column, over: None } => {
-                    self.add(column.get(version), key("column"), true, false, true);
+                    add(column.get(version), key("column"), true, false, true);
                 }
                 MetricKind::Proportion { column, over: Some(_) } | MetricKind::Rare { column, over: Some(_) } => {
-                    self.add(column.get(version), key("column"), false, false, false);
+                    add(column.get(version), key("column"), false, false, false);
                 }
                 MetricKind::Quantile { column, .. } => {
-                    self.add(column.get(version), key("column"), false, true, false);
+                    add(column.get(version), key("column"), false, true, false);
                 }
                 MetricKind::Ratio { numerator, denominator } => {
                     if let Source::Column(column) = numerator.get(version) {
-                        self.add(column, key("numerator"), false, cost, false);
+                        add(column, key("numerator"), false, cost, false);
                     }
                     if let Source::Column(column) = denominator.get(version) {
-                        self.add(column, key("denominator"), false, true, false);
+                        add(column, key("denominator"), false, true, false);
                     }
                 }
             }
             if let Some(human) = &metric.judge.human {
                 let share = matches!(metric.kind, MetricKind::Proportion { .. });
-                self.add(human.get(version), key("measured.human"), share, cost, share);
+                add(human.get(version), key("measured.human"), share, cost, share);
             }
         }
     }
 
-    fn add(&mut self, name: &str, key: String, boolean: bool, not_negative: bool, share: bool) {
+    fn add(
+        &mut self,
+        (name, version): (&str, Version),
+        key: String,
+        boolean: bool,
+        not_negative: bool,
+        share: bool,
+    ) {
         let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
-        let index = self.values.iter().position(|column| column.name == name).unwrap_or_else(|| {
-            self.values.push(ValueColumn { name: name.to_owned(), key, boolean, not_negative: None, share: None });
+        let index = self.place(name, version).unwrap_or_else(|| {
+            let (name, served) = (name.to_owned(), self.served.as_ref().map(|_| version));
+            self.values.push(ValueColumn { name, served, key, boolean, not_negative: None, share: None });
             self.values.len() - 1
         });
         let column = &mut self.values[index];
@@ -145,9 +166,14 @@ impl Columns {
         }
     }
 
-    /// Index of a value column.
-    pub(crate) fn value_index(&self, name: &str) -> usize {
-        self.values.iter().position(|column| column.name == name).expect("every metric's columns were added")
+    /// Index of the value column that holds a version's outcomes.
+    pub(crate) fn value_index(&self, name: &str, version: Version) -> usize {
+        self.place(name, version).expect("every metric's columns were added")
+    }
+
+    fn place(&self, name: &str, version: Version) -> Option<usize> {
+        let is_it = |column: &ValueColumn| column.name == name && column.served.is_none_or(|served| served == version);
+        self.values.iter().position(is_it)
     }
 
     /// Every need: column, the scenario's key that names it, what it must hold.
@@ -159,9 +185,14 @@ impl Columns {
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
+        needs.extend(self.served.iter().map(|served| {
+            (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)
+        }));
+        needs.extend(self.only.iter().map(|(name, _)| (name.as_str(), "log.only".to_owned(), Want::Segment)));
+        // Both versions' outcomes may lie in one column.
+        let named = self.values.iter().filter(|column| column.served != Some(Version::Candidate));
         needs.extend(
-            self.values
-                .iter()
+            named
                 .map(|column| (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })),
         );
         needs
@@ -276,11 +307,38 @@ impl Part {
             names.push(col(ROW));
         }
         let mut parsed = Vec::new();
-        let mut add = |source: &str, name: &str, read: &dyn Fn(Expr, bool) -> Expr, flag: Option<&str>| {
+        let served = columns.served.as_ref().map(|served| (self.text_of(&served.column), served));
+        if let Some((text, served)) = &served {
+            let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));
+            let known = by(Version::Stable).or(by(Version::Candidate)).fill_null(lit(false));
+            let by_candidate = when(known).then(by(Version::Candidate)).otherwise(lit(NULL).cast(DataType::Boolean));
+            raws.extend([by_candidate.alias(SERVED), text.clone().alias(raw(SERVED))]);
+            names.extend([col(SERVED), col(raw(SERVED))]);
+        }
+        let only = columns.only.iter().map(|(column, values)| {
+            let is_one = |value: &String| self.text_of(column).eq(lit(value.clone()));
+            values.iter().map(is_one).reduce(Expr::or).unwrap_or_else(|| lit(true)).fill_null(lit(false))
+        });
+        let counts = only.reduce(Expr::and);
+        if let Some(counts) = &counts {
+            raws.push(counts.clone().alias(COUNTS));
+        }
+        let mut add = |(source, of): (&str, Option<Version>),
+                       name: &str,
+                       read: &dyn Fn(Expr, bool) -> Expr,
+                       flag: Option<&str>| {
             let (column, is_text) = match self.origin(source) {
                 Some(Origin::Typed(column, dtype)) => (column, dtype == DataType::String),
                 Some(Origin::Text(column)) => (column, true),
                 None => (lit(NULL).cast(DataType::String), true),
+            };
+            // What another version's row holds is no outcome of this one.
+            let column = match (&served, of) {
+                (Some((text, served)), Some(version)) => {
+                    let own = text.clone().eq(lit(served.names.get(version).clone())).fill_null(lit(false));
+                    when(own).then(column).otherwise(lit(NULL))
+                }
+                _ => column,
             };
             let raw_name = raw(name);
             raws.push(column.alias(&raw_name));
@@ -297,14 +355,14 @@ impl Part {
             }
         };
         let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
-        add(&columns.unit, UNIT, &text, None);
+        add((&columns.unit, None), UNIT, &text, None);
         for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
             if let Some(column) = column {
-                add(column, name, &text, None);
+                add((column, None), name, &text, None);
             }
         }
         for (index, column) in columns.segments.iter().enumerate() {
-            add(column, &segment(index), &text, None);
+            add((column, None), &segment(index), &text, None);
         }
         let is_null = matches!(self.origin(&columns.timestamp), Some(Origin::Typed(_, DataType::Null)));
         let time = |column: Expr, is_text: bool| {
@@ -316,7 +374,7 @@ impl Part {
                 column.cast(DataType::Datetime(TimeUnit::Microseconds, None)).cast(DataType::Int64)
             }
         };
-        add(&columns.timestamp, TIME, &time, Some(TIME_UNPARSED));
+        add((&columns.timestamp, None), TIME, &time, Some(TIME_UNPARSED));
         for (index, column) in columns.values.iter().enumerate() {
             let number = |expression: Expr, is_text: bool| {
                 if is_text {
@@ -325,11 +383,25 @@ impl Part {
                     expression.cast(DataType::Float64)
                 }
             };
-            add(&column.name, &value(index), &number, Some(&unparsed(index)));
+            add((&column.name, column.served), &value(index), &number, Some(&unparsed(index)));
         }
-        Ok(scan.select(raws).with_columns(parsed).select(names))
+        let scan = scan.select(raws);
+        let scan = if counts.is_some() { scan.filter(col(COUNTS)) } else { scan };
+        Ok(scan.with_columns(parsed).select(names))
+    }
+
+    /// A column as text.
+    fn text_of(&self, name: &str) -> Expr {
+        match self.origin(name) {
+            Some(Origin::Typed(column, _)) => column.cast(DataType::String),
+            Some(Origin::Text(column)) => column,
+            None => lit(NULL).cast(DataType::String),
+        }
     }
 }
+
+/// Whether a row is one that counts.
+const COUNTS: &str = "row counts";
 
 /// A name that no log will use; the log's own columns stand beside it for a moment.
 const ROW_OF_FILE: &str = "\u{1}row of the file";

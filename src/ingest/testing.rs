@@ -60,6 +60,8 @@ pub(crate) fn scenario() -> Scenario {
             missing: OnBadRow::Refuse,
             duplicates: OnBadRow::Refuse,
             tile: Tile::None,
+            served: None,
+            only: Vec::new(),
         },
         assignment: Assignment {
             unit: "user_id".into(),

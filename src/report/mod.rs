@@ -382,10 +382,31 @@ pub struct ShadowRow {
     pub q_value: Option<f64>,
     /// The same difference with missing values counted in other ways, whatever the scenario chose.
     pub if_missing: IfMissing,
+    /// Of a log in long form, in which nothing is paired: what each version served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedCounts>,
     /// Of a proportion of 0/1 outcomes: its pairs, counted.
     pub pairs: Option<PairCounts>,
     /// What people would say, where they labelled some requests.
     pub human: Option<HumanRow>,
+}
+
+/// What each version served, where no request has the outcomes of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UnpairedCounts {
+    /// Of stable.
+    pub stable: VersionCounts,
+    /// Of the candidate.
+    pub candidate: VersionCounts,
+}
+
+/// Units and requests with a value of one version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct VersionCounts {
+    /// Units.
+    pub units: u64,
+    /// Requests.
+    pub requests: u64,
 }
 
 /// A paired difference with missing values counted in other ways.

@@ -20,6 +20,7 @@ use crate::domain::gate::{Decision, Gate, Test, Waits};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Budget, Promotion, Rollout, Stage};
+use crate::domain::version::PerVersion;
 use crate::domain::world::{CURVE_MULTIPLES, Effect, World};
 
 /// What to do with a row that cannot be used.
@@ -38,6 +39,15 @@ pub enum Tile {
     None,
     /// Whole weeks are repeated, and every result says so.
     Week,
+}
+
+/// What says which version served a row, in a log in long form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Column of the version's name.
+    pub column: String,
+    /// What each version is called there.
+    pub names: PerVersion<String>,
 }
 
 /// Which columns of the log mean what.
@@ -61,6 +71,10 @@ pub struct LogMapping {
     pub duplicates: OnBadRow,
     /// Whether a short log may be repeated.
     pub tile: Tile,
+    /// In long form, which version served a row; else every row has the outcomes of both.
+    pub served: Option<Served>,
+    /// Rows that count: the allowed values of each column. Empty: all.
+    pub only: Vec<(String, Vec<String>)>,
 }
 
 /// Who is assigned, and how.

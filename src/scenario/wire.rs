@@ -213,8 +213,26 @@ pub(super) struct Log {
     pub(super) turn: Option<String>,
     /// Which turns of a conversation count. Default: all.
     pub(super) turns: Option<Turns>,
-    /// Column that names the version, for logs with one row per version.
-    pub(super) version: Option<String>,
+    /// What says which version served a row, for logs in long form: each request was served by one version.
+    pub(super) version: Option<ServedBy>,
+    /// Rows that count, by the values of columns. Default: all.
+    #[schemars(with = "Option<BTreeMap<String, OneOrMany>>", extend("examples" = [{ "campaign": "men" }]))]
+    pub(super) only: Option<BTreeMap<String, OneOrMany>>,
+}
+
+/// What says which version served a row, for logs in long form.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServedBy {
+    /// Column of the version's name.
+    #[schemars(required, length(min = 1))]
+    pub(super) column: Option<String>,
+    /// What stable is called there. Default: stable.
+    #[schemars(length(min = 1))]
+    pub(super) stable: Option<String>,
+    /// What the candidate is called there. Default: candidate.
+    #[schemars(length(min = 1))]
+    pub(super) candidate: Option<String>,
 }
 
 /// What to do with rows without a unit or a time.
