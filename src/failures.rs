@@ -151,9 +151,9 @@ impl Losses {
             Source::Requests => None,
         };
         let sources = |metric: &Metric| match &metric.kind {
-            MetricKind::Ratio { numerator, denominator } => {
-                PerVersion::from_fn(|version| (index(numerator.get(version), version), index(denominator.get(version), version)))
-            }
+            MetricKind::Ratio { numerator, denominator } => PerVersion::from_fn(|version| {
+                (index(numerator.get(version), version), index(denominator.get(version), version))
+            }),
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, .. }
             | MetricKind::Rare { column, .. }

@@ -50,6 +50,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         gap(evidence),
         coverage(evidence),
         unpaired(evidence),
+        drawn_times(evidence),
         nulls(evidence),
         missingness(evidence),
         labels(evidence),
@@ -252,10 +253,17 @@ fn coverage(evidence: &Evidence<'_>) -> Vec<Warning> {
     let overall = covered_share(whole);
     let mut warnings = Vec::new();
     if whole.covered < whole.requests {
-        let text = format!(
-            "{} of requests have a shadow output; the others count as traffic only, as if they were missing at random",
-            percent(overall)
-        );
+        let text = if evidence.scenario.log.first_turns.is_some() {
+            format!(
+                "{} of requests are first turns with a shadow output; later turns answer what stable said before, and count as traffic only",
+                percent(overall)
+            )
+        } else {
+            format!(
+                "{} of requests have a shadow output; the others count as traffic only, as if they were missing at random",
+                percent(overall)
+            )
+        };
         warnings.push(warning("coverage", "log", text));
     }
     for row in segments.iter().filter(|row| (covered_share(row) - overall).abs() > COVERAGE_GAP) {
@@ -311,12 +319,23 @@ fn unpaired(evidence: &Evidence<'_>) -> Vec<Warning> {
     vec![warning("unpaired", "log", text)]
 }
 
+/// A log without times: when its units come is made up.
+fn drawn_times(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let Some(spread) = evidence.scenario.log.spread else { return Vec::new() };
+    let text = format!(
+        "the log has no times: each unit comes once, at a moment drawn over {spread}; durations here stand for numbers of units, and \
+         nothing is said of the hours of a day"
+    );
+    vec![warning("drawn-times", "log", text)]
+}
+
 /// One version lacks more values than the other on the same requests: pairs are then not a fair sample.
 fn missingness(evidence: &Evidence<'_>) -> Vec<Warning> {
     let alarms = evidence.health.iter().filter(|row| row.check == "missingness" && row.alarm);
     let text = |row: &HealthRow| {
         let (stable, candidate) = (row.stable.unwrap_or_default(), row.candidate.unwrap_or_default());
-        let requests = if evidence.digest.cells.is_paired() { "the same requests" } else { "the requests that each served" };
+        let requests =
+            if evidence.digest.cells.is_paired() { "the same requests" } else { "the requests that each served" };
         format!(
             "{} of stable's and {} of the candidate's values are missing on {requests} (p = {:.1e}): what is missing is not \
              missing at random, and a comparison of what is left is one of other requests; `if_missing` in the shadow report bounds \

@@ -51,6 +51,12 @@ struct Header {
     /// Of a log in long form.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     served: Option<String>,
+    /// Column of the turn, where only first turns counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    first_turns: Option<String>,
+    /// Of a log without times: seconds over which units come.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    spread_s: Option<i64>,
     /// Rows that counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     only: Option<String>,
@@ -175,6 +181,8 @@ impl Header {
             served: scenario.log.served.as_ref().map(|served| {
                 format!("`{}`, stable `{}`, candidate `{}`", served.column, served.names.stable, served.names.candidate)
             }),
+            first_turns: scenario.log.first_turns.clone(),
+            spread_s: scenario.log.spread.map(|spread| spread.0),
             only: (!scenario.log.only.is_empty()).then(|| format!("{:?}", scenario.log.only)),
             metrics: scenario.metrics.iter().map(|metric| Definition::of(metric, scenario.simulation.seed)).collect(),
             facts: FactsText {
@@ -212,6 +220,10 @@ impl Header {
         differ("log.item", item(&self.item), item(&wanted.item));
         let rows = |rows: &Option<String>, without: &str| rows.clone().unwrap_or_else(|| without.to_owned());
         differ("log.version", rows(&self.served, "nothing"), rows(&wanted.served, "nothing"));
+        let turns = |turn: &Option<String>| turn.as_ref().map_or("all".into(), |turn| format!("first by `{turn}`"));
+        differ("log.turns", turns(&self.first_turns), turns(&wanted.first_turns));
+        let spread = |spread: Option<i64>| spread.map_or("nothing".into(), |spread| Seconds(spread).to_string());
+        differ("log.spread", spread(self.spread_s), spread(wanted.spread_s));
         differ("log.only", rows(&self.only, "all rows"), rows(&wanted.only, "all rows"));
         for metric in &wanted.metrics {
             match self.metrics.iter().find(|held| held.name == metric.name) {

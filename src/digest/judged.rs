@@ -85,7 +85,8 @@ pub fn other_way(digest: &Digest, index: usize, metric: &Metric) -> Option<Metri
 
 /// The cells of a metric in true terms, with missing values counted in a given way.
 fn as_if(digest: &Digest, index: usize, metric: &Metric, nulls: Nulls) -> MetricCells {
-    let asked = PerVersion { stable: digest.asked(index, Version::Stable), candidate: digest.asked(index, Version::Candidate) };
+    let asked =
+        PerVersion { stable: digest.asked(index, Version::Stable), candidate: digest.asked(index, Version::Candidate) };
     let is_paired = digest.cells.is_paired();
     let worst = metric.worst.filter(|_| nulls == Nulls::Worst);
     match digest.recorded(index) {

@@ -5,7 +5,7 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::engine::{Outcome, collect, fold, guarded};
-use super::schema::{self, Columns, Part, REQUEST, ROW, TIME, SERVED, TIME_UNPARSED, UNIT, ValueColumn};
+use super::schema::{self, Columns, Part, REQUEST, ROW, SERVED, TIME, TIME_UNPARSED, UNIT, ValueColumn};
 use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Problem};
 use crate::scenario::{OnBadRow, Served};

@@ -73,6 +73,10 @@ pub(crate) struct Columns {
     pub(crate) values: Vec<ValueColumn>,
     /// In a log in long form: what says which version served a row.
     pub(crate) served: Option<Served>,
+    /// Where only first turns count: the column of the turn, and the number of the first.
+    pub(crate) first_turns: Option<(String, i64)>,
+    /// Where the log has no times: microseconds over which units come.
+    pub(crate) spread: Option<i64>,
     /// Rows that count, by the values of columns.
     pub(crate) only: Vec<(String, Vec<String>)>,
 }
@@ -100,6 +104,8 @@ impl Columns {
             segments: scenario.log.segments.clone(),
             values: Vec::new(),
             served: scenario.log.served.clone(),
+            first_turns: scenario.log.first_turns.clone().map(|column| (column, i64::MIN)),
+            spread: scenario.log.spread.map(|spread| spread.0 * 1_000_000),
             only: scenario.log.only.clone(),
         };
         for metric in &scenario.metrics {
@@ -142,14 +148,7 @@ impl Columns {
         }
     }
 
-    fn add(
-        &mut self,
-        (name, version): (&str, Version),
-        key: String,
-        boolean: bool,
-        not_negative: bool,
-        share: bool,
-    ) {
+    fn add(&mut self, (name, version): (&str, Version), key: String, boolean: bool, not_negative: bool, share: bool) {
         let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
         let index = self.place(name, version).unwrap_or_else(|| {
             let (name, served) = (name.to_owned(), self.served.as_ref().map(|_| version));
@@ -178,22 +177,23 @@ impl Columns {
 
     /// Every need: column, the scenario's key that names it, what it must hold.
     fn needs(&self) -> Vec<(&str, String, Want)> {
-        let mut needs = vec![
-            (self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time),
-            (self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier),
-        ];
+        let mut needs = Vec::new();
+        if self.spread.is_none() {
+            needs.push((self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time));
+        }
+        needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
+        needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
-        needs.extend(self.served.iter().map(|served| {
-            (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)
-        }));
+        needs.extend(
+            self.served.iter().map(|served| (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)),
+        );
         needs.extend(self.only.iter().map(|(name, _)| (name.as_str(), "log.only".to_owned(), Want::Segment)));
         // Both versions' outcomes may lie in one column.
         let named = self.values.iter().filter(|column| column.served != Some(Version::Candidate));
         needs.extend(
-            named
-                .map(|column| (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })),
+            named.map(|column| (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })),
         );
         needs
     }
@@ -320,10 +320,14 @@ impl Part {
             values.iter().map(is_one).reduce(Expr::or).unwrap_or_else(|| lit(true)).fill_null(lit(false))
         });
         let counts = only.reduce(Expr::and);
+        let first_turn = columns
+            .first_turns
+            .as_ref()
+            .map(|(column, first)| self.text_of(column).cast(DataType::Int64).eq(lit(*first)).fill_null(lit(false)));
         if let Some(counts) = &counts {
             raws.push(counts.clone().alias(COUNTS));
         }
-        let mut add = |(source, of): (&str, Option<Version>),
+        let mut add = |(source, of, is_value): (&str, Option<Version>, bool),
                        name: &str,
                        read: &dyn Fn(Expr, bool) -> Expr,
                        flag: Option<&str>| {
@@ -331,6 +335,11 @@ impl Part {
                 Some(Origin::Typed(column, dtype)) => (column, dtype == DataType::String),
                 Some(Origin::Text(column)) => (column, true),
                 None => (lit(NULL).cast(DataType::String), true),
+            };
+            // Later turns have no outcome to compare, whatever they hold: they count as traffic.
+            let column = match (&first_turn, is_value) {
+                (Some(first_turn), true) => when(first_turn.clone()).then(column).otherwise(lit(NULL)),
+                _ => column,
             };
             // What another version's row holds is no outcome of this one.
             let column = match (&served, of) {
@@ -355,14 +364,14 @@ impl Part {
             }
         };
         let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
-        add((&columns.unit, None), UNIT, &text, None);
+        add((&columns.unit, None, false), UNIT, &text, None);
         for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
             if let Some(column) = column {
-                add((column, None), name, &text, None);
+                add((column, None, false), name, &text, None);
             }
         }
         for (index, column) in columns.segments.iter().enumerate() {
-            add((column, None), &segment(index), &text, None);
+            add((column, None, false), &segment(index), &text, None);
         }
         let is_null = matches!(self.origin(&columns.timestamp), Some(Origin::Typed(_, DataType::Null)));
         let time = |column: Expr, is_text: bool| {
@@ -374,7 +383,13 @@ impl Part {
                 column.cast(DataType::Datetime(TimeUnit::Microseconds, None)).cast(DataType::Int64)
             }
         };
-        add((&columns.timestamp, None), TIME, &time, Some(TIME_UNPARSED));
+        match columns.spread {
+            None => add((&columns.timestamp, None, false), TIME, &time, Some(TIME_UNPARSED)),
+            Some(spread) => {
+                let drawn = |unit: Expr, is_text: bool| values::drawn_times(text(unit, is_text), spread);
+                add((&columns.unit, None, false), TIME, &drawn, None);
+            }
+        }
         for (index, column) in columns.values.iter().enumerate() {
             let number = |expression: Expr, is_text: bool| {
                 if is_text {
@@ -383,11 +398,19 @@ impl Part {
                     expression.cast(DataType::Float64)
                 }
             };
-            add((&column.name, column.served), &value(index), &number, Some(&unparsed(index)));
+            add((&column.name, column.served, true), &value(index), &number, Some(&unparsed(index)));
+        }
+        if columns.spread.is_some() {
+            names.extend([lit(false).alias(TIME_UNPARSED), lit(NULL).cast(DataType::String).alias(raw(TIME))]);
         }
         let scan = scan.select(raws);
         let scan = if counts.is_some() { scan.filter(col(COUNTS)) } else { scan };
         Ok(scan.with_columns(parsed).select(names))
+    }
+
+    /// The lowest number in a column.
+    pub(crate) fn lowest(&self, name: &str) -> PolarsResult<LazyFrame> {
+        Ok(self.scan()?.select([self.text_of(name).cast(DataType::Int64).min().alias(LOWEST)]))
     }
 
     /// A column as text.
@@ -399,6 +422,9 @@ impl Part {
         }
     }
 }
+
+/// Name of what [`Part::lowest`] gives.
+pub(crate) const LOWEST: &str = "lowest";
 
 /// Whether a row is one that counts.
 const COUNTS: &str = "row counts";

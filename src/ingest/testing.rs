@@ -61,6 +61,8 @@ pub(crate) fn scenario() -> Scenario {
             duplicates: OnBadRow::Refuse,
             tile: Tile::None,
             served: None,
+            first_turns: None,
+            spread: None,
             only: Vec::new(),
         },
         assignment: Assignment {

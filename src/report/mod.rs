@@ -392,7 +392,7 @@ pub struct ShadowRow {
 }
 
 /// What each version served, where no request has the outcomes of both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct UnpairedCounts {
     /// Of stable.
     pub stable: VersionCounts,
@@ -400,13 +400,17 @@ pub struct UnpairedCounts {
     pub candidate: VersionCounts,
 }
 
-/// Units and requests with a value of one version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+/// Units and requests with a value of one version, and how values vary.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct VersionCounts {
     /// Units.
     pub units: u64,
     /// Requests.
     pub requests: u64,
+    /// Variance of the units' own means; null where units have one request each, and of quantiles and ratios.
+    pub variance_between: Option<f64>,
+    /// Variance of the requests of one unit: of a version that answers the same prompt several times, its own noise.
+    pub variance_within: Option<f64>,
 }
 
 /// A paired difference with missing values counted in other ways.

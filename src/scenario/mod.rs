@@ -53,7 +53,7 @@ pub struct Served {
 /// Which columns of the log mean what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogMapping {
-    /// Column of the request's time.
+    /// Column of the request's time; with `spread`, what a drawn time is called.
     pub timestamp: String,
     /// Time zone of display and of weekly starts; calculation is in UTC.
     pub timezone: String,
@@ -73,6 +73,10 @@ pub struct LogMapping {
     pub tile: Tile,
     /// In long form, which version served a row; else every row has the outcomes of both.
     pub served: Option<Served>,
+    /// Where only first turns of conversations count: column of the turn's number.
+    pub first_turns: Option<String>,
+    /// A log without times: its units come at moments drawn over so long.
+    pub spread: Option<Seconds>,
     /// Rows that count: the allowed values of each column. Empty: all.
     pub only: Vec<(String, Vec<String>)>,
 }

@@ -165,19 +165,27 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
     let timezone = log.timezone.unwrap_or_else(|| "UTC".into());
     let zone = zone(&timezone, &at.key("timezone"), problems);
     let segments = values::unique(&at.key("segments"), log.segments, problems);
-    if log.turn.is_some() {
-        problems.later::<()>(&at.key("turn"), "`log.turn` (turns of a conversation)");
-    }
-    if log.turns == Some(wire::Turns::First) {
-        problems.later::<()>(&at.key("turns"), "`log.turns` (turns of a conversation)");
-    }
     let form = if log.version.is_some() { Form::Long } else { Form::Wide };
     let served = match &log.version {
         Some(version) => long::served(version, &at.key("version"), problems).map(Some),
         None => Some(None),
     };
     let only = long::only(log.only, &at.key("only"), problems);
-    let mapping = log.timestamp.and_then(|timestamp| {
+    let first_turns = first_turns(log.turn, log.turns, form, at, problems);
+    let spread = match &log.spread {
+        Some(written) => values::duration(&at.key("spread"), written, problems).map(Some),
+        None => (!problems.is_broken(&at.key("spread"))).then_some(None),
+    };
+    let timestamp = match (log.timestamp, &spread) {
+        (Some(_), Some(Some(_))) => {
+            let message = format!("`{}` is for a log without `log.timestamp`", problems.name(&at.key("spread")));
+            problems.add(&at.key("spread"), message, "keep one of the two")
+        }
+        (None, Some(Some(_))) => Some("drawn_time".to_owned()),
+        (None, Some(None)) => problems.missing(&at.key("timestamp"), "`timestamp`: column of the request's time"),
+        (written, _) => written,
+    };
+    let mapping = timestamp.and_then(|timestamp| {
         Some(LogMapping {
             timestamp,
             timezone,
@@ -198,10 +206,34 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
                 Some(wire::Tile::None) | None => Tile::None,
             },
             served: served?,
+            first_turns: first_turns?,
+            spread: spread?,
             only: only?,
         })
     });
     Log { form, slot, segments, zone, mapping }
+}
+
+/// The column of the turn, where only first turns count.
+fn first_turns(
+    turn: Option<String>,
+    turns: Option<wire::Turns>,
+    form: Form,
+    at: &At,
+    problems: &mut Problems,
+) -> Option<Option<String>> {
+    if turns != Some(wire::Turns::First) {
+        return Some(None);
+    }
+    if form == Form::Long {
+        return problems.later(&at.key("turns"), "`log.turns` of a log in long form");
+    }
+    match turn {
+        Some(column) => Some(Some(column)),
+        None => {
+            problems.missing(&at.key("turn"), "`turn`: column of the turn's number, without which none is the first")
+        }
+    }
 }
 
 fn slot(written: Option<&wire::Duration>, at: &At, problems: &mut Problems) -> Option<Seconds> {

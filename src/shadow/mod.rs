@@ -20,7 +20,7 @@ use crate::domain::version::{PerVersion, Version};
 use crate::report::{Alternative, IfMissing, Segment, ShadowRow, UnpairedCounts, VersionCounts};
 use crate::scenario::Scenario;
 use crate::stats::cluster::UnitSums;
-use crate::stats::{adjust, alternative, normal};
+use crate::stats::{adjust, alternative, clustering, normal};
 
 /// Two-sided 95 %.
 const Z_95: f64 = 1.959_963_984_540_054;
@@ -76,7 +76,9 @@ pub struct Against {
     pub se: f64,
     /// `allow` in the metric's unit.
     pub allowed: f64,
-    /// Requests with both answers.
+    /// Whether requests have both answers.
+    pub is_paired: bool,
+    /// Requests that are compared.
     pub requests: f64,
     /// The same per day of the log.
     pub requests_per_day: f64,
@@ -115,6 +117,7 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
             beyond,
             se,
             allowed,
+            is_paired: digest.cells.is_paired(),
             requests: found.pairs,
             requests_per_day: found.pairs / days,
         })
@@ -164,9 +167,8 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
     let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
     let allow = gate.and_then(|gate| gate.allow);
     let is_paired = digest.cells.is_paired();
-    let found_in = |cells: &MetricCells| {
-        difference((cells, is_paired), &scenario.metrics[metric], clusters, &slice.cells, allow)
-    };
+    let found_in =
+        |cells: &MetricCells| difference((cells, is_paired), &scenario.metrics[metric], clusters, &slice.cells, allow);
     let found = found_in(&digest.cells.metrics[metric])?;
     let other = source.other_ways[metric].as_ref().and_then(found_in);
     let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
@@ -176,7 +178,13 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
         let of = |version: Version| {
             let has_any = |cell: usize| judged::values(of_metric, version, cell) > 0.0;
             let requests = values(of_metric, version, &slice.cells).round() as u64;
-            VersionCounts { units: clusters.counts(&slice.cells, has_any).0, requests }
+            let (variance_between, variance_within) = variances(of_metric, version, clusters, &slice.cells).unzip();
+            VersionCounts {
+                units: clusters.counts(&slice.cells, has_any).0,
+                requests,
+                variance_between,
+                variance_within,
+            }
         };
         UnpairedCounts { stable: of(Version::Stable), candidate: of(Version::Candidate) }
     });
@@ -341,6 +349,20 @@ fn of_sums(
     })
 }
 
+/// Variance of a version's values between units and within them, where a value is one request's.
+fn variances(metric: &MetricCells, version: Version, clusters: &Clusters, cells: &[u32]) -> Option<(f64, f64)> {
+    let MetricCells::Sums(sums) = metric else { return None };
+    let of = sums.version.get(version);
+    if of.denominator.is_some() {
+        return None;
+    }
+    let at = |cell: u32| [of.n[cell as usize], of.num[cell as usize], of.num2[cell as usize]];
+    let units: Vec<(f64, f64, f64)> =
+        clusters.totals(cells, at).into_iter().map(|[n, sum, squares]| (n, sum, squares)).collect();
+    let found = clustering::anova_of_sums(&units)?;
+    Some((((found.between - found.within) / found.size).max(0.0), found.within))
+}
+
 /// Requests of a cell that are compared.
 fn compared(sums: &SumCells, is_paired: bool, cell: usize) -> f64 {
     if is_paired { sums.paired.n[cell] } else { sums.version.stable.n[cell] + sums.version.candidate.n[cell] }
@@ -412,11 +434,8 @@ fn of_firsts(
         }
     };
     // A unit is one observation, whatever its requests: there is no design effect.
-    let pairs = if is_paired {
-        per_unit.stable.iter().sum()
-    } else {
-        per_unit.stable.iter().chain(&per_unit.candidate).sum()
-    };
+    let pairs =
+        if is_paired { per_unit.stable.iter().sum() } else { per_unit.stable.iter().chain(&per_unit.candidate).sum() };
     Some(Difference { pairs, ..spread(clusters, cells, value, contrast, influence) })
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::super::Served;
 use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::wire::{self, OneOrMany};
-use super::super::Served;
 use crate::domain::version::{PerVersion, Version};
 
 /// The column of the version, and what each is called there.
 pub(super) fn served(written: &wire::ServedBy, at: &At, problems: &mut Problems) -> Option<Served> {
-    let name = |written: &Option<String>, version: Version| written.clone().unwrap_or_else(|| version.name().to_owned());
+    let name =
+        |written: &Option<String>, version: Version| written.clone().unwrap_or_else(|| version.name().to_owned());
     let stable = name(&written.stable, Version::Stable);
     let candidate = name(&written.candidate, Version::Candidate);
     if stable == candidate {

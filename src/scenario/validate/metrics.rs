@@ -118,7 +118,13 @@ fn column(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) 
     }
 }
 
-fn source(at: &At, key: &str, written: Option<&str>, form: Form, problems: &mut Problems) -> Option<PerVersion<Source>> {
+fn source(
+    at: &At,
+    key: &str,
+    written: Option<&str>,
+    form: Form,
+    problems: &mut Problems,
+) -> Option<PerVersion<Source>> {
     let at = at.key(key);
     match written {
         Some(REQUESTS) if key == "denominator" => Some(PerVersion::from_fn(|_| Source::Requests)),
@@ -126,7 +132,9 @@ fn source(at: &At, key: &str, written: Option<&str>, form: Form, problems: &mut 
             let hint = "a number of requests can only be a denominator: sum a column here";
             problems.wrong(&at, "which is the same for both versions", hint)
         }
-        Some(template) => expand(&at, template, form, problems).map(|column| column.map(|name| Source::Column(name.clone()))),
+        Some(template) => {
+            expand(&at, template, form, problems).map(|column| column.map(|name| Source::Column(name.clone())))
+        }
         None if key == "denominator" => problems.missing(&at, "a column such as `{version}_tokens`, or `requests`"),
         None => problems.missing(&at, "a column such as `{version}_cost_usd`"),
     }
