@@ -309,8 +309,8 @@ fn unpaired(evidence: &Evidence<'_>) -> Vec<Warning> {
     let share = |version: Version| cells.covered_by(version).iter().sum::<f64>() / total;
     let text = format!(
         "each request was served by one version, so nothing is paired: stable's arm is replayed from the {} of requests that `{}` served, the \
-         candidate's, in the `recorded` world, from the {} that `{}` served, and in every other world from stable's; a stage of the real \
-         rollout sees all requests and so decides sooner than it does here",
+         candidate's, in the `recorded` world, from the {} that `{}` served, and in every other world from stable's; where the versions shared the traffic, a stage of the real rollout sees all of it and\
+         decides sooner",
         percent(share(Version::Stable)),
         served.names.stable,
         percent(share(Version::Candidate)),

@@ -19,7 +19,8 @@ pub fn shadow(report: &ShadowReport) -> String {
     ));
     let unpaired = |row: &&ShadowRow| row.segment.is_none() && row.unpaired.is_some();
     if report.shadow.iter().any(|row| unpaired(&row)) {
-        let line = "\nNothing is paired: each request was served by one version. Differences are between the requests of the two, with standard \
+        text.push('\n');
+        let line = "Nothing is paired: each request was served by one version. Differences are between the requests of the two, with standard \
                     errors over units; they are the versions' own only if requests were assigned by chance.";
         text.push_str(&wrapped(line, ""));
     }
@@ -51,8 +52,9 @@ pub fn shadow(report: &ShadowReport) -> String {
     for (row, counts) in report.shadow.iter().filter(unpaired).filter_map(|row| Some((row, row.unpaired?))) {
         let of = |counts: VersionCounts| counts.variance_between.zip(counts.variance_within);
         let (Some(stable), Some(candidate)) = (of(counts.stable), of(counts.candidate)) else { continue };
+        text.push('\n');
         let line = format!(
-            "\n{}: one answer's variance is, between units, {} for stable and {} for the candidate; within a unit, from one answer to the \
+            "{}: one answer's variance is, between units, {} for stable and {} for the candidate; within a unit, from one answer to the \
              next, {} and {}.",
             labels::visible(&row.metric),
             labels::number(stable.0),
@@ -64,15 +66,17 @@ pub fn shadow(report: &ShadowReport) -> String {
     }
     for row in report.health.iter().filter(|row| row.alarm) {
         let name = row.metric.as_deref().unwrap_or_default();
+        text.push('\n');
         text.push_str(&wrapped(
-            &format!("\nValues of {} are not missing alike in both versions.", labels::visible(name)),
+            &format!("Values of {} are not missing alike in both versions.", labels::visible(name)),
             "",
         ));
     }
     if let Some(failures) = &report.failures {
         let names: Vec<String> = failures.metrics.iter().map(|name| labels::visible(name)).collect();
+        text.push('\n');
         let line = format!(
-            "\nThe candidate is worse in {} of {} requests; the {} worst are in {}, by their losses in {}, each over the root mean square of \
+            "The candidate is worse in {} of {} requests; the {} worst are in {}, by their losses in {}, each over the root mean square of \
              that metric's differences.",
             labels::whole(failures.worse),
             labels::whole(failures.compared),
