@@ -8,7 +8,7 @@ use super::cells::{MetricCells, SumCells};
 use super::{Digest, Facts, Step, bins, file, load};
 use crate::domain::metric::{JudgeErrors, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::version::PerVersion;
+use crate::domain::version::{PerVersion, Version};
 use crate::ingest::testing::{Numbers, columns, log, metric, scenario, source, text_times, with, write};
 use crate::scenario::{OnBadRow, Scenario};
 
