@@ -475,7 +475,11 @@ fn judges_see_the_same_requests_in_any_order_of_rows() {
         assert_eq!(digest.asked(1, Version::Candidate), digest.asked(3, Version::Candidate));
         assert_eq!(digest.asked(2, Version::Candidate), digest.cells.covered);
         scenario.simulation.seed += 1;
-        assert_ne!(recorded(&frame, &scenario).asked(0, Version::Candidate), few, "another seed asks about other requests");
+        assert_ne!(
+            recorded(&frame, &scenario).asked(0, Version::Candidate),
+            few,
+            "another seed asks about other requests"
+        );
     }
 }
 
