@@ -83,12 +83,11 @@ impl Plan {
     pub(super) fn of(scenario: &Scenario, columns: &Columns, extent: &Extent) -> Self {
         let plan = Self { seed: scenario.simulation.seed, outputs: vec![Output::Rows], ..Self::default() };
         let mut maker = Maker { plan, columns, extent, covered: PerVersion::default() };
-        maker.covered = match &columns.served {
-            Some(_) => PerVersion::from_fn(|version| maker.mask(Mask::Served(version))),
-            None => {
-                let covered = maker.covered(scenario);
-                PerVersion::from_fn(|_| covered)
-            }
+        maker.covered = if columns.served.is_some() {
+            PerVersion::from_fn(|version| maker.mask(Mask::Served(version)))
+        } else {
+            let covered = maker.covered(scenario);
+            PerVersion::from_fn(|_| covered)
         };
         maker.count(maker.covered.stable);
         if columns.served.is_some() {

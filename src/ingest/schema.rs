@@ -249,6 +249,35 @@ struct Computed {
     text: Expr,
 }
 
+/// Which rows count, and whose outcomes they hold.
+struct Choice<'a> {
+    /// In a log in long form: the text that says which version served, and what versions are called there.
+    served: Option<(Expr, &'a Served)>,
+    /// Whether the row is a first turn, where only those have outcomes.
+    first_turn: Option<Expr>,
+    /// Whether the row counts, where some do not.
+    counts: Option<Expr>,
+}
+
+impl Choice<'_> {
+    /// A version's outcome, null in rows that have none of it.
+    fn outcome(&self, column: Expr, of: Option<Version>) -> Expr {
+        // Later turns have no outcome to compare, whatever they hold: they count as traffic.
+        let column = match &self.first_turn {
+            Some(first_turn) => when(first_turn.clone()).then(column).otherwise(lit(NULL)),
+            None => column,
+        };
+        // What another version's row holds is no outcome of this one.
+        match (&self.served, of) {
+            (Some((text, served)), Some(version)) => {
+                let own = text.clone().eq(lit(served.names.get(version).clone())).fill_null(lit(false));
+                when(own).then(column).otherwise(lit(NULL))
+            }
+            _ => column,
+        }
+    }
+}
+
 /// Where a column's values come from.
 enum Origin {
     /// The file, with its type.
@@ -336,41 +365,15 @@ impl Part {
             names.push(col(ROW));
         }
         let mut parsed = Vec::new();
-        let served = columns.served.as_ref().map(|served| (self.text_of(&served.column), served));
-        if let Some((text, served)) = &served {
+        let choice = self.choice(columns);
+        if let Some((text, served)) = &choice.served {
             let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));
             let known = by(Version::Stable).or(by(Version::Candidate)).fill_null(lit(false));
             let by_candidate = when(known).then(by(Version::Candidate)).otherwise(lit(NULL).cast(DataType::Boolean));
             raws.extend([by_candidate.alias(SERVED), text.clone().alias(raw(SERVED))]);
             names.extend([col(SERVED), col(raw(SERVED))]);
         }
-        let only = columns.only.iter().map(|(column, values)| {
-            let is_one = |value: &String| self.text_of(column).eq(lit(value.clone()));
-            values.iter().map(is_one).reduce(Expr::or).unwrap_or_else(|| lit(true)).fill_null(lit(false))
-        });
-        let counts = only.reduce(Expr::and);
-        let first_turn = columns
-            .first_turns
-            .as_ref()
-            .map(|(column, first)| self.text_of(column).cast(DataType::Int64).eq(lit(*first)).fill_null(lit(false)));
-        if let Some(counts) = &counts {
-            raws.push(counts.clone().alias(COUNTS));
-        }
-        let outcome = |column: Expr, of: Option<Version>, is_value: bool| {
-            // Later turns have no outcome to compare, whatever they hold: they count as traffic.
-            let column = match (&first_turn, is_value) {
-                (Some(first_turn), true) => when(first_turn.clone()).then(column).otherwise(lit(NULL)),
-                _ => column,
-            };
-            // What another version's row holds is no outcome of this one.
-            match (&served, of) {
-                (Some((text, served)), Some(version)) => {
-                    let own = text.clone().eq(lit(served.names.get(version).clone())).fill_null(lit(false));
-                    when(own).then(column).otherwise(lit(NULL))
-                }
-                _ => column,
-            }
-        };
+        raws.extend(choice.counts.iter().map(|counts| counts.clone().alias(COUNTS)));
         let mut add = |(source, of, is_value): (&str, Option<Version>, bool),
                        name: &str,
                        read: &dyn Fn(Expr, bool) -> Expr,
@@ -380,7 +383,7 @@ impl Part {
                 Some(Origin::Text(column)) => (column, true),
                 None => (lit(NULL).cast(DataType::String), true),
             };
-            let column = outcome(column, of, is_value);
+            let column = if is_value { choice.outcome(column, of) } else { column };
             let raw_name = raw(name);
             raws.push(column.alias(&raw_name));
             parsed.push(read(col(&raw_name), is_text).alias(name));
@@ -436,7 +439,7 @@ impl Part {
         }
         for (index, column) in columns.values.iter().enumerate() {
             if column.expression.column().is_none() {
-                let computed = self.computed(index, &column.expression, |part| outcome(part, column.served, true));
+                let computed = self.computed(index, &column.expression, |part| choice.outcome(part, column.served));
                 raws.extend(computed.raws);
                 parsed.push(computed.value.alias(value(index)));
                 names.push(col(value(index)));
@@ -448,8 +451,24 @@ impl Part {
             names.extend([lit(false).alias(TIME_UNPARSED), lit(NULL).cast(DataType::String).alias(raw(TIME))]);
         }
         let scan = scan.select(raws);
-        let scan = if counts.is_some() { scan.filter(col(COUNTS)) } else { scan };
+        let scan = if choice.counts.is_some() { scan.filter(col(COUNTS)) } else { scan };
         Ok(scan.with_columns(parsed).select(names))
+    }
+
+    /// Which rows count, and whose outcomes they hold.
+    fn choice<'a>(&self, columns: &'a Columns) -> Choice<'a> {
+        let only = columns.only.iter().map(|(column, values)| {
+            let is_one = |value: &String| self.text_of(column).eq(lit(value.clone()));
+            values.iter().map(is_one).reduce(Expr::or).unwrap_or_else(|| lit(true)).fill_null(lit(false))
+        });
+        let is_first = |(column, first): &(String, i64)| {
+            self.text_of(column).cast(DataType::Int64).eq(lit(*first)).fill_null(lit(false))
+        };
+        Choice {
+            served: columns.served.as_ref().map(|served| (self.text_of(&served.column), served)),
+            first_turn: columns.first_turns.as_ref().map(is_first),
+            counts: only.reduce(Expr::and),
+        }
     }
 
     /// The lowest number in a column.

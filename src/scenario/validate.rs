@@ -182,7 +182,10 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
         None => Some(None),
     };
     let only = long::only(log.only, &at.key("only"), problems);
-    let first_turns = first_turns(log.turn, log.turns, form, at, problems);
+    let first_turns = match log.turns {
+        Some(wire::Turns::First) => first_turns(log.turn, form, at, problems).map(Some),
+        _ => Some(None),
+    };
     let spread = match &log.spread {
         Some(written) => values::duration(&at.key("spread"), written, problems).map(Some),
         None => (!problems.is_broken(&at.key("spread"))).then_some(None),
@@ -226,25 +229,13 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
 }
 
 /// The column of the turn, where only first turns count.
-fn first_turns(
-    turn: Option<String>,
-    turns: Option<wire::Turns>,
-    form: Form,
-    at: &At,
-    problems: &mut Problems,
-) -> Option<Option<String>> {
-    if turns != Some(wire::Turns::First) {
-        return Some(None);
-    }
+fn first_turns(turn: Option<String>, form: Form, at: &At, problems: &mut Problems) -> Option<String> {
     if form == Form::Long {
         return problems.later(&at.key("turns"), "`log.turns` of a log in long form");
     }
-    match turn {
-        Some(column) => Some(Some(column)),
-        None => {
-            problems.missing(&at.key("turn"), "`turn`: column of the turn's number, without which none is the first")
-        }
-    }
+    turn.or_else(|| {
+        problems.missing(&at.key("turn"), "`turn`: column of the turn's number, without which none is the first")
+    })
 }
 
 fn slot(written: Option<&wire::Duration>, at: &At, problems: &mut Problems) -> Option<Seconds> {
