@@ -190,7 +190,8 @@ fn line(text: &str) -> String {
     labels::short(text.trim_end(), WIDTH) + "\n"
 }
 
-fn wrapped(text: &str) -> String {
+/// Lines of the screen's width.
+pub(in crate::report) fn wrapped(text: &str) -> String {
     let (mut lines, mut used) = (String::new(), 0);
     for word in text.split(' ') {
         let width = word.chars().count();
