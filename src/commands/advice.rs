@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::domain::gate::{Decision, Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
+use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{Promotion, Stage};
 use crate::gate::question::Against;
 use crate::outcome::player::Player;
@@ -22,8 +23,15 @@ const SEES: f64 = 2.0;
 pub(super) fn all(player: &Player<'_>, digest: &Digest, shadow: &[ShadowRow]) -> Vec<Warning> {
     let plans = closed_form::plans(player);
     let plan = Advisor { player, scenario: player.scenario, digest, plans: &plans };
-    [plan.short_stages(), plan.small_segments(), plan.hidden_segments(shadow), plan.no_rollback(), plan.bare_looks()]
-        .concat()
+    [
+        plan.short_stages(),
+        plan.small_segments(),
+        plan.hidden_segments(shadow),
+        plan.no_rollback(),
+        plan.bare_looks(),
+        plan.off_hours(),
+    ]
+    .concat()
 }
 
 struct Advisor<'a> {
@@ -103,6 +111,38 @@ impl Advisor<'_> {
             labels::percent(sees)
         );
         Some(advice("blind-gate", format!("stage {}", self.stage(plan).name), text))
+    }
+
+    /// Approvals that are asked for when nobody is there, had nothing been held before.
+    fn off_hours(&self) -> Vec<Warning> {
+        let mut elapsed = 0;
+        let mut found = Vec::new();
+        for stage in &self.scenario.stages {
+            elapsed += stage.duration.0;
+            if !stage.approved || self.scenario.rollout.approval.hours.is_none() {
+                continue;
+            }
+            let waits = |work: Seconds| {
+                let wait = move |start: &Moment| {
+                    let asked = Moment(start.0 + elapsed);
+                    (self.scenario.approved(asked, work).0 - asked.0) as f64
+                };
+                self.player.starts.iter().map(wait).collect::<Vec<f64>>()
+            };
+            let closed = waits(Seconds(0)).into_iter().filter(|&wait| wait > 0.0).count();
+            let all = waits(self.scenario.rollout.approval.delay.at(0.0));
+            let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
+            if closed > 0 {
+                let text = format!(
+                    "approval is asked for outside the hours of `rollout.approval` in {} of starts, and takes {} on average: start at another \
+                     time of the week, or change the duration",
+                    labels::percent(closed as f64 / all.len() as f64),
+                    labels::duration(mean)
+                );
+                found.push(advice("off-hours", format!("stage {}", stage.name), text));
+            }
+        }
+        found
     }
 
     /// Segments with fewer units on the candidate than a gate needs to speak, or to pass.

@@ -102,8 +102,9 @@ fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
 
 /// Where the main job replays what follows a held stage later, other commands have one schedule for all replicates.
 pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
-    let what = "`rollout.max_hold` is replayed by the main job alone: this command compares schedules that do not wait";
-    (scenario.rollout.max_hold.0 > 0).then(|| Problem::new(&scenario.path, what).hint("leave `max_hold` out here"))
+    let what = "stages that take longer than their durations are replayed by the main job alone: this command compares schedules that do not wait";
+    let hint = "leave `rollout.max_hold` and `approval` out here";
+    scenario.prolongs().then(|| Problem::new(&scenario.path, what).hint(hint))
 }
 
 /// What no schedule of this scenario can be planned for.

@@ -16,6 +16,8 @@ pub struct Stage {
     pub duration: Seconds,
     /// Time between looks; divides the duration.
     pub look_every: Seconds,
+    /// Whether a person has to let the rollout go on from here.
+    pub approved: bool,
 }
 
 impl Stage {
@@ -116,6 +118,15 @@ impl Delay {
     /// Nothing.
     pub const NONE: Self = Self::Fixed(Seconds(0));
 
+    /// One of a hundred times is longer.
+    const Z_P99: f64 = 2.326_347_874_040_841;
+
+    /// The longest of a hundred times.
+    #[must_use]
+    pub fn longest(self) -> Seconds {
+        self.at(Self::Z_P99)
+    }
+
     /// Upper tenth of the normal distribution.
     const Z_P90: f64 = 1.281_551_565_544_600_4;
 
@@ -131,6 +142,31 @@ impl Delay {
             }
         }
     }
+}
+
+/// When somebody is there to decide, in local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// From Monday on.
+    pub days: [bool; 7],
+    /// Since midnight.
+    pub from: Seconds,
+    /// Since midnight, later.
+    pub to: Seconds,
+}
+
+/// How long a person takes to let a rollout go on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Approval {
+    /// Working time from the question to the answer.
+    pub delay: Delay,
+    /// When time counts as working time; `None` for always.
+    pub hours: Option<Hours>,
+}
+
+impl Approval {
+    /// At once.
+    pub const AT_ONCE: Self = Self { delay: Delay::NONE, hours: None };
 }
 
 /// From a failing look until everyone is back on stable.
@@ -165,6 +201,8 @@ pub struct Rollout {
     pub budget: Budget,
     /// How long a stage may go on past its duration while a gate has no verdict that lets the rollout go on.
     pub max_hold: Seconds,
+    /// How long a person takes to let a rollout go on.
+    pub approval: Approval,
     /// What a rollback takes.
     pub recovery: Recovery,
     /// Of gates of style `kayenta`.

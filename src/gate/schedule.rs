@@ -129,30 +129,37 @@ pub fn stop(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts
 }
 
 /// How a rollout ends whose stages are held while a gate waits, and how many looks each stage was held. `said` gives what a gate said in each
-/// stage; `places` where the looks of the stages are.
+/// stage; `places` where the looks of the stages are; `approval` how many looks a person takes who is asked to let the rollout go on from a
+/// stage, so many seconds after the start.
 ///
 /// A gate that no longer waits does not wait again; one that fails stops the stage for as long as others hold it.
 pub fn held_outcome<'a>(
     scenario: &Scenario,
     places: &[StagePlace],
     said: impl Fn(usize) -> &'a [Option<StageVerdicts>],
+    approval: impl Fn(usize, i64) -> usize,
 ) -> (Outcome, Vec<usize>) {
+    let mut seconds = 0;
     let mut held = vec![0; places.len()];
     for (stage, place) in places.iter().enumerate().filter(|(_, place)| place.plan.looks() > 0) {
         let gates = || (0..scenario.gates.len()).filter_map(|gate| Some((gate, said(gate)[stage].as_ref()?)));
         let most = place.plan.hold_looks();
         let waiting = gates().map(|(_, said)| said.held.map_or(usize::MAX, |held| held)).max().unwrap_or(0);
-        let last = place.own_looks() - 1 + waiting.min(most);
+        let mut looks = place.own_looks() + waiting.min(most);
+        if waiting <= most {
+            looks = place.plan.looks().min(looks + approval(stage, seconds + looks as i64 * place.look_every().0));
+        }
         let stops = gates().flat_map(|(gate, said)| {
-            let at_end = at_end(scenario, stage, gate, said, place.plan.looks()).filter(|_| said.held.is_none());
+            let at_end = at_end(scenario, stage, gate, said, place.own_looks() + most).filter(|_| said.held.is_none());
             let events = during(scenario, gate, said).chain(at_end);
-            events.filter(|event| event.look <= last).map(move |event| Stop { stage, gate, event })
+            events.filter(|event| event.look < looks).map(move |event| Stop { stage, gate, event })
         });
         if let Some(stop) = stops.min_by_key(|stop| (stop.order(), stop.gate)) {
             held[stage] = (stop.event.look + 1).saturating_sub(place.own_looks());
             return (stop.outcome(place.first_look), held);
         }
-        held[stage] = waiting.min(most);
+        held[stage] = looks - place.own_looks();
+        seconds += looks as i64 * place.look_every().0;
     }
     let looks = places.iter().map(|place| place.plan.looks()).sum();
     (Outcome { end: End::Promoted, looks }, held)

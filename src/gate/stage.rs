@@ -103,7 +103,7 @@ impl StagePlace {
     /// Looks of its own duration.
     #[must_use]
     pub fn own_looks(&self) -> usize {
-        self.plan.looks() - self.plan.hold_looks()
+        self.plan.own_slots() / self.plan.slots_per_look
     }
 
     /// Looks after which the rollout goes on to the next stage.
@@ -225,7 +225,7 @@ impl StageGate<'_> {
             if self.brief && result.first_fail.is_some() {
                 break;
             }
-            if look >= own_end && (look + 1 == looks || !self.waits.on(result.end)) {
+            if look >= own_end && (look == own_end + place.plan.hold_looks() || !self.waits.on(result.end)) {
                 result.held = (!self.waits.on(result.end)).then_some(look - own_end);
                 ended = Some((look, state.last.clone()));
             }
@@ -389,7 +389,7 @@ impl StageGate<'_> {
         let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
         let last = look + 1 == plan.looks();
         // Past the stage's duration it is asked again for as long as the stage is held.
-        let asked = look + 1 >= plan.looks() - plan.hold_looks();
+        let asked = look + 1 >= plan.own_slots() / plan.slots_per_look;
         Some(Seen {
             difference: Some(evidence.pass.difference),
             se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),

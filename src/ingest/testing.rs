@@ -77,6 +77,7 @@ pub(crate) fn scenario() -> Scenario {
             false_rollback: None,
             budget: crate::domain::rollout::Budget::Split,
             max_hold: Seconds(0),
+            approval: crate::domain::rollout::Approval::AT_ONCE,
             recovery: Recovery { diagnose: Delay::NONE, mitigate: Delay::NONE },
             kayenta: Kayenta::default(),
         },

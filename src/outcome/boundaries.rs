@@ -209,7 +209,7 @@ impl Plans {
                 }
             }
             for ((boundary, information), place) in stages.iter_mut().zip(&plan.pass).zip(&self.places) {
-                let hold = place.plan.hold_looks();
+                let (hold, asked) = (place.plan.hold_looks(), place.own_looks() + place.plan.hold_looks());
                 // A stage that may be held passes at more looks than one, from the end of its duration on.
                 let (pass, first) = match rule.pass_spending {
                     Some(pass) => (pass, 0),
@@ -218,6 +218,8 @@ impl Plans {
                 };
                 let mut information = information.clone();
                 information[..first].fill(0.0);
+                // While a person is awaited, it has passed or stopped the rollout.
+                information.iter_mut().skip(asked).for_each(|information| *information = 0.0);
                 let (bounds, plan) = passing(&information, rule.alpha.get(), pass, power);
                 (boundary.pass, boundary.pass_plan) = (bounds, plan);
             }

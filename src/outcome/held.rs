@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::player::{GatePlan, Planned, Played, Player, Screens, WorldOutcome, served, served_through};
-use super::recovery::Rollback;
+use super::recovery::People;
+use crate::domain::quantity::Moment;
 use crate::domain::world::World;
 use crate::gate::schedule::{self, End};
 use crate::gate::stage::{StagePlace, StageVerdicts};
@@ -30,10 +31,10 @@ type Rounds = BTreeMap<Again, Vec<usize>>;
 type Said = BTreeMap<(usize, usize), Vec<Option<StageVerdicts>>>;
 
 impl Player<'_> {
-    /// Whether any stage may be held.
+    /// Whether any stage may take longer than its duration.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.simulator.plan.iter().any(|plan| plan.hold > 0)
+        self.simulator.plan.iter().any(|plan| plan.hold + plan.watch > 0)
     }
 
     /// Seconds from the start at which the requests served are kept, where stages may be held: evenly, to the end of the longest rollout.
@@ -42,18 +43,18 @@ impl Player<'_> {
         (1..=FAN_POINTS).map(|point| self.scenario.longest().0 * point / FAN_POINTS).collect()
     }
 
-    /// Plays a block of replicates from their starts; `lanes` makes those of some of them, by index, and their twins, and `rollback` says how
-    /// long a rollback takes. What is told of gates is of stages that start when none before was held.
+    /// Plays a block of replicates from their starts; `lanes` makes those of some of them, by index, and their twins, and `people` says how
+    /// long those take who decide. What is told of gates is of stages that start when none before was held.
     pub(super) fn play_held(
         &self,
         starts: &[usize],
         lanes: impl Fn(&[usize]) -> Vec<(usize, Lane)>,
-        rollback: impl Fn(usize) -> Rollback,
+        people: impl Fn(usize) -> People,
     ) -> Vec<Played> {
         let nothing = vec![0; self.simulator.plan.len()];
         let everyone: Vec<usize> = (0..starts.len()).collect();
         let played = self.with_twins(lanes(&everyone), |index, twins, planned| {
-            self.first_round(&Screens::new(&self.simulator.layout, twins), planned, rollback(index))
+            self.first_round(&Screens::new(&self.simulator.layout, twins), planned, starts[index], &people(index))
         });
         let mut again = Rounds::new();
         let settle = |again: &mut Rounds, (index, path): (usize, &[usize]), world: usize, end: End, held: &[usize]| {
@@ -77,7 +78,7 @@ impl Player<'_> {
                 let found = self.with_held_twins(lanes(&which), &paths, |at, twins, planned| {
                     let ((index, _), worlds) = &part[at];
                     let screens = Screens::new(&self.simulator.layout, twins);
-                    self.held_worlds(worlds, &screens, planned, rollback(*index), &mut Said::new())
+                    self.held_worlds(worlds, &screens, planned, (starts[*index], &people(*index)), &mut Said::new())
                 });
                 for (((index, path), worlds), outcomes) in part.iter().zip(found) {
                     for (&world, (outcome, held)) in worlds.iter().zip(outcomes) {
@@ -91,10 +92,16 @@ impl Player<'_> {
     }
 
     /// Every world of a replicate in which nothing was held yet, and what every gate says.
-    fn first_round(&self, screens: &Screens<'_>, planned: &Planned, rollback: Rollback) -> (Played, Vec<Vec<usize>>) {
+    fn first_round(
+        &self,
+        screens: &Screens<'_>,
+        planned: &Planned,
+        start: usize,
+        people: &People,
+    ) -> (Played, Vec<Vec<usize>>) {
         let mut said = Said::new();
         let everything: Vec<usize> = (0..self.worlds.len()).collect();
-        let found = self.held_worlds(&everything, screens, planned, rollback, &mut said);
+        let found = self.held_worlds(&everything, screens, planned, (start, people), &mut said);
         let (worlds, held) = found.into_iter().unzip();
         let mut verdicts = |(gate, plan): (usize, &GatePlan)| {
             let of_lens = |(lens, &told): (usize, &bool)| {
@@ -132,10 +139,19 @@ impl Player<'_> {
         worlds: &[usize],
         screens: &Screens<'_>,
         planned: &Planned,
-        rollback: Rollback,
+        (start, people): (usize, &People),
         said: &mut Said,
     ) -> Vec<Held> {
         let places = self.places();
+        let approval = |stage: usize, seconds: i64| {
+            if !self.scenario.stages[stage].approved {
+                return 0;
+            }
+            let asked = Moment(self.simulator.moment_at(start).0 + seconds);
+            let waited = self.scenario.approved(asked, people.approvals[stage]).0.saturating_sub(asked.0);
+            let look_s = places[stage].look_every().0;
+            usize::try_from(waited.saturating_add(look_s - 1) / look_s).expect("an answer comes after the question")
+        };
         let mut of_world = |&world: &usize| {
             let lens = |gate: usize| self.gates[gate].lens_of_world[world];
             for gate in 0..self.gates.len() {
@@ -144,7 +160,8 @@ impl Player<'_> {
                     self.verdicts(gate, &self.gates[gate].lenses[key.1], screens, planned, &self.boundaries)
                 });
             }
-            let (outcome, held) = schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))]);
+            let (outcome, held) =
+                schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], approval);
             let stage = match outcome.end {
                 End::Promoted => places.len(),
                 End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,
@@ -153,7 +170,7 @@ impl Player<'_> {
             let reader = screens.of(swapped).reader;
             let places = self.held_places(&held);
             let served = served_through(reader, &places, stage);
-            let mut found = self.outcome(world, outcome, reader, &places, &served, rollback);
+            let mut found = self.outcome(world, outcome, reader, &places, &served, people.rollback);
             found.fan = self.fan(&found, &places, &served);
             (found, held)
         };

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
 use super::health::{self, SampleRatio};
-use super::recovery::{Rollback, served_until};
+use super::recovery::{People, Rollback, served_until};
 use super::watches::{self, Watches};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
@@ -431,8 +431,8 @@ impl<'a> Player<'a> {
         if self.holds() {
             let starts: Vec<usize> = block.iter().map(|&(start, _)| start).collect();
             let lanes = |which: &[usize]| self.lanes(&which.iter().map(|&index| block[index]).collect::<Vec<_>>());
-            let rollback = |index: usize| Rollback::of_replicate(self.scenario, block[index].1);
-            return self.play_held(&starts, lanes, rollback);
+            let people = |index: usize| People::of_replicate(self.scenario, block[index].1);
+            return self.play_held(&starts, lanes, people);
         }
         self.with_twins(self.lanes(block), |index, twins, planned| {
             let (_, replicate) = block[index];
@@ -464,7 +464,7 @@ impl<'a> Player<'a> {
                     |lanes: &[(usize, Lane)]| which.iter().filter_map(|&i| lanes.get(i).cloned()).collect::<Vec<_>>();
                 [of(&lanes[..own]), of(&lanes[own..])].concat()
             };
-            return self.play_held(&starts, some, |_| rollback);
+            return self.play_held(&starts, some, |_| People::median(self.scenario));
         }
         self.with_twins(lanes, |_, twins, planned| self.judge(twins, planned, rollback))
     }

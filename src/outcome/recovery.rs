@@ -11,6 +11,8 @@ use crate::stats::normal;
 const OF_NO_UNIT: u64 = 0;
 const DIAGNOSE_STREAM: u32 = 1 << 30;
 const MITIGATE_STREAM: u32 = DIAGNOSE_STREAM + 1;
+/// And those of later stages after it.
+const APPROVAL_STREAM: u32 = DIAGNOSE_STREAM + 2;
 
 /// How long one rollback takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,37 @@ pub struct Rollback {
     pub diagnose: Seconds,
     /// From there until it has been carried out.
     pub mitigate: Seconds,
+}
+
+/// How long the people take who decide about one rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct People {
+    /// Of a rollback.
+    pub rollback: Rollback,
+    /// Per stage: working time until it may be left.
+    pub approvals: Vec<Seconds>,
+}
+
+impl People {
+    /// Those of one replicate.
+    #[must_use]
+    pub fn of_replicate(scenario: &Scenario, replicate: usize) -> Self {
+        let hash = KeyedHash::of_replicate(scenario.simulation.seed, replicate as u64);
+        let delay = scenario.rollout.approval.delay;
+        let approval = |stage: usize| {
+            let deviate = normal::upper_quantile(hash.uniform(OF_NO_UNIT, APPROVAL_STREAM + stage as u32).max(1e-12));
+            delay.at(deviate).min(delay.longest())
+        };
+        let approvals = (0..scenario.stages.len()).map(approval).collect();
+        Self { rollback: Rollback::of_replicate(scenario, replicate), approvals }
+    }
+
+    /// Half of all are faster.
+    #[must_use]
+    pub fn median(scenario: &Scenario) -> Self {
+        let approvals = vec![scenario.rollout.approval.delay.at(0.0); scenario.stages.len()];
+        Self { rollback: Rollback::median(scenario), approvals }
+    }
 }
 
 impl Rollback {
@@ -87,7 +120,7 @@ mod tests {
         let stage = |first_look, slots| StagePlace {
             first_look,
             held: 0,
-            plan: StagePlan { exposure: 0.1, slots, hold: 0, slots_per_look: 1 },
+            plan: StagePlan { exposure: 0.1, slots, hold: 0, watch: 0, slots_per_look: 1 },
             slot_s: 900,
         };
         [stage(0, 4), stage(4, 2)]

@@ -92,7 +92,7 @@ fn verdict(report: &Report) -> String {
     let held = of_kind(report, "null").and_then(|world| Some((world.held, world.held_s?)));
     if let Some((share, time)) = held {
         let line = format!(
-            "Held past a stage's duration in {} of those, for {} in all.",
+            "Stages go on past their durations in {} of those, for {} in all.",
             labels::share(share),
             labels::spread(time, labels::duration)
         );

@@ -3,6 +3,7 @@
 //! The text of a scenario becomes JSON with places (`places`), is held against the JSON Schema that is generated from
 //! the written form (`wire`, `schema`, `structure`), and what is left is checked for its meaning (`validate`).
 
+mod hours;
 mod places;
 mod problems;
 mod quantities;
@@ -149,6 +150,23 @@ impl Scenario {
         if self.gates.iter().any(holds) { self.rollout.max_hold } else { Seconds(0) }
     }
 
+    /// How long a stage may then go on until a person lets the rollout leave it: whole times between looks.
+    #[must_use]
+    pub fn watch(&self, stage: usize) -> Seconds {
+        let facts = &self.stages[stage];
+        if !facts.approved || facts.looks() == 0 {
+            return Seconds(0);
+        }
+        let looks = self.longest_approval().0.saturating_add(facts.look_every.0 - 1) / facts.look_every.0;
+        Seconds(looks.saturating_mul(facts.look_every.0))
+    }
+
+    /// Whether stages may take longer than their durations.
+    #[must_use]
+    pub fn prolongs(&self) -> bool {
+        self.longest() > self.duration()
+    }
+
     /// What a gate waits for at the end of a stage.
     #[must_use]
     pub fn waits(&self, gate: &Gate, stage: usize) -> Waits {
@@ -159,10 +177,11 @@ impl Scenario {
         }
     }
 
-    /// How long the schedule runs when every stage is held for as long as it may be.
+    /// How long the schedule runs when every stage takes as long as it may.
     #[must_use]
     pub fn longest(&self) -> Seconds {
-        Seconds(self.duration().0 + (0..self.stages.len()).map(|stage| self.hold(stage).0).sum::<i64>())
+        let beyond = |stage: usize| self.hold(stage).0.saturating_add(self.watch(stage).0);
+        Seconds((0..self.stages.len()).map(beyond).fold(self.duration().0, i64::saturating_add))
     }
 
     /// Every world of a run: recorded, null, each gate's margin, each effect, and the multiples of each gate's `allow` between and beyond.

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::StartTime;
+use crate::domain::rollout::{Hours, StartTime};
 
 /// Longer texts are no number with a unit.
 const LONGEST_AMOUNT: usize = 40;
@@ -74,6 +74,28 @@ fn weekly(text: &str) -> Option<StartTime> {
     let valid = hour < 24 && minute < 60;
     valid.then_some(StartTime::Weekly { day: i8::try_from(index).ok()?, time: Seconds(hour * 3600 + minute * 60) })
 }
+
+/// Days and times of one day: `Mon-Fri 09:00-17:00`, `Sun 10:00-12:00`.
+pub(super) fn hours(text: &str) -> Option<Hours> {
+    let (days, times) = text.trim().split_once(' ')?;
+    let (from, to) = times.trim().split_once('-')?;
+    let (first, last) = days.split_once('-').unwrap_or((days, days));
+    let at = |day: &str, time: &str| match weekly(&format!("{day} {}", time.trim()))? {
+        StartTime::Weekly { day, time } => Some((usize::try_from(day).ok()?, time)),
+        StartTime::At(_) => None,
+    };
+    // Midnight ends a day.
+    let ends = |time: &str| if time.trim() == "24:00" { Some(Seconds(86_400)) } else { Some(at(last, time)?.1) };
+    let ((first, from), to) = (at(first, from)?, ends(to)?);
+    let last = at(last, "00:00")?.0;
+    let days =
+        std::array::from_fn(
+            |day| if first <= last { (first..=last).contains(&day) } else { day >= first || day <= last },
+        );
+    (from < to).then_some(Hours { days, from, to })
+}
+
+pub(super) const HOURS_HINT: &str = "write days and times of one day, such as `Mon-Fri 09:00-17:00`";
 
 fn two_digits(text: &str) -> Option<i64> {
     let digits = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -502,7 +502,8 @@ pub(super) struct Stage {
     pub(super) look_every: Option<Duration>,
     /// Who, instead of how many: values of segment columns.
     pub(super) only: Option<BTreeMap<String, Vec<String>>>,
-    /// Who lets the stage begin.
+    /// Who lets the rollout go on from the stage: `manual` waits for a person, as `rollout.approval` says, while the stage goes on.
+    /// Default: automatic.
     pub(super) approval: Option<Approval>,
     /// Time to let the stage settle before gates look.
     pub(super) bake: Option<Duration>,
@@ -758,6 +759,8 @@ pub(super) struct Rollout {
     /// How that budget is kept: `split` over gates and stages; `rollout`, spent once by each gate over all stages together;
     /// `calibrated` by replay. Default: split.
     pub(super) budget: Option<Budget>,
+    /// How long a person takes to let a rollout go on from a stage with `approval = "manual"`. Default: no time.
+    pub(super) approval: Option<RolloutApproval>,
     /// Time from a failing look to the decision to roll back, in which the candidate goes on serving: a duration, or
     /// `{ median = "10m", p90 = "1h" }`, log-normal. Default: 0.
     pub(super) diagnose: Option<Delay>,
@@ -765,6 +768,18 @@ pub(super) struct Rollout {
     pub(super) mitigate: Option<Delay>,
     /// How the gates of style `kayenta` decide together.
     pub(super) kayenta: Option<Kayenta>,
+}
+
+/// How long a person takes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RolloutApproval {
+    /// Working time from the question to the answer: a duration, or `{ median = "2h", p90 = "8h" }`, log-normal, of which one in a hundred is
+    /// cut short.
+    pub(super) delay: Option<Delay>,
+    /// When time counts as working time, in `log.timezone`. Default: always.
+    #[schemars(extend("examples" = ["Mon-Fri 09:00-17:00"]))]
+    pub(super) hours: Option<String>,
 }
 
 /// The score of the gates of style `kayenta`.

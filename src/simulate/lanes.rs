@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn copies_are_assigned_on_their_own_and_stay_when_exposure_grows() {
-        let plan = [0.2, 0.5].map(|exposure| StagePlan { exposure, slots: 1, hold: 0, slots_per_look: 1 });
+        let plan = [0.2, 0.5].map(|exposure| StagePlan { exposure, slots: 1, hold: 0, watch: 0, slots_per_look: 1 });
         let simulation =
             Simulation { replicates: 1, seed: 3, resample: Resample::Poisson, null: crate::scenario::Null::Stable };
         let keys: Vec<u64> = (0..10_000).map(|i| crate::assign::unit_key(&i.to_string())).collect();

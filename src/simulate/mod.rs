@@ -29,22 +29,24 @@ use trajectory::Trajectory;
 pub struct StagePlan {
     /// Fraction of the assignment space on the candidate.
     pub exposure: f64,
-    /// Length in slots, held for as long as it may be.
+    /// Length in slots, when it takes as long as it may.
     pub slots: usize,
-    /// Of that, what comes after its own duration.
+    /// Of that, what may come after its own duration while a gate waits.
     pub hold: usize,
+    /// Of that, what may then come until a person lets the rollout go on.
+    pub watch: usize,
     /// Slots between looks; divides the length.
     pub slots_per_look: usize,
 }
 
 impl StagePlan {
-    /// Number of looks, held for as long as it may be.
+    /// Number of looks, when it takes as long as it may.
     #[must_use]
     pub fn looks(&self) -> usize {
         self.slots / self.slots_per_look
     }
 
-    /// Of them, those after its own duration.
+    /// Of them, those while a gate waits after its own duration.
     #[must_use]
     pub fn hold_looks(&self) -> usize {
         self.hold / self.slots_per_look
@@ -53,7 +55,7 @@ impl StagePlan {
     /// Slots of its own duration.
     #[must_use]
     pub fn own_slots(&self) -> usize {
-        self.slots - self.hold
+        self.slots - self.hold - self.watch
     }
 }
 
@@ -100,8 +102,9 @@ impl Simulator {
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: stage.exposure.get(),
-            slots: slots_of(stage.duration) + slots_of(scenario.hold(index)),
+            slots: [stage.duration, scenario.hold(index), scenario.watch(index)].map(slots_of).iter().sum(),
             hold: slots_of(scenario.hold(index)),
+            watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
         });
         Self {
@@ -120,6 +123,12 @@ impl Simulator {
     #[must_use]
     pub fn slot_at(&self, moment: Moment) -> usize {
         usize::try_from((moment.0 - self.first.0) / self.slot.0).expect("starts lie in the log")
+    }
+
+    /// When a slot begins.
+    #[must_use]
+    pub fn moment_at(&self, slot: usize) -> Moment {
+        Moment(self.first.0 + slot as i64 * self.slot.0)
     }
 
     /// Number of units of the log.
@@ -173,7 +182,7 @@ impl Simulator {
     /// Effects are taken as having set in.
     #[must_use]
     pub fn census(&self, start_slot: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let plan = [StagePlan { exposure: 1.0, slots, hold: 0, slots_per_look }];
+        let plan = [StagePlan { exposure: 1.0, slots, hold: 0, watch: 0, slots_per_look }];
         let lanes = [(start_slot, Lane::everybody(self.units(), &plan))];
         let long_after_onset = usize::MAX / 2;
         rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")

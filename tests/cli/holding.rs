@@ -43,7 +43,7 @@ fn a_held_stage_waits_for_its_gates_instead_of_stalling() {
     let seconds = |key: &str| after["held_s"][key].as_f64().expect("a number");
     assert!(seconds("p10") >= 900.0 && seconds("p90") <= 4.0 * 86_400.0, "{after}");
     let page = held.text("report.html");
-    assert!(page.contains("Held, waiting for a gate") && !at_once.text("report.html").contains("Held, waiting"));
+    assert!(page.contains("Held past their durations") && !at_once.text("report.html").contains("Held past"));
     // Asked at every look of the wait, a gate still ships no more bad candidates than its alpha says.
     for row in held.rows("gates").iter().filter(|row| row["segment"].is_null()) {
         let rate = &row["rates"][format!("margin: {}", row["gate"].as_str().expect("a name"))]["pass"];
@@ -71,4 +71,26 @@ fn commands_that_plan_one_schedule_say_that_they_do_not_hold() {
     assert_eq!(refused.code, Some(2));
     let refused = refused.stderr;
     assert!(refused.contains("`rollout.max_hold`") && refused.contains("hint: "), "{refused}");
+}
+
+#[test]
+fn a_person_is_waited_for_in_office_hours() {
+    let home = Home::new();
+    let text = std::fs::read_to_string(demo_scenario()).expect("part of the repository");
+    // From Monday at 9 on, the second stage ends on Tuesday at 21.
+    let text = text
+        .replace("start = [\"Mon 09:00\", \"Tue 09:00\", \"Wed 09:00\"]", "start = \"Mon 09:00\"")
+        .replace("[rollout]\n", "[rollout]\napproval = { delay = \"2h\", hours = \"Mon-Fri 09:00-17:00\" }\n")
+        .replace("name = \"5%\"\n", "name = \"5%\"\napproval = \"manual\"\n");
+    home.write("approved.toml", text);
+    let advice = home.succeeds(&["check", &demo_log(), "--scenario", "approved.toml"]);
+    assert!(advice.contains("in 100 % of starts, and takes 14h on average"), "{advice}");
+    let report = home.report(&demo_log(), "approved.toml", &["--replicates", "20"], "out");
+    let null = world(&report, "null");
+    assert_eq!((share(null, "held"), share(null, "promoted")), (1.0, 1.0), "{null}");
+    let fourteen_hours = 14.0 * 3600.0;
+    for key in ["p10", "p90"] {
+        assert_eq!(null["held_s"][key], fourteen_hours, "{null}");
+        assert_eq!(null["duration_s"][key], 156.0 * 3600.0 + fourteen_hours, "{null}");
+    }
 }

@@ -508,7 +508,7 @@ impl<'a> Judge<'a> {
             }
             if ended.is_none() && look + 1 >= plan.looks {
                 let waits = self.plan.waits(gate, stage, said.end);
-                if !waits || look + 1 == all_looks {
+                if !waits || look + 1 + self.plan.approval_looks(stage) == all_looks {
                     said.held = (!waits).then_some(look + 1 - plan.looks);
                     ended = Some((said.end, said.questions.clone()));
                 }
@@ -617,8 +617,12 @@ impl<'a> Judge<'a> {
     fn walk_from_the_start(&self, world: World, said: &dyn Fn(usize, usize) -> Option<Said>) -> Ending {
         for (stage, plan) in self.plan.stages.iter().enumerate() {
             let verdicts: Vec<Option<Said>> = (0..self.plan.gates.len()).map(|gate| said(gate, stage)).collect();
-            let most = self.plan.all_looks(stage) - plan.looks;
-            let waiting = verdicts.iter().flatten().map(|said| said.held.unwrap_or(most)).max().unwrap_or(0);
+            let approval = self.plan.approval_looks(stage);
+            let most = self.plan.all_looks(stage) - approval - plan.looks;
+            let held = || verdicts.iter().flatten().map(|said| said.held);
+            // Nobody is asked as long as a gate waits.
+            let asked = if held().any(|held| held.is_none()) { 0 } else { approval };
+            let waiting = held().map(|held| held.unwrap_or(most)).max().unwrap_or(0) + asked;
             for look in 0..plan.looks + waiting {
                 let mut holding = None;
                 for (gate, said) in verdicts.iter().enumerate() {
@@ -651,7 +655,7 @@ impl<'a> Judge<'a> {
             .or(said.later_fail)
             .filter(|(at, _)| *at == look)
             .map(|(_, q)| (rule.on_fail, Why::Failed(q)));
-        let last = said.held.is_none() && look + 1 == self.plan.all_looks(stage);
+        let last = said.held.is_none() && look + 1 == self.plan.all_looks(stage) - self.plan.approval_looks(stage);
         let missing = said.first_no_data == Some(look) && rule.on_no_data == Action::RollBack;
         let missing = missing.then_some((Action::RollBack, Why::NoData));
         let needs_pass = self.plan.pass_from.is_none_or(|from| stage >= from);

@@ -396,6 +396,8 @@ pub(crate) struct Plan {
     pub(crate) rollback_s: i64,
     /// Slots that a stage may be held past its duration.
     pub(crate) hold_slots: usize,
+    /// Seconds that a person takes to let a rollout go on, and from which stages.
+    pub(crate) approval: (i64, Vec<bool>),
     /// Per metric: seconds from a request to its judgement.
     pub(crate) delays: [i64; NAMES.len()],
 }
@@ -415,6 +417,7 @@ impl Plan {
             slot_s: QUARTER_S,
             rollback_s: 0,
             hold_slots: 0,
+            approval: (0, vec![false]),
             delays: [0; NAMES.len()],
         }
     }
@@ -459,7 +462,9 @@ impl Plan {
         let all_pass = rng.random::<f64>() < 0.5;
         // Held for longer, there are too many ways to share out the points; otherwise for a multiple of all times between looks.
         let ranks = gates.iter().any(|gate| gate.test == Test::Rank);
+        let approved = stages.iter().map(|stage| !ranks && stage.looks > 0 && rng.random::<f64>() < 0.2).collect();
         Self {
+            approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
             stages,
             gates,
@@ -491,14 +496,22 @@ impl Plan {
         }
     }
 
-    /// Looks of a stage, held for as long as a gate that is asked may hold it.
+    /// Looks of a stage that is held for as long as a gate that is asked may hold it, and then left only with a person's leave.
     pub(crate) fn all_looks(&self, stage: usize) -> usize {
         let plan = &self.stages[stage];
         let holds = |gate: &Gate| {
             let asked = plan.looks > 0 && (plan.exposure < 1.0 || gate.limit.is_some());
             asked && [Verdict::Inconclusive, Verdict::NoData].iter().any(|&verdict| self.waits(gate, stage, verdict))
         };
-        plan.looks + if self.gates.iter().any(holds) { self.hold_slots / plan.slots_per_look } else { 0 }
+        let held = if self.gates.iter().any(holds) { self.hold_slots / plan.slots_per_look } else { 0 };
+        plan.looks + held + self.approval_looks(stage)
+    }
+
+    /// Looks until a person lets the rollout go on.
+    pub(crate) fn approval_looks(&self, stage: usize) -> usize {
+        let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
+        let looks = (0..100).find(|looks| looks * look_s >= self.approval.0).expect("people are fast");
+        if self.approval.1[stage] { looks as usize } else { 0 }
     }
 
     /// The scenario that the program reads.
@@ -518,6 +531,8 @@ impl Plan {
             if stage.looks > 0 {
                 let (duration, look) = (stage.slots() as i64 * self.slot_s, stage.slots_per_look as i64 * self.slot_s);
                 write!(text, "duration = \"{duration}s\"\nlook_every = \"{look}s\"\n").expect("strings take all");
+                let approval = if self.approval.1[index] { "manual" } else { "automatic" };
+                writeln!(text, "approval = \"{approval}\"").expect("strings take all");
             }
         }
         for (index, gate) in self.gates.iter().enumerate() {
@@ -533,6 +548,7 @@ impl Plan {
         }
         .expect("strings take all");
         let diagnose = self.rollback_s / 3;
+        writeln!(text, "approval.delay = \"{}s\"", self.approval.0).expect("strings take all");
         writeln!(text, "max_hold = \"{}s\"", self.hold_slots as i64 * self.slot_s).expect("strings take all");
         writeln!(text, "diagnose = \"{diagnose}s\"\nmitigate = \"{}s\"", self.rollback_s - diagnose)
             .expect("strings take all");

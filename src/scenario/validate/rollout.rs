@@ -11,7 +11,7 @@ use super::kayenta;
 use super::values::{self, Context};
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
-use crate::domain::rollout::{Budget, Delay, Promotion, Recovery, Rollout, StartTime, Starts};
+use crate::domain::rollout::{Approval, Budget, Delay, Promotion, Recovery, Rollout, Stage, StartTime, Starts};
 
 /// What promotion needs; gates take a default from it.
 pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
@@ -30,6 +30,7 @@ pub(super) fn read(
 ) -> Option<Rollout> {
     let at = At::root().key("rollout");
     let max_hold = max_hold(&at.key("max_hold"), &written, gates, context, problems);
+    let approval = approval(&at.key("approval"), written.approval.as_ref(), gates, context, problems);
     let diagnose = delay(&at.key("diagnose"), written.diagnose.as_ref(), problems);
     let mitigate = delay(&at.key("mitigate"), written.mitigate.as_ref(), problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
@@ -45,6 +46,7 @@ pub(super) fn read(
         false_rollback: budget.flatten(),
         budget: how?,
         max_hold: max_hold?,
+        approval: approval?,
         recovery: Recovery { diagnose: diagnose?, mitigate: mitigate? },
         kayenta: kayenta?,
     })
@@ -84,6 +86,31 @@ fn max_hold(
         );
     }
     Some(hold)
+}
+
+fn approval(
+    at: &At,
+    written: Option<&wire::RolloutApproval>,
+    gates: Option<&[Gate]>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Approval> {
+    let approved = |stage: &values::Named<Stage>| stage.value.as_ref().is_some_and(|stage| stage.approved);
+    let kayenta = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some());
+    if let Some((stage, gate)) = context.stages.iter().position(approved).zip(kayenta) {
+        let at = At::root().key("stages").index(stage).key("approval");
+        let why = format!("but gate `{}` is of style `kayenta`, whose score lets no stage go on", gate.name);
+        return problems.wrong(&at, why, "leave it out, or use another style");
+    }
+    let Some(written) = written else { return (!problems.is_broken(at)).then_some(Approval::AT_ONCE) };
+    let delay = delay(&at.key("delay"), written.delay.as_ref(), problems);
+    let at_hours = at.key("hours");
+    let hours = problems.or_default(&at_hours, written.hours.as_ref(), None, |problems, text| {
+        quantities::hours(text)
+            .map(Some)
+            .or_else(|| problems.wrong(&at_hours, "which is no time of the week", quantities::HOURS_HINT))
+    });
+    Some(Approval { delay: delay?, hours: hours? })
 }
 
 fn delay(at: &At, written: Option<&wire::Delay>, problems: &mut Problems) -> Option<Delay> {

@@ -22,9 +22,10 @@ pub(super) fn read(written: Vec<wire::Stage>, slot: Option<Seconds>, problems: &
             let exposure = unsupported(&at, &stage, problems).and_then(|()| exposure(&at, &stage, problems));
             let exposure = exposure.and_then(|exposure| growing(&at, exposure, &mut before, problems));
             let times = times(&at, &stage, index + 1 == count, exposure, slot, problems);
+            let approved = approved(&at, &stage, times, problems);
             let value = name.clone().and_then(|name| {
                 let (duration, look_every) = times?;
-                Some(Stage { name, exposure: exposure?, duration, look_every })
+                Some(Stage { name, exposure: exposure?, duration, look_every, approved: approved? })
             });
             Named { name: name.unwrap_or_default(), value }
         })
@@ -45,9 +46,17 @@ fn unsupported(at: &At, stage: &wire::Stage, problems: &mut Problems) -> Option<
     later(stage.kind == Some(wire::StageKind::Shadow), "kind", "stage kind `shadow`");
     later(stage.kind == Some(wire::StageKind::Ab), "kind", "stage kind `ab`");
     later(stage.only.is_some(), "only", "`only` of a stage (waves by segment)");
-    later(stage.approval == Some(wire::Approval::Manual), "approval", "`approval` of a stage");
     later(stage.bake.is_some(), "bake", "`bake` of a stage");
     supported
+}
+
+fn approved(at: &At, stage: &wire::Stage, times: Option<(Seconds, Seconds)>, problems: &mut Problems) -> Option<bool> {
+    let at = at.key("approval");
+    let manual = stage.approval == Some(wire::Approval::Manual);
+    if manual && times.is_some_and(|(duration, _)| duration.0 == 0) {
+        return problems.wrong(&at, "but the stage lasts no time", "ask for approval in the stage before it");
+    }
+    (!problems.is_broken(&at)).then_some(manual)
 }
 
 fn exposure(at: &At, stage: &wire::Stage, problems: &mut Problems) -> Option<Fraction> {
