@@ -30,7 +30,8 @@ const BLOCK_STREAM: u32 = (1 << 30) + 2;
 /// With `m` the regression beyond the failing margin over the whole log in that world, `s` the paired standard error there, `D` the log's length
 /// and `L` the mirror's, a question lets the launch go with chance `Phi(z - m / (s sqrt(D / L)))`, where `z` is the upper quantile of its part of
 /// the gate's failing error (0 for a bare estimate). Where the schedule needs every gate to pass, that is `Phi(-z - m / ..)` with the gate's
-/// alpha. Questions count as independent. A regression that sets in meanwhile counts by the part of the mirror that it lasts.
+/// alpha. Where outcomes are 0 or 1, a regression of `d` beyond the log's own adds at least `|d| - d²` to the variance of a pair: answers must
+/// differ for it. Questions count as independent. A regression that sets in meanwhile counts by the part of the mirror that it lasts.
 #[must_use]
 pub fn blocked(
     digest: &Digest,
@@ -58,20 +59,22 @@ pub fn blocked(
     };
     let goes = |world: World| -> f64 {
         let seen = match world {
-            World::Effect(effect) => {
-                (1.0 - scenario.effects[effect].onset.0 as f64 / mirrored.0 as f64).max(0.0)
-            }
+            World::Effect(effect) => (1.0 - scenario.effects[effect].onset.0 as f64 / mirrored.0 as f64).max(0.0),
             _ => 1.0,
         };
         let of_gate = |gate: usize| -> f64 {
             let rule = &scenario.gates[gate];
             let (here, null) = (beyond(gate, world), beyond(gate, World::Null));
+            let share = scenario.metrics[rule.metric].kind.is_share();
             let of_question = |question: &Beyond| {
                 let Some(level) = question.level else { return 1.0 };
                 let null = null.iter().find(|other| other.slice == question.slice);
                 let from = null.map_or(question.difference, |null| null.difference);
                 let mean = from + seen * (question.difference - from);
-                let paired = against.iter().find(|row| row.gate == gate && same(question.slice, row)).map(|row| row.se);
+                let row = against.iter().find(|row| row.gate == gate && same(question.slice, row));
+                let turned = if share && world != World::Recorded { (mean - from).abs().min(1.0) } else { 0.0 };
+                let paired = row.map(|row| (row.se.powi(2) + turned * (1.0 - turned) / row.requests.max(1.0)).sqrt());
+                // Quantiles are asked as shares, whose arms count as if they were other units.
                 let se = if question.in_shares { question.se } else { paired };
                 let Some(se) = se.filter(|&se| se > 0.0) else { return 1.0 };
                 let bare = rule.test == Test::Point;
@@ -110,9 +113,10 @@ impl Prices {
 /// Counts of one world.
 #[derive(Debug, Clone, Default)]
 struct WorldTally {
-    /// Replicates; and of those blocked, promoted, rolled back, stalled, and rolled back for harm.
+    /// Replicates; and of those blocked, with everyone on the candidate at some time, promoted, rolled back, stalled, and rolled back for harm.
     n: f64,
     blocked: f64,
+    reached: f64,
     promoted: f64,
     rolled_back: f64,
     stalled: f64,
@@ -135,6 +139,7 @@ impl WorldTally {
             Kind::Stalled => self.stalled += 1.0,
             Kind::Harm | Kind::Noise | Kind::NoData => self.rolled_back += 1.0,
         }
+        self.reached += f64::from(u8::from(!blocked && did.reached));
         if !blocked && kind == Kind::Harm {
             self.found += 1.0;
             self.recovery_s.push((did.back_s - onset_s) as f64);
@@ -172,6 +177,8 @@ struct Did {
     replica_s: f64,
     judge_usd: f64,
     back_s: i64,
+    /// Everyone had the candidate at some time.
+    reached: bool,
 }
 
 impl<'a> Tally<'a> {
@@ -257,11 +264,16 @@ impl<'a> Tally<'a> {
             units,
             harmed: (requests - fine).max(0.0),
             replica_s: mirrored + self.replica_s(looks, after),
-            judge_usd: mirror_usd
-                + served_until(&both, looks, &self.places, Seconds(after)).0 * self.prices.judge_usd,
+            judge_usd: mirror_usd + served_until(&both, looks, &self.places, Seconds(after)).0 * self.prices.judge_usd,
             // What is not capped: how long it takes.
             back_s: ended + rollback.0,
+            reached: ending.kind == Kind::Promoted || self.full().is_some_and(|place| looks > place.first_look),
         }
+    }
+
+    /// The stage in which everyone gets the candidate; without one, that comes after the last.
+    fn full(&self) -> Option<&StagePlace> {
+        self.places.iter().find(|place| place.plan.looks() > 0 && place.plan.exposure >= 1.0)
     }
 
     /// Replicas on top of the service's own, times seconds. Stable keeps what it needs to take everyone back.
@@ -313,17 +325,15 @@ impl<'a> Tally<'a> {
     fn world(&self, world: World, tally: &WorldTally) -> StrategyWorld {
         let of = |count: f64| share(count, tally.n);
         let scenario = &self.strategy.scenario;
-        let launched = tally.n - tally.blocked;
-        let reached = if self.strategy.way.is_whole() { launched } else { tally.promoted };
         let horizon = *self.seconds.last().expect("there is a time at no looks");
-        let to_full = if self.strategy.way.is_whole() { self.strategy.mirrored.0 } else { horizon };
+        let to_full = self.strategy.mirrored.0 + self.full().map_or(horizon, |place| self.seconds[place.first_look]);
         StrategyWorld {
             world: scenario.world_name(world),
             kind: kind(world).into(),
             bad: is_bad(world, scenario),
             blocked: of(tally.blocked),
-            reached_full: of(reached),
-            time_to_full_s: (reached > 0.0).then_some(to_full as f64),
+            reached_full: of(tally.reached),
+            time_to_full_s: (tally.reached > 0.0).then_some(to_full as f64),
             kept: of(tally.promoted),
             rolled_back: of(tally.rolled_back),
             stalled: of(tally.stalled),

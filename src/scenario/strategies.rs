@@ -1,7 +1,7 @@
 //! A scenario → the ways of releasing that it is held against: each a scenario over the same time.
 
 use super::{Scenario, quantities};
-use crate::domain::gate::{Decision, Gate, Test};
+use crate::domain::gate::{Decision, Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin};
 use crate::domain::quantity::{Fraction, Seconds};
 use crate::domain::rollout::{Delay, Promotion, Stage};
@@ -123,8 +123,10 @@ fn one_stage(scenario: &Scenario, exposure: f64, duration: Seconds) -> Scenario 
     let mut one = scenario.clone();
     let exposure = Fraction::new(exposure).expect("between 0 and 1");
     let name = if exposure.get() < 1.0 { "50%" } else { "100%" };
-    one.stages = vec![Stage { name: name.into(), exposure, duration, look_every: look_every(scenario) }];
+    one.stages =
+        vec![Stage { name: name.into(), exposure, duration, look_every: look_every(scenario), approved: false }];
     one.rollout.pass_from = 0;
+    one.rollout.max_hold = Seconds(0);
     one
 }
 
@@ -147,11 +149,11 @@ fn whole(scenario: &Scenario, levels: &[f64], duration: Seconds) -> (Scenario, V
     if scenario.gates.iter().any(|gate| !gate.by.is_empty()) {
         notes.push("Those alarms ask all requests: one limit does not fit segments that differ, so `by` acts in the other strategies alone.".into());
     }
+    if scenario.gates.iter().any(|gate| gate.looks == Looks::End) {
+        notes.push("Gates that speak at a stage's end only (`looks = \"end\"`) do so once, at the end of the time, in strategies with one stage.".into());
+    }
     if !left.is_empty() {
-        notes.push(format!(
-            "Without a form for the candidate alone, and so no alarm at 100 %: {}.",
-            left.join(", ")
-        ));
+        notes.push(format!("Without a form for the candidate alone, and so no alarm at 100 %: {}.", left.join(", ")));
     }
     (whole, notes)
 }

@@ -53,7 +53,10 @@ fn side_by_side(strategies: &Strategies) -> Grid {
         ("bad kept", "a bad candidate serves everybody at the end of the time; mean over its worlds"),
         ("requests of a bad one", "served from the onset of its regression on; mean over its worlds"),
         ("units", "that a bad candidate serves; mean over its worlds"),
-        ("back in", "from the onset until everyone is back on stable, of those rolled back for harm; median (10 %–90 %)"),
+        (
+            "back in",
+            "from the onset until everyone is back on stable, of those rolled back for harm; median (10 %–90 %)",
+        ),
         ("extra replica-hours", "beyond the service’s own replicas; 1 is as many as the service has, for an hour"),
         ("judges, usd", "judged answers of both versions times their price"),
     ];
