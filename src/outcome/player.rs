@@ -876,9 +876,10 @@ pub(super) fn traffic(reader: Reader<'_>, places: &[StagePlace], served: &[(f64,
     let mut by_look = Vec::with_capacity(served.len());
     for place in places {
         let mut stable = 0.0;
-        for look in place.first_look..place.first_look + place.plan.looks() {
+        let of_stage = served.iter().enumerate().skip(place.first_look).take(place.plan.looks());
+        for (look, &(candidate, _)) in of_stage {
             stable = reader.counts(Span { look, since: None }, Arm::Stable, 0).requests;
-            by_look.push(before + stable + served[look].0);
+            by_look.push(before + stable + candidate);
         }
         before += stable;
     }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::comparison::Estimate;
+use super::comparison::{Estimate, line, wrapped};
 use super::tables::{Finished, Table};
 use super::write::{Form, of_figure, try_place, write_files};
 use super::{Share, Spread, figures, html, json, labels, tables};
@@ -184,13 +184,13 @@ pub fn summary(strategies: &Strategies) -> String {
         strategies.seed,
         labels::duration(strategies.horizon_s as f64),
     );
-    text.push_str(&format!(
-        "{:<22} {:>14} {:>9} {:>8} {:>9} {:>8} {:>8} {:>8}\n",
+    text.push_str(&line(&format!(
+        "{:<22} {:>14} {:>9} {:>8} {:>9} {:>8} {:>8} {:>8}",
         "", "good kept", "to 100 %", "bad kept", "bad req", "units", "back in", "extra"
-    ));
+    )));
     for row in &strategies.strategies {
-        text.push_str(&format!(
-            "{:<22} {:>14} {:>9} {:>8} {:>9} {:>8} {:>8} {:>8}\n",
+        text.push_str(&line(&format!(
+            "{:<22} {:>14} {:>9} {:>8} {:>9} {:>8} {:>8} {:>8}",
             row.name,
             labels::share(row.good_kept),
             time(row.time_to_full_s),
@@ -199,19 +199,19 @@ pub fn summary(strategies: &Strategies) -> String {
             labels::count(row.exposed_units.mean),
             time(row.recovery_s.map(|spread| spread.p50)),
             labels::number(row.replica_hours.mean),
-        ));
+        )));
     }
     let bad = if strategies.bad_worlds == "effect" { "the effects" } else { "every gate’s margin" };
-    text.push_str(&format!(
-        "Bad: mean over {bad}. Extra: replica-hours beyond the service's own, where the candidate is bad.\n"
-    ));
+    text.push_str(&line(&format!(
+        "Bad: mean over {bad}. Extra: replica-hours beyond the service's own, where the candidate is bad."
+    )));
     if strategies.judges_cost {
         let costs: Vec<String> = strategies
             .strategies
             .iter()
             .map(|row| format!("{} {}", row.name, labels::number(row.judge_usd.mean)))
             .collect();
-        text.push_str(&format!("Judges, in US dollars: {}.\n", costs.join("; ")));
+        text.push_str(&line(&format!("Judges, in US dollars: {}.", costs.join("; "))));
     }
     text.push_str("\nBAD REQUESTS, world by world\n");
     for world in strategies.strategies[0].worlds.iter().filter(|world| world.bad) {
@@ -221,11 +221,11 @@ pub fn summary(strategies: &Strategies) -> String {
             format!("{text:>12}")
         };
         let cells: String = strategies.strategies.iter().map(of).collect();
-        text.push_str(&format!("{:<38}{cells}\n", labels::short(&labels::world(&world.world), 38)));
+        text.push_str(&line(&format!("{:<38}{cells}", labels::short(&labels::world(&world.world), 38))));
     }
     text.push('\n');
     for note in &strategies.notes {
-        text.push_str(&super::comparison::wrapped(&format!("NOTE: {}", labels::visible(note))));
+        text.push_str(&wrapped(&format!("NOTE: {}", labels::visible(note))));
     }
     text + "\n"
 }

@@ -12,7 +12,7 @@ mod terminal;
 
 mod write;
 
-pub(super) use terminal::{counts, points, wrapped};
+pub(super) use terminal::{counts, line, points, wrapped};
 pub use terminal::{places, summary};
 pub use write::{prepare, write};
 

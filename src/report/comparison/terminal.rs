@@ -186,7 +186,8 @@ fn more(text: &mut String, all: usize, shown: usize, what: &str) {
     }
 }
 
-fn line(text: &str) -> String {
+/// One line, not wider than the screen.
+pub(in crate::report) fn line(text: &str) -> String {
     labels::short(text.trim_end(), WIDTH) + "\n"
 }
 
