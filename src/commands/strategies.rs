@@ -88,7 +88,7 @@ fn scenario(args: &CompareArgs) -> Result<Scenario> {
 /// What holds for this scenario.
 fn meaning(scenario: &Scenario) -> Vec<String> {
     let mut notes = vec![
-        "What a mirror blocks is a closed form of paired differences over the log, with questions taken as independent; a limit on the candidate is not asked of it."
+        "What a mirror blocks is a closed form of paired differences over the log, with questions taken as independent; a limit on the candidate is not asked of it. Where few recorded outputs serve many requests, a mirror blocks more than is said here."
             .to_owned(),
     ];
     if scenario.rollout.recovery.mitigate == Delay::NONE {
