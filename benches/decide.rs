@@ -35,11 +35,7 @@ fn bench(criterion: &mut Criterion) {
         group.bench_function(name, |bench| {
             bench.iter(|| {
                 for trajectory in &trajectories {
-                    black_box(player.judge(
-                        Twins { own: trajectory, swapped: None },
-                        &planned,
-                        Rollback::median(player.scenario),
-                    ));
+                    black_box(player.judge(Twins::alone(trajectory), &planned, Rollback::median(player.scenario)));
                 }
             });
         });

@@ -126,7 +126,7 @@ fn cost(digest: &Digest, scenario: &Scenario, grown: Grown, factor: usize) -> Co
             now.simulate += begin.elapsed().as_secs_f64();
             let begin = Instant::now();
             for own in &trajectories {
-                black_box(player.judge(Twins { own, swapped: None }, &planned, Rollback::median(player.scenario)));
+                black_box(player.judge(Twins::alone(own), &planned, Rollback::median(player.scenario)));
             }
             now.decide += begin.elapsed().as_secs_f64();
         }

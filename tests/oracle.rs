@@ -117,7 +117,7 @@ fn spreads(log: &str) -> Spreads {
     };
     let of_stage = |kind, stage| (0..gates).map(|gate| of_se(kind, stage, gate)).collect();
     let of_world = |kind| (0..stages).map(|stage| of_stage(kind, stage)).collect();
-    let units = |stage: usize| all.iter().map(|played| played.stages[stage].0).collect::<Vec<f64>>();
+    let units = |stage: usize| all.iter().map(|played| played.stages[stage].units).collect::<Vec<f64>>();
     Spreads {
         of_se: WORLDS.map(of_world).into(),
         of_units: (0..stages).map(|stage| coefficient_of_variation(&units(stage))).collect(),

@@ -288,7 +288,7 @@ impl Advisor<'_> {
     /// Rules that compare bare estimates, or repeat a test made for one look.
     fn bare_looks(&self) -> Vec<Warning> {
         let looks = |gate: &Gate| -> usize {
-            self.scenario.stages.iter().filter(|stage| gate.asked_in(stage)).map(Stage::looks).sum()
+            self.scenario.stages.iter().filter(|stage| gate.asked_in(stage)).map(Stage::loud_looks).sum()
         };
         let peeking = self.scenario.gates.iter().filter(|gate| {
             gate.looks == Looks::All && matches!(gate.test, Test::Point | Test::Fixed) && looks(gate) > 1

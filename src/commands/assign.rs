@@ -11,10 +11,12 @@ use crate::assign::values::{Trouble, Values, What};
 use crate::assign::{Bucketing, of_units, platforms};
 use crate::cli::{AnswerForm, AssignArgs, Inputs};
 use crate::digest::Digest;
+use crate::domain::quantity::Fraction;
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result, printable};
 use crate::report::tables::{self, Finished, Form, Table};
 use crate::scenario::Scenario;
+use crate::simulate::who::{Turn, Who};
 
 pub(super) fn run(args: &AssignArgs) -> Result<u8> {
     if let Some(hash) = &args.hash {
@@ -32,12 +34,14 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
     let form = args.out.as_deref().map(output::form).transpose()?;
     args.out.as_deref().map(output::prepare).transpose()?;
     let digest = digest(&wanted, &scenario)?;
-    let table = match stage {
+    let who = Who::new(&digest, &scenario);
+    let table = match stage.and_then(|stage| scenario.stages.iter().position(|other| other.name == stage.name)) {
         Some(stage) => {
-            let in_it = |unit: &&String| bucketing.version(unit, stage.exposure) == Version::Candidate;
-            listed(&scenario, &digest.units.iter().filter(in_it).collect::<Vec<_>>())
+            let in_it = |unit: &usize| serves(&*bucketing, &digest.units[*unit], who.turns(*unit)[stage]);
+            let units: Vec<usize> = (0..digest.units.len()).filter(in_it).collect();
+            listed(&scenario, &units.iter().map(|&unit| &digest.units[unit]).collect::<Vec<_>>())
         }
-        None => first_stages(&scenario, &digest.units, &*bucketing),
+        None => first_stages(&scenario, &digest.units, &who, &*bucketing),
     };
     if let Some((out, form)) = args.out.as_deref().zip(form) {
         output::write(out, &tables::bytes(&table, form)?)?;
@@ -59,13 +63,24 @@ fn listed(scenario: &Scenario, units: &[&String]) -> Finished {
     Table::of(units).text(&scenario.assignment.unit, |unit| unit).named("assign")
 }
 
+/// Whether a unit has the candidate. Before its wave has come, only one that always has it.
+fn serves(bucketing: &dyn Bucketing, unit: &str, turn: Turn) -> bool {
+    let place = bucketing.place(unit);
+    place < 0.0 || turn.exposure > 0.0 && bucketing.serves(place, exposure(turn))
+}
+
+fn exposure(turn: Turn) -> Fraction {
+    Fraction::new(turn.exposure).expect("exposures are shares")
+}
+
 /// Every unit with the first stage in which it has the candidate; raising exposure only adds units.
-fn first_stages(scenario: &Scenario, units: &[String], bucketing: &dyn Bucketing) -> Finished {
-    let first = |unit: &String| {
-        let place = bucketing.place(unit);
-        scenario.stages.iter().find(|stage| bucketing.serves(place, stage.exposure)).map(|stage| stage.name.as_str())
+fn first_stages(scenario: &Scenario, units: &[String], who: &Who, bucketing: &dyn Bucketing) -> Finished {
+    let first = |(index, unit): (usize, &String)| {
+        let mut turns = scenario.stages.iter().zip(who.turns(index));
+        turns.find(|(_, turn)| serves(bucketing, unit, **turn)).map(|(stage, _)| stage.name.as_str())
     };
-    let rows: Vec<(&String, Option<&str>)> = units.iter().map(|unit| (unit, first(unit))).collect();
+    let rows: Vec<(&String, Option<&str>)> =
+        units.iter().enumerate().map(|(index, unit)| (unit, first((index, unit)))).collect();
     Table::of(&rows)
         .text(&scenario.assignment.unit, |(unit, _)| unit)
         .text_or("first_stage", |(_, stage)| *stage)
@@ -80,20 +95,28 @@ fn why(
     bucketing: &dyn Bucketing,
     unit: &str,
 ) -> Result<String> {
-    let in_log = match &args.log {
-        Some(_) => Some(digest(wanted, scenario)?.units.iter().any(|known| known == unit)),
-        None => None,
+    let digest = args.log.is_some().then(|| digest(wanted, scenario)).transpose()?;
+    let place = digest.as_ref().map(|digest| digest.units.iter().position(|known| known == unit));
+    let in_log = place.map(|place| place.is_some());
+    let turns: Vec<Turn> = match (digest.as_ref().zip(place.flatten()), scenario.stages.iter().find(|s| s.asks_who())) {
+        (Some((digest, place)), _) => Who::new(digest, scenario).turns(place).to_vec(),
+        (None, None) => scenario.stages.iter().map(|stage| Turn::of_everyone(stage.exposure)).collect(),
+        (None, Some(stage)) => {
+            let message =
+                format!("stage `{}` chooses by segments, which are known of units in the log only", stage.name);
+            return Err(Problem::new(&scenario.path, message).hint("give a log that has the unit").into());
+        }
     };
     let hashed = bucketing.hashed(unit);
     let platform = scenario.assignment.platform.to_string();
-    let stages = scenario
-        .stages
-        .iter()
-        .map(|stage| (stage, bucketing.threshold(stage.exposure), bucketing.version(unit, stage.exposure).name()));
+    let stages = scenario.stages.iter().zip(&turns).map(|(stage, &turn)| {
+        let version = if serves(bucketing, unit, turn) { Version::Candidate } else { Version::Stable };
+        (stage, exposure(turn), bucketing.threshold(exposure(turn)), version.name())
+    });
     if args.format == AnswerForm::Json {
         let stages: Vec<Value> = stages
-            .map(|(stage, threshold, version)| {
-                json!({ "stage": stage.name, "exposure": stage.exposure.get(), "threshold": threshold, "version": version })
+            .map(|(stage, exposure, threshold, version)| {
+                json!({ "stage": stage.name, "exposure": exposure.get(), "threshold": threshold, "version": version })
             })
             .collect();
         let answer = json!({
@@ -113,10 +136,9 @@ fn why(
     if let Some(in_log) = in_log {
         let _ = writeln!(text, "in log    {}", if in_log { "yes" } else { "no: is it spelled as the log has it?" });
     }
-    for (stage, threshold, version) in stages {
+    for (stage, exposure, threshold, version) in stages {
         let name = printable(&stage.name);
-        let _ =
-            writeln!(text, "stage     {name} ({}): {version}; the candidate has what is {threshold}", stage.exposure);
+        let _ = writeln!(text, "stage     {name} ({exposure}): {version}; the candidate has what is {threshold}");
     }
     Ok(text)
 }

@@ -147,7 +147,7 @@ impl Loaded {
                 loaded.digest_of[index] = loaded.digests.len();
                 let scenario = &variants[index].scenario;
                 if !checked.iter().any(|other| other.effects == scenario.effects) {
-                    problems.extend(inputs::effect_problems(scenario, &digest));
+                    problems.extend(inputs::log_problems(scenario, &digest));
                     checked.push(scenario);
                 }
             }

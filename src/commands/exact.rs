@@ -10,7 +10,6 @@ use crate::outcome::health::SampleRatio;
 use crate::outcome::player::{Player, WorldOutcome};
 use crate::outcome::rows::segment;
 use crate::report::ExactReplay;
-use crate::simulate::lanes::Lane;
 
 /// What happens, and each stage's units against its exposure.
 pub(super) fn replay(
@@ -24,7 +23,7 @@ pub(super) fn replay(
     let monday = || player.starts.iter().copied().find(|&start| facts::is_monday_nine(start, zone));
     let chosen = if scenario.rollout.start == Starts::AnyHour { monday() } else { None };
     let start = chosen.unwrap_or(player.starts[0]);
-    let lane = Lane::production(&digest.units, &player.simulator.plan, bucketing);
+    let lane = player.simulator.production(&digest.units, bucketing);
     let played = player.play_lanes(vec![(player.simulator.slot_at(start), lane)]);
     let outcome = &played[0].worlds[0];
     let (name, ending) = ending(player, digest, outcome);

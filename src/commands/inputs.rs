@@ -9,6 +9,7 @@ use crate::domain::rollout::Stage;
 use crate::domain::world::Change;
 use crate::error::{Error, Problem, Result};
 use crate::scenario::{Scenario, Tile};
+use crate::simulate::who::Who;
 use crate::simulate::whole_weeks;
 
 pub(super) fn scenario(inputs: &Inputs) -> Result<Scenario> {
@@ -27,30 +28,28 @@ pub(super) fn digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) 
 pub(super) fn recorded_digest(inputs: &Inputs, scenario: &Scenario, progress: &Progress) -> Result<Digest> {
     let path = inputs.log.as_deref().ok_or_else(|| Error::at("", "a log is needed: a file, a glob or a directory"))?;
     let digest = digest::read(path, scenario, &|step| progress.hear(step))?;
-    let problems: Vec<Problem> = effect_problems(scenario, &digest);
+    let problems: Vec<Problem> = log_problems(scenario, &digest);
     if problems.is_empty() { Ok(digest) } else { Err(problems.into()) }
 }
 
-/// Effects name values that the log must have, and flips need outcomes that are 0 or 1.
-pub(super) fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
+/// Effects and stages name values that the log must have, flips need outcomes that are 0 or 1, and waves units that stay in them.
+pub(super) fn log_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem> {
     let mut problems = Vec::new();
+    for stage in &scenario.stages {
+        let of = format!("stage `{}`", stage.name);
+        let only = stage.only.iter().flat_map(|(column, values)| values.iter().map(move |value| (*column, value)));
+        let shares = stage.per_segment.iter().flat_map(|shares| shares.values.iter().map(|(v, _)| (shares.column, v)));
+        problems.extend(
+            only.chain(shares).filter_map(|(column, value)| unknown_value(scenario, digest, &of, column, value)),
+        );
+    }
+    if problems.is_empty() {
+        problems.extend(Who::problems(digest, scenario));
+    }
     for effect in &scenario.effects {
+        let of = format!("effect `{}`", effect.name);
         for (column, values) in &effect.only {
-            let known = &digest.segments[*column];
-            for value in values.iter().filter(|value| !known.values.contains(value)) {
-                let nearest =
-                    known.values.iter().max_by(|a, b| strsim::jaro(a, value).total_cmp(&strsim::jaro(b, value)));
-                let message = format!(
-                    "effect `{}`: `{value}` is no value of segment column `{}` in the log",
-                    effect.name, known.name
-                );
-                let hint = format!(
-                    "did you mean `{}`? The log has {}",
-                    nearest.map_or("", String::as_str),
-                    known.values.iter().take(20).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
-                );
-                problems.push(Problem::new(&scenario.path, message).hint(hint));
-            }
+            problems.extend(values.iter().filter_map(|value| unknown_value(scenario, digest, &of, *column, value)));
         }
         if let (Change::Flip(_), MetricCells::Sums(sums)) = (effect.change, &digest.cells.metrics[effect.metric])
             && sums.version.stable.num.iter().any(|num| num.fract() != 0.0)
@@ -62,6 +61,22 @@ pub(super) fn effect_problems(scenario: &Scenario, digest: &Digest) -> Vec<Probl
         }
     }
     problems
+}
+
+/// A value that a segment column does not have.
+fn unknown_value(scenario: &Scenario, digest: &Digest, of: &str, column: usize, value: &str) -> Option<Problem> {
+    let known = &digest.segments[column];
+    if known.values.iter().any(|known| known == value) {
+        return None;
+    }
+    let nearest = known.values.iter().max_by(|a, b| strsim::jaro(a, value).total_cmp(&strsim::jaro(b, value)));
+    let message = format!("{of}: `{value}` is no value of segment column `{}` in the log", known.name);
+    let hint = format!(
+        "did you mean `{}`? The log has {}",
+        nearest.map_or("", String::as_str),
+        known.values.iter().take(20).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+    );
+    Some(Problem::new(&scenario.path, message).hint(hint))
 }
 
 /// A replay needs some request that both versions answered.
@@ -80,9 +95,18 @@ pub(super) fn comparable(inputs: &Inputs, digest: &Digest) -> Result<()> {
         .into())
 }
 
+/// More looks are not kept: a rollout's sums at every look would not fit in memory.
+const MOST_LOOKS: i64 = 100_000;
+
 /// Moments at which the schedule can start; an error that says how much log is needed where there is none.
 pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>> {
-    let needed = scenario.duration();
+    let needed = scenario.longest();
+    let looks = scenario.most_looks();
+    if looks > MOST_LOOKS {
+        let message = format!("the stages have {looks} looks, and at most {MOST_LOOKS} are kept");
+        let hint = "raise `look_every`, or shorten stages, `rollout.max_hold` or `rollout.approval`";
+        return Err(Problem::new(&scenario.path, message).hint(hint).into());
+    }
     let length = Seconds(digest.end().0 - digest.first.0);
     if scenario.log.tile == Tile::Week {
         let weeks = whole_weeks(digest) as i64 * digest.slot.0;
@@ -93,7 +117,7 @@ pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>
                 .into());
         }
         // Every start within the weeks; the schedule then runs on into their repetition.
-        let mut starts = scenario.starts(digest.first, Moment(digest.first.0 + weeks + needed.0));
+        let mut starts = scenario.starts(digest.first, Moment((digest.first.0 + weeks).saturating_add(needed.0)));
         starts.retain(|start| start.0 < digest.first.0 + weeks);
         if starts.is_empty() {
             let message = "no start time lies in the weeks of the log that are repeated";
@@ -105,10 +129,11 @@ pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>
     if !starts.is_empty() {
         return Ok(starts);
     }
+    let held = if scenario.prolongs() { ", held for as long as it may be," } else { "" };
     let message = if length < needed {
-        format!("the log covers {length}, the schedule needs {needed}")
+        format!("the log covers {length}, the schedule{held} needs {needed}")
     } else {
-        format!("no start time leaves room for the schedule: it needs {needed} and the log covers {length}")
+        format!("no start time leaves room for the schedule{held}: it needs {needed} and the log covers {length}")
     };
     let hint = "log more traffic, shorten the stages, choose other `rollout.start` times, or repeat whole weeks with `log.tile = \"week\"`";
     Err(Problem::new(&scenario.path, message).hint(hint).into())

@@ -114,6 +114,10 @@ fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
         let what = format!("gate `{}` is of style `kayenta`, whose score is not planned yet", gate.name);
         problems.push(Problem::new(&scenario.path, what).hint("leave the gate out, or give it another test"));
     }
+    if let Some(stage) = scenario.stages.iter().find(|stage| stage.asks_who()) {
+        let what = format!("stage `{}` takes a wave or exposures by segment, which are not planned yet", stage.name);
+        problems.push(Problem::new(&scenario.path, what).hint("leave the stage out, or give it one `exposure`"));
+    }
     problems.extend(holding(scenario));
     let days = limits.iter().find(|limit| limit.of == Quantity::Days && limit.bound > 0.0);
     if let Some((limit, length)) = days.map(|limit| (limit, limit.bound * 86_400.0)) {

@@ -253,6 +253,32 @@ fn sums_are_those_of_the_rows() {
 }
 
 #[test]
+fn what_is_computed_from_columns_is_as_if_the_log_held_it() {
+    let frame = log(400);
+    let value = |name: &str| frame.column(name).unwrap().cast(&DataType::Float64).unwrap().f64().unwrap().clone();
+    let mut held = frame.clone();
+    for version in ["stable", "candidate"] {
+        let of = |name: &str| value(&format!("{version}_{name}"));
+        let rest = &of("latency_ms") - &(&of("cost") * 2.0);
+        held = with(&held, rest.with_name(format!("{version}_rest").into()).into_column());
+        let half = &(&of("tokens") / 2.0) + 1.0;
+        held = with(&held, half.with_name(format!("{version}_half").into()).into_column());
+    }
+    let ratio = |numerator, denominator| {
+        let mut scenario = scenario();
+        let kind = MetricKind::Ratio { numerator: source(numerator), denominator: source(denominator) };
+        scenario.metrics = vec![metric("m", kind)];
+        scenario
+    };
+    let expected = digest_of(&held, "parquet", &ratio("{version}_rest", "{version}_half"));
+    assert!(sums(&expected, 0).version.stable.n.iter().sum::<f64>() > 100.0);
+    let computed = ratio("{version}_latency_ms - {version}_cost * 2", "{version}_tokens / 2 + 1");
+    for extension in ["parquet", "csv", "ndjson", "arrow"] {
+        assert_eq!(digest_of(&held, extension, &computed).cells, expected.cells, "{extension}");
+    }
+}
+
+#[test]
 fn a_candidate_that_was_never_measured() {
     let frame = log(300);
     let mut nulls = frame.clone();

@@ -4,6 +4,7 @@ use super::metric::Margin;
 use super::quantity::{Probability, Seconds};
 use super::rollout::Stage;
 use crate::stats::kayenta::MetricConfig;
+use crate::stats::rare;
 
 /// How a group-sequential gate spends its error over the information of a stage.
 ///
@@ -48,6 +49,12 @@ pub enum Test {
     EProcess,
     /// Rank test on one point per look and arm, as if points were independent; with [`Gate::kayenta`] Kayenta's judge.
     MannWhitney,
+    /// Cumulative sum of what each look adds, for a change during the stage.
+    Cusum(Cusum),
+    /// How fast the candidate's arm spends an error budget, by [`Gate::burn`].
+    BurnRate,
+    /// Prompts whose answers are known, asked at every look.
+    Sentinel(Sentinel),
 }
 
 impl Test {
@@ -55,6 +62,18 @@ impl Test {
     #[must_use]
     pub fn counts_events(self) -> bool {
         matches!(self, Self::Exact(_) | Self::MaxSprt | Self::EProcess)
+    }
+
+    /// Whether closed forms know its error rates and power.
+    #[must_use]
+    pub fn is_planned(self) -> bool {
+        !matches!(self, Self::MannWhitney | Self::Cusum(_) | Self::BurnRate | Self::Sentinel(_))
+    }
+
+    /// Whether alpha says how often it fails.
+    #[must_use]
+    pub fn has_alpha(self) -> bool {
+        !matches!(self, Self::Point | Self::Cusum(_) | Self::BurnRate | Self::Sentinel(_))
     }
 
     /// As written in scenarios.
@@ -69,7 +88,77 @@ impl Test {
             Self::MaxSprt => "max-sprt",
             Self::EProcess => "e-process",
             Self::MannWhitney => "mann-whitney",
+            Self::Cusum(_) => "cusum",
+            Self::BurnRate => "burn-rate",
+            Self::Sentinel(_) => "sentinel",
         }
+    }
+}
+
+/// How a cumulative sum is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cusum {
+    /// Time from one false alarm to the next, on average, if the regression is exactly at the failing margin all the time.
+    pub run_length: Seconds,
+    /// What is taken off each look's standardised difference: half of the shift that is found fastest.
+    pub reference: f64,
+}
+
+/// Prompts whose answers are known, asked of the candidate at every look, whatever its traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sentinel {
+    /// How many at each look.
+    pub prompts: u32,
+    /// Chance that one fails though the candidate is good.
+    pub flake_rate: f64,
+    /// Chance that one fails if the candidate is worse than the gate accepts.
+    pub detect: f64,
+    /// How many may fail at a look.
+    pub allow_failures: u32,
+}
+
+impl Sentinel {
+    /// The chance that a look fails.
+    #[must_use]
+    pub fn fails(&self, bad: bool) -> f64 {
+        let rate = if bad { self.detect } else { self.flake_rate };
+        1.0 - rare::acceptance(u64::from(self.prompts), u64::from(self.allow_failures), rate)
+    }
+
+    /// The chance that one of so many looks fails though the candidate is good.
+    #[must_use]
+    pub fn false_alarm(&self, looks: usize) -> f64 {
+        -(looks as f64 * (-self.fails(false)).ln_1p()).exp_m1()
+    }
+}
+
+/// An error budget, and when it is spent too fast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Burn {
+    /// Share of requests that must be good, in (0, 1).
+    pub slo: f64,
+    /// Over which time the budget is meant.
+    pub period: Seconds,
+    /// Any of them fails.
+    pub pairs: Vec<BurnPair>,
+}
+
+/// A long window and a short one that must both burn above a factor: the long one is the evidence, the short one says that it goes on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BurnPair {
+    /// Of the rate that spends the budget in exactly its period.
+    pub factor: f64,
+    /// The long window.
+    pub long: Seconds,
+    /// The short window.
+    pub short: Seconds,
+}
+
+impl Burn {
+    /// Share of requests that may be bad.
+    #[must_use]
+    pub fn budget(&self) -> f64 {
+        1.0 - self.slo
     }
 }
 
@@ -258,6 +347,8 @@ pub struct Gate {
     pub covariate: bool,
     /// Of style `kayenta`.
     pub kayenta: Option<KayentaMetric>,
+    /// Of test `burn-rate`.
+    pub burn: Option<Burn>,
     /// One-sided error rate of `pass` at the margin, and of `fail` at the margin in each stage.
     pub alpha: Probability,
     /// How a group-sequential gate spends alpha on passing; without it, it passes by one test at the stage's end.
@@ -298,7 +389,8 @@ impl Gate {
     /// Whether a stage leaves the gate anything to ask: nobody is left to compare with at 100 %.
     #[must_use]
     pub fn asked_in(&self, stage: &Stage) -> bool {
-        stage.looks() > 0 && (stage.has_control() || self.limit.is_some())
+        let alone = self.limit.is_some() || matches!(self.test, Test::Sentinel(_));
+        stage.looks() > 0 && (stage.has_control() || alone)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod quantity;
 pub mod version;
 
+pub mod expression;
 pub mod metric;
 pub mod rollout;
 

@@ -5,17 +5,86 @@ use std::collections::BTreeMap;
 use super::quantity::{Fraction, Moment, Probability, Seconds};
 use crate::stats::kayenta::Thresholds;
 
+/// Who the candidate is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Everyone else.
+    Rest,
+    /// As many others.
+    Matched,
+}
+
+impl Control {
+    /// As written in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Matched => "matched",
+        }
+    }
+
+    /// Share of units in stable's arm while this share is in the candidate's.
+    #[must_use]
+    pub fn share(self, exposure: f64) -> f64 {
+        match self {
+            Self::Rest => 1.0 - exposure,
+            // Past half, what is left is all there is.
+            Self::Matched => exposure.min(1.0 - exposure),
+        }
+    }
+}
+
+/// Exposure by the value of a segment column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PerSegment {
+    /// Index of the column.
+    pub column: usize,
+    /// Values with an exposure of their own.
+    pub values: Vec<(String, Fraction)>,
+    /// Of all others.
+    pub default: Fraction,
+}
+
+/// More parts than this a census cannot weigh.
+const MOST_PARTS: u8 = u8::MAX;
+
+impl PerSegment {
+    /// The exposure of a value of the column.
+    #[must_use]
+    pub fn of(&self, value: &str) -> Fraction {
+        self.values.iter().find(|(known, _)| known == value).map_or(self.default, |(_, share)| *share)
+    }
+
+    /// The largest share of which all exposures are whole multiples; `None` where that takes too many parts.
+    #[must_use]
+    pub fn common_part(&self) -> Option<f64> {
+        let shares = || self.values.iter().map(|(_, share)| share.get()).chain([self.default.get()]);
+        let largest = shares().fold(0.0, f64::max);
+        let whole = |part: f64| shares().all(|share| ((share / part).round() - share / part).abs() < 1e-6);
+        (1..=MOST_PARTS).map(|parts| largest / f64::from(parts)).find(|&part| whole(part))
+    }
+}
+
 /// One exposure level and how long it holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
     /// Printed and referred to by name.
     pub name: String,
-    /// Fraction of units sent to the candidate.
+    /// Fraction of units sent to the candidate; of several the largest.
     pub exposure: Fraction,
+    /// Exposures by segment, where it is not the same everywhere.
+    pub per_segment: Option<PerSegment>,
+    /// Who: values of segment columns, by index; nobody is left out by an empty list.
+    pub only: Vec<(usize, Vec<String>)>,
+    /// Who the candidate is compared with.
+    pub control: Control,
     /// How long the stage lasts; zero only for a last stage at 100 %.
     pub duration: Seconds,
     /// Time between looks; divides the duration.
     pub look_every: Seconds,
+    /// Time before gates look.
+    pub settle: Seconds,
     /// Whether a person has to let the rollout go on from here.
     pub approved: bool,
 }
@@ -27,10 +96,33 @@ impl Stage {
         usize::try_from(self.duration.0 / self.look_every.0).expect("durations are not negative")
     }
 
+    /// Looks at which gates do not speak yet; at the last one they do.
+    #[must_use]
+    pub fn quiet_looks(&self) -> usize {
+        self.settle.steps(self.look_every).saturating_sub(1)
+    }
+
+    /// Looks at which they do.
+    #[must_use]
+    pub fn loud_looks(&self) -> usize {
+        self.looks() - self.quiet_looks().min(self.looks())
+    }
+
     /// At 100 % nobody is left to compare with.
     #[must_use]
     pub fn has_control(&self) -> bool {
         self.exposure.get() < 1.0
+    }
+
+    /// Whether who is meant depends on segments.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        !self.only.is_empty() || self.per_segment.is_some()
+    }
+
+    /// Columns that say who is meant.
+    pub fn columns(&self) -> impl Iterator<Item = usize> {
+        self.only.iter().map(|(column, _)| *column).chain(self.per_segment.iter().map(|shares| shares.column))
     }
 }
 

@@ -1,12 +1,14 @@
-//! When a question of a group-sequential gate fails or passes, look by look.
+//! When a question of a group-sequential gate fails or passes, look by look; and what a cumulative sum must exceed.
 
 use crate::stats::normal;
 
-/// The boundary of one question in one stage; without looks where the gate is not group-sequential or nothing can be planned.
+/// The boundary of one question in one stage; without looks where the gate has none or nothing can be planned.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Boundary {
-    /// What the standardised regression must exceed to fail at each look; infinite where it cannot.
+    /// What the standardised regression, or the cumulative sum, must exceed to fail at each look; infinite where it cannot.
     pub fail: Vec<f64>,
+    /// Of a cumulative sum: how it adds up.
+    pub sum: Option<SumPlan>,
     /// Where alpha is spent over all stages together: at each look, what each earlier stage's last `z` and then the present one weigh.
     pub weights: Vec<Vec<f64>>,
     /// While a budget is calibrated: the same boundary at other levels of the question, ascending.
@@ -17,6 +19,21 @@ pub struct Boundary {
     pub drift: Option<f64>,
     /// The looks that chances to pass are planned with; none where it passes at the stage's end only.
     pub pass_plan: Option<PassPlan>,
+}
+
+/// How a cumulative sum takes the looks of a stage: in steps, of what is new in each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SumPlan {
+    /// Looks in a step.
+    pub looks: usize,
+    /// What stable's value in the contrast is multiplied with.
+    pub factor: f64,
+    /// Variance of a step's ratio for each request of an arm: that of requests of units.
+    pub variance: f64,
+    /// The same of all steps so far, by step.
+    pub variance_so_far: Vec<f64>,
+    /// The correlation of steps, whose units return, as a triangle: the product of this matrix with itself.
+    pub triangle: Vec<Vec<f64>>,
 }
 
 /// A boundary at another level.

@@ -10,6 +10,7 @@ use super::question::{Against, Arms, Asker, Question};
 use super::score;
 use crate::domain::gate::{Spending, Test};
 use crate::domain::metric::Margin;
+use crate::simulate::Split;
 use crate::simulate::layout::Answers;
 use crate::simulate::trajectory::Arm;
 use crate::stats::alternative::Alternative;
@@ -72,7 +73,7 @@ pub struct Counts {
 
 /// The counts of a question; `None` where an arm has nothing at all.
 #[must_use]
-pub fn counts(asker: &Asker<'_>, question: Question, lens: Lens, arms: &impl Arms, exposure: f64) -> Option<Counts> {
+pub fn counts(asker: &Asker<'_>, question: Question, lens: Lens, arms: &impl Arms, split: Split) -> Option<Counts> {
     let metric = asker.gate.metric;
     let sums = arms.sums(Arm::Candidate, lens.answers, question.slice, metric, None).affine(lens.shift, lens.scale);
     sums.ratio()?;
@@ -85,22 +86,22 @@ pub fn counts(asker: &Asker<'_>, question: Question, lens: Lens, arms: &impl Arm
     }
     if asker.rare {
         let plain = |sums: &UnitSums| Count { events: sums.y, trials: sums.x };
-        return Some(Counts { candidate: plain(&sums), stable: others.as_ref().map(plain), share: exposure });
+        return Some(Counts { candidate: plain(&sums), stable: others.as_ref().map(plain), share: split.of_both() });
     }
     let dispersion = others.iter().chain([&sums]).map(score::dispersion).fold(1.0, f64::max);
     let divided =
         |sums: &UnitSums| Count { events: sums.y.clamp(0.0, sums.x) / dispersion, trials: sums.x / dispersion };
     let (candidate, stable) = (divided(&sums), others.as_ref().map(divided));
-    let share = stable.map_or(exposure, |stable| candidate.trials / (candidate.trials + stable.trials));
+    let share = stable.map_or(split.exposure, |stable| candidate.trials / (candidate.trials + stable.trials));
     Some(Counts { candidate, stable, share })
 }
 
-/// The candidate's share of events if its rate is worse than stable's by a relative margin.
+/// The candidate's share of events if its rate is worse than stable's by a relative margin, and it has this share of both arms.
 #[must_use]
-pub fn share_at(margin: Margin, exposure: f64) -> f64 {
+pub fn share_at(margin: Margin, of_both: f64) -> f64 {
     // Absolute margins of such gates are zero.
     let ratio = if let Margin::Relative(share) = margin { 1.0 + share } else { 1.0 };
-    exposure * ratio / (exposure * ratio + 1.0 - exposure)
+    of_both * ratio / (of_both * ratio + 1.0 - of_both)
 }
 
 /// A question being watched through the looks of a stage.

@@ -35,7 +35,7 @@ pub(super) fn play(
     place: StagePlace,
     every: usize,
 ) -> StageVerdicts {
-    let looks = (0..place.plan.looks()).filter(|look| (look + 1) % every == 0);
+    let looks = (0..place.plan.looks()).filter(|look| (look + 1) % every == 0 && *look >= place.plan.quiet);
     let run = |look: usize| {
         let span = place.span(look, gate.window);
         Run { look, classes: series.iter().map(|series| classify(series.within(span), config)).collect() }

@@ -1,7 +1,9 @@
 //! Trajectory at a look → verdict → decision → outcome. Gates never read the injected effect; too little data is no verdict.
 
 pub mod boundary;
+mod burn;
 pub mod correction;
+mod cusum;
 pub mod events;
 pub mod lens;
 mod patience;

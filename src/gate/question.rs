@@ -6,6 +6,7 @@ use crate::domain::gate::{Gate, Style};
 use crate::domain::metric::{Direction, Margin};
 use crate::domain::quantity::Seconds;
 use crate::scenario::Scenario;
+use crate::simulate::Split;
 use crate::simulate::grid::{Grid, GridPlace};
 use crate::simulate::layout::{Adjustment, Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span};
@@ -157,20 +158,20 @@ impl Arms for LookArms<'_> {
     }
 }
 
-/// Arms that a census expects at an exposure.
+/// Arms that a census expects of a split.
 pub struct ExpectedArms<'a> {
     /// Everybody's sums.
     pub reader: Reader<'a>,
     /// The window.
     pub span: Span,
-    /// Share of units on the candidate.
-    pub exposure: f64,
+    /// How units are divided between the arms.
+    pub split: Split,
 }
 
 impl Arms for ExpectedArms<'_> {
     fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums {
         let everybody = self.reader.sums(self.span, Arm::Candidate, answers, slice, metric, place);
-        everybody.thinned(if arm == Arm::Candidate { self.exposure } else { 1.0 - self.exposure })
+        everybody.thinned(if arm == Arm::Candidate { self.split.exposure } else { self.split.stable() })
     }
 }
 

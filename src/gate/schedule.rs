@@ -3,7 +3,7 @@
 use super::kayenta;
 use super::stage::{StagePlace, StageVerdicts};
 use crate::domain::gate::{Decision, Verdict};
-use crate::domain::rollout::{Promotion, Stage};
+use crate::domain::rollout::Stage;
 use crate::scenario::Scenario;
 
 /// How a replicate ended.
@@ -144,13 +144,13 @@ pub fn held_outcome<'a>(
     for (stage, place) in places.iter().enumerate().filter(|(_, place)| place.plan.looks() > 0) {
         let gates = || (0..scenario.gates.len()).filter_map(|gate| Some((gate, said(gate)[stage].as_ref()?)));
         let most = place.plan.hold_looks();
-        let waiting = gates().map(|(_, said)| said.held.map_or(usize::MAX, |held| held)).max().unwrap_or(0);
+        let waiting = gates().map(|(_, said)| said.held.unwrap_or(usize::MAX)).max().unwrap_or(0);
         let mut looks = place.own_looks() + waiting.min(most);
         if waiting <= most {
             looks = place.plan.looks().min(looks + approval(stage, seconds + looks as i64 * place.look_every().0));
         }
         let stops = gates().flat_map(|(gate, said)| {
-            let at_end = at_end(scenario, stage, gate, said, place.own_looks() + most).filter(|_| said.held.is_none());
+            let at_end = at_end(scenario, stage, gate, said, place.own_looks() + most);
             let events = during(scenario, gate, said).chain(at_end);
             events.filter(|event| event.look < looks).map(move |event| Stop { stage, gate, event })
         });
@@ -181,13 +181,12 @@ fn during(scenario: &Scenario, gate: usize, said: &StageVerdicts) -> impl Iterat
 /// What a gate without a failure does at the stage's end, if it is not to go on.
 fn at_end(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts, looks: usize) -> Option<Event> {
     let rule = &scenario.gates[gate];
-    let needs_pass = scenario.rollout.needs_pass(stage);
-    let decision = match said.end {
-        Verdict::Inconclusive if needs_pass || scenario.rollout.promote == Promotion::NoFail => rule.on_inconclusive,
-        // A failure has acted at its own look.
-        Verdict::Pass | Verdict::Fail | Verdict::Inconclusive => Decision::Promote,
-        Verdict::NoData => rule.on_no_data,
+    if !scenario.waits(rule, stage).on(said.end) {
+        return None;
+    }
+    let (decision, reason) = match said.end {
+        Verdict::NoData => (rule.on_no_data, Reason::NoData),
+        _ => (rule.on_inconclusive, Reason::Inconclusive),
     };
-    let reason = if said.end == Verdict::NoData { Reason::NoData } else { Reason::Inconclusive };
-    (decision != Decision::Promote).then_some(Event { look: looks - 1, decision, reason })
+    Some(Event { look: looks - 1, decision, reason })
 }

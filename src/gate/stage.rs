@@ -1,7 +1,9 @@
 //! A gate through the looks of one stage of one replicate, in one world.
 
-use super::boundary::Boundary;
+use super::boundary::{Boundary, SumPlan};
+use super::burn::{self, Requests};
 use super::correction;
+use super::cusum::Sum;
 use super::events::{self, Watch, Watched};
 use super::kayenta::{self, Run};
 use super::lens::Lens;
@@ -45,6 +47,23 @@ pub struct StageVerdicts {
     pub runs: Vec<Run>,
 }
 
+impl StageVerdicts {
+    /// Of so many questions, before the first look.
+    fn nothing(questions: usize) -> Self {
+        Self {
+            first_fail: None,
+            first_failing: None,
+            first_no_data: None,
+            held: None,
+            later_fail: None,
+            end: Verdict::NoData,
+            level: f64::INFINITY,
+            questions: vec![QuestionRecord::default(); questions],
+            runs: Vec::new(),
+        }
+    }
+}
+
 /// What became of one question during a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct QuestionRecord {
@@ -82,6 +101,10 @@ pub struct StageGate<'a> {
     pub brief: bool,
     /// Of a gate of style `kayenta`: looks from one run of the judge to the next.
     pub looks_per_run: usize,
+    /// Stages before this one.
+    pub before: &'a [StagePlace],
+    /// Of a sentinel: whether it fails, by look over all stages.
+    pub sentinel: &'a [bool],
     /// What it waits for past the stage's duration, for as long as it may.
     pub waits: Waits,
 }
@@ -103,7 +126,7 @@ impl StagePlace {
     /// Looks of its own duration.
     #[must_use]
     pub fn own_looks(&self) -> usize {
-        self.plan.own_slots() / self.plan.slots_per_look
+        self.plan.own_looks()
     }
 
     /// Looks after which the rollout goes on to the next stage.
@@ -142,7 +165,10 @@ impl StageGate<'_> {
     #[must_use]
     pub fn play(&self, screen: &Screen<'_>, place: StagePlace, lens: Lens) -> Option<StageVerdicts> {
         let (looks, reader) = (place.plan.looks(), screen.reader);
-        let has_control = place.plan.exposure < 1.0;
+        if let Test::Sentinel(_) = self.asker.gate.test {
+            return (looks > 0).then(|| self.hear(reader, place, lens));
+        }
+        let has_control = place.plan.has_control();
         let open: Vec<bool> =
             self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
         if looks == 0 || !open.contains(&true) {
@@ -154,19 +180,9 @@ impl StageGate<'_> {
             return Some(kayenta::play(gate, &metric.config, self.asker.better, &series, place, self.looks_per_run));
         }
         let mut state = LookState::new(self.questions.len(), self.watches, series);
-        let mut result = StageVerdicts {
-            first_fail: None,
-            first_failing: None,
-            first_no_data: None,
-            held: None,
-            later_fail: None,
-            end: Verdict::NoData,
-            level: f64::INFINITY,
-            questions: vec![QuestionRecord::default(); self.questions.len()],
-            runs: Vec::new(),
-        };
+        let mut result = StageVerdicts::nothing(self.questions.len());
         let own_end = place.own_looks() - 1;
-        let mut first = if gate.looks == Looks::End { own_end } else { 0 };
+        let mut first = if gate.looks == Looks::End { own_end } else { place.plan.quiet };
         if first + 1 < looks && own_end + 1 == looks && self.is_screened() {
             self.screen(screen, place, lens, &open, &mut result);
             if self.brief && result.first_fail.is_some() {
@@ -187,7 +203,7 @@ impl StageGate<'_> {
                     of_gate.pass_over();
                     continue;
                 }
-                self.ask(&open, lens, &arms, (look, place.plan), &mut state);
+                self.ask(&open, lens, &arms, (look, place), &mut state);
             }
             let verdict = self.judge(&open, &mut state);
             if ended.is_some() {
@@ -244,6 +260,33 @@ impl StageGate<'_> {
         Some(result)
     }
 
+    /// What a sentinel found. What it once found stays found.
+    fn hear(&self, reader: Reader<'_>, place: StagePlace, lens: Lens) -> StageVerdicts {
+        let looks = place.plan.looks();
+        let first = if self.asker.gate.looks == Looks::End { looks - 1 } else { place.plan.quiet };
+        let failed = (first..looks).find(|look| self.sentinel[place.first_look + look]);
+        let arms = LookArms { reader, span: place.span(looks - 1, Window::Stage) };
+        let shown = self.asker.evidence(self.questions[0], lens, &arms).map(|evidence| evidence.pass);
+        let record = QuestionRecord {
+            failed: failed.is_some(),
+            passed: failed.is_none(),
+            difference: shown.map(|shown| shown.difference),
+            se: shown.and_then(|shown| shown.variance).filter(|&variance| variance > 0.0).map(f64::sqrt),
+            z_fail: None,
+        };
+        StageVerdicts {
+            first_fail: failed.map(|look| (look, 0)),
+            first_failing: failed,
+            first_no_data: None,
+            held: Some(0),
+            later_fail: None,
+            end: if failed.is_some() { Verdict::Fail } else { Verdict::Pass },
+            level: if failed.is_some() { 0.0 } else { f64::INFINITY },
+            questions: vec![record; self.questions.len()],
+            runs: Vec::new(),
+        }
+    }
+
     /// Whether a question fails at a look whatever the others and other looks show, and passes at the stage's end only.
     fn is_screened(&self) -> bool {
         let gate = self.asker.gate;
@@ -268,7 +311,7 @@ impl StageGate<'_> {
                 continue;
             }
             let sides = screen.sides(&self.asker, self.questions[index], lens, place);
-            let Some(look) = sides.first(0..wanted, bounds, |look| fails(index, look)) else { continue };
+            let Some(look) = sides.first(place.plan.quiet..wanted, bounds, |look| fails(index, look)) else { continue };
             result.questions[index].failed = true;
             if result.first_fail.is_none_or(|(first, _)| look < first) {
                 result.first_fail = Some((look, index));
@@ -291,7 +334,7 @@ impl StageGate<'_> {
         let failing = |look: usize| {
             (0..open.len()).any(|index| open[index] && result.questions[index].failed && fails(index, look))
         };
-        result.first_no_data = (0..wanted).find(|&look| silent(look) && !failing(look));
+        result.first_no_data = (place.plan.quiet..wanted).find(|&look| silent(look) && !failing(look));
     }
 
     /// Whether a look before the stage's end could fail, pass for good, or lack data in a way that matters.
@@ -321,16 +364,22 @@ impl StageGate<'_> {
         open: &[bool],
         lens: Lens,
         arms: &LookArms<'_>,
-        (look, plan): (usize, StagePlan),
+        (look, place): (usize, StagePlace),
         state: &mut LookState,
     ) {
         for (index, question) in self.questions.iter().enumerate() {
-            state.last[index] = if !open[index] || !self.enough(*question, arms) {
+            state.last[index] = if !open[index] {
+                None
+            } else if let Some(burn) = &self.asker.gate.burn {
+                self.burns(index, burn, lens, arms, place)
+            } else if let Test::Cusum(cusum) = self.asker.gate.test {
+                self.add_up(index, lens, arms, (look, place.first_look, cusum.reference), state)
+            } else if !self.enough(*question, arms) {
                 None
             } else if let Some(series) = state.series.get(index) {
                 self.see_series(index, series, arms.span)
             } else if self.asker.gate.test.counts_events() {
-                self.count(index, lens, arms, (look, plan), state)
+                self.count(index, lens, arms, (look, place.plan), state)
             } else {
                 self.see(index, lens, arms, look, state.p_fail[index])
             };
@@ -344,6 +393,91 @@ impl StageGate<'_> {
                 state.p_fail[index] = if events::stays(self.asker.gate.test) { seen.p_fail } else { 1.0 };
             }
         }
+    }
+
+    /// Whether the candidate's arm spends its error budget too fast; it passes where it does not.
+    fn burns(
+        &self,
+        index: usize,
+        burn: &domain::Burn,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        stage: StagePlace,
+    ) -> Option<Seen> {
+        let question = self.questions[index];
+        let gate = self.asker.gate;
+        let requests = Requests { reader: arms.reader, lens, slice: question.slice, metric: gate.metric };
+        let look = arms.span.look - stage.first_look;
+        let place = burn::Place { before: self.before, stage, look };
+        let burns = requests.burns(burn, place, gate.min_requests)?;
+        let shown = self.asker.evidence(question, lens, arms).map(|evidence| evidence.pass);
+        let variance = shown.and_then(|shown| shown.variance).filter(|&variance| variance > 0.0);
+        Some(Seen {
+            difference: shown.map(|shown| shown.difference),
+            se: variance.map(f64::sqrt),
+            z_fail: None,
+            p_fail: if burns { 0.0 } else { 1.0 },
+            passes: !burns,
+        })
+    }
+
+    /// The evidence of a cumulative sum. It passes at the stage's end, by one test of the stage as a whole.
+    fn add_up(
+        &self,
+        index: usize,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        (look, first_look, reference): (usize, usize, f64),
+        state: &mut LookState,
+    ) -> Option<Seen> {
+        let question = self.questions[index];
+        let boundary = &self.boundaries[index];
+        let evidence = self
+            .asker
+            .evidence(question, lens, arms)
+            .filter(|evidence| self.enough(question, arms) && evidence.fail.effective_units >= FEWEST_EFFECTIVE_UNITS);
+        let sum = &mut state.sums[index];
+        if let Some(plan) = &boundary.sum
+            && (arms.span.look - first_look + 1).is_multiple_of(plan.looks)
+        {
+            let deviate = evidence.and_then(|so_far| self.step(question, lens, arms, (plan, first_look), so_far.fail));
+            sum.add(plan, deviate, reference);
+        }
+        let evidence = evidence?;
+        let z = evidence.pass.z().zip(evidence.fail.z());
+        Some(Seen {
+            difference: Some(evidence.pass.difference),
+            se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),
+            z_fail: z.map(|(_, fail)| fail),
+            p_fail: boundary.level(look, sum.value()),
+            passes: z.is_some_and(|(pass, _)| -pass > self.asker.z_alpha),
+        })
+    }
+
+    /// The regression beyond the failing margin in a step alone, over its standard error: by the variance that the log has, or, where the
+    /// arms have shown more of it than that, by theirs.
+    fn step(
+        &self,
+        question: Question,
+        lens: Lens,
+        arms: &LookArms<'_>,
+        (plan, first_look): (&SumPlan, usize),
+        so_far: Contrast,
+    ) -> Option<f64> {
+        let since = arms.span.look.checked_sub(plan.looks).filter(|&since| since >= first_look);
+        let step = LookArms { reader: arms.reader, span: Span { look: arms.span.look, since } };
+        let difference = self.asker.evidence(question, lens, &step)?.fail.difference;
+        // Of one request in each arm.
+        let each = |arms: &LookArms<'_>| {
+            let requests = |arm| arms.reader.counts(arms.span, arm, question.slice).covered;
+            let stable = if plan.factor > 0.0 { plan.factor * plan.factor / requests(Arm::Stable) } else { 0.0 };
+            1.0 / requests(Arm::Candidate) + stable
+        };
+        let step_of = (arms.span.look - first_look + 1) / plan.looks - 1;
+        let planned = plan.variance_so_far.get(step_of)? * each(arms);
+        let scale = if planned > 0.0 { (so_far.variance? / planned).max(1.0) } else { 1.0 };
+        let variance = scale * plan.variance * each(&step);
+        (variance > 0.0 && variance.is_finite()).then(|| difference / variance.sqrt())
     }
 
     /// Points of every question, for tests that read them.
@@ -385,11 +519,11 @@ impl StageGate<'_> {
     ) -> Option<Seen> {
         let question = self.questions[index];
         let evidence = self.asker.evidence(question, lens, arms)?;
-        let counts = events::counts(&self.asker, question, lens, arms, plan.exposure)?;
+        let counts = events::counts(&self.asker, question, lens, arms, plan.split())?;
         let (watch, watched) = self.watches[index].zip(state.watched[index].as_mut())?;
         let last = look + 1 == plan.looks();
         // Past the stage's duration it is asked again for as long as the stage is held.
-        let asked = look + 1 >= plan.own_slots() / plan.slots_per_look;
+        let asked = look + 1 >= plan.own_looks();
         Some(Seen {
             difference: Some(evidence.pass.difference),
             se: evidence.pass.variance.filter(|&variance| variance > 0.0).map(f64::sqrt),
@@ -449,8 +583,15 @@ impl StageGate<'_> {
                 let passes = boundary.passes(look, z_pass).unwrap_or(z_pass > self.asker.z_alpha);
                 Seen { p_fail, passes, ..undecided }
             }
-            // Asked of series, or of counts.
-            Test::Point | Test::MannWhitney | Test::Exact(_) | Test::MaxSprt | Test::EProcess => undecided,
+            // Asked of series, of counts, of sums, or of windows.
+            Test::Point
+            | Test::MannWhitney
+            | Test::Exact(_)
+            | Test::MaxSprt
+            | Test::EProcess
+            | Test::Cusum(_)
+            | Test::BurnRate
+            | Test::Sentinel(_) => undecided,
         })
     }
 
@@ -501,6 +642,8 @@ struct LookState {
     passed: Vec<bool>,
     /// Per question, for tests that read points.
     series: Vec<Series>,
+    /// Per question, for tests that add up.
+    sums: Vec<Sum>,
 }
 
 impl LookState {
@@ -513,6 +656,7 @@ impl LookState {
             rejected: Vec::new(),
             passed: vec![false; questions],
             series,
+            sums: vec![Sum::default(); questions],
         }
     }
 

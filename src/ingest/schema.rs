@@ -10,6 +10,7 @@ use polars::prelude::*;
 use super::engine::guarded;
 use super::files::{Files, Format, LogFile};
 use super::values;
+use crate::domain::expression::Expression;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result};
@@ -44,10 +45,18 @@ pub(crate) fn raw(name: &str) -> String {
     format!("{name} raw")
 }
 
-/// A column that metrics read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Name of the text of one of the log's columns that a value is computed from.
+fn part(index: usize, term: usize) -> String {
+    format!("value {index} part {term}")
+}
+
+/// A column that metrics read, or what they compute from columns.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ValueColumn {
+    /// As the scenario has it, with the version in it.
     pub(crate) name: String,
+    /// What of the log it is.
+    expression: Expression,
     /// The scenario's key that names it first.
     pub(crate) key: String,
     /// Whether each metric that reads it is a share of 0/1 outcomes, which may be boolean.
@@ -59,7 +68,7 @@ pub(crate) struct ValueColumn {
 }
 
 /// What the scenario needs of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Columns {
     pub(crate) timestamp: String,
     pub(crate) unit: String,
@@ -132,7 +141,9 @@ impl Columns {
     fn add(&mut self, name: &str, key: String, boolean: bool, not_negative: bool, share: bool) {
         let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
         let index = self.values.iter().position(|column| column.name == name).unwrap_or_else(|| {
-            self.values.push(ValueColumn { name: name.to_owned(), key, boolean, not_negative: None, share: None });
+            let expression = Expression::parse(name).unwrap_or_else(|_| Expression::of_column(name));
+            let name = name.to_owned();
+            self.values.push(ValueColumn { name, expression, key, boolean, not_negative: None, share: None });
             self.values.len() - 1
         });
         let column = &mut self.values[index];
@@ -159,11 +170,17 @@ impl Columns {
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
-        needs.extend(
-            self.values
-                .iter()
-                .map(|column| (column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean })),
-        );
+        let plain = |column: &ValueColumn| column.expression.column().is_some();
+        for column in self.values.iter().filter(|column| plain(column)) {
+            needs.push((column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean }));
+        }
+        let mut told: BTreeSet<&str> =
+            self.values.iter().filter(|column| plain(column)).map(|column| column.name.as_str()).collect();
+        for column in self.values.iter().filter(|column| !plain(column)) {
+            let terms = column.expression.terms.iter().map(|term| term.column.as_str());
+            let new = terms.filter(|name| told.insert(name)).collect::<Vec<_>>();
+            needs.extend(new.into_iter().map(|name| (name, column.key.clone(), Want::Number { boolean: false })));
+        }
         needs
     }
 
@@ -187,6 +204,18 @@ pub(crate) struct Part {
     format: Format,
     schema: SchemaRef,
     partition: BTreeMap<String, Option<String>>,
+}
+
+/// A value that is computed from columns of the log.
+struct Computed {
+    /// The columns.
+    raws: Vec<Expr>,
+    /// The value.
+    value: Expr,
+    /// Whether one of them is text that is no number.
+    failed: Expr,
+    /// That text.
+    text: Expr,
 }
 
 /// Where a column's values come from.
@@ -325,9 +354,49 @@ impl Part {
                     expression.cast(DataType::Float64)
                 }
             };
-            add(&column.name, &value(index), &number, Some(&unparsed(index)));
+            if column.expression.column().is_some() {
+                add(&column.name, &value(index), &number, Some(&unparsed(index)));
+            }
+        }
+        for (index, column) in columns.values.iter().enumerate() {
+            if column.expression.column().is_none() {
+                let computed = self.computed(index, &column.expression);
+                raws.extend(computed.raws);
+                parsed.push(computed.value.alias(value(index)));
+                names.push(col(value(index)));
+                names.push(computed.failed.alias(unparsed(index)));
+                names.push(computed.text.alias(raw(&value(index))));
+            }
         }
         Ok(scan.select(raws).with_columns(parsed).select(names))
+    }
+
+    /// What a value is computed from and how; null without one of its columns.
+    fn computed(&self, index: usize, expression: &Expression) -> Computed {
+        let mut computed = Computed {
+            raws: Vec::new(),
+            value: lit(expression.constant),
+            failed: lit(false),
+            text: lit(NULL).cast(DataType::String),
+        };
+        for (number, term) in expression.terms.iter().enumerate() {
+            let name = part(index, number);
+            let (column, is_text) = match self.origin(&term.column) {
+                Some(Origin::Typed(column, dtype)) => (column, dtype == DataType::String),
+                Some(Origin::Text(column)) => (column, true),
+                None => (lit(NULL).cast(DataType::String), true),
+            };
+            computed.raws.push(column.alias(&name));
+            let value =
+                if is_text { values::numbers_from_text(col(&name), false) } else { col(&name).cast(DataType::Float64) };
+            if is_text {
+                let failed = col(&name).is_not_null().and(value.clone().is_null());
+                computed.text = when(failed.clone()).then(col(&name)).otherwise(computed.text);
+                computed.failed = computed.failed.or(failed);
+            }
+            computed.value = computed.value + value * lit(term.factor);
+        }
+        computed
     }
 }
 

@@ -208,6 +208,33 @@ fn text_that_is_no_number() {
 }
 
 #[test]
+fn values_that_are_computed_are_checked_column_by_column() {
+    let mut scenario = scenario();
+    let ratio = MetricKind::Ratio {
+        numerator: source("{version}_latency_ms - {version}_cost * 2"),
+        denominator: source("{version}_tokens - 1"),
+    };
+    scenario.metrics = vec![metric("itl", ratio)];
+    for extension in ["parquet", "csv", "ndjson", "arrow"] {
+        let frame = changed(&log(40), "stable_tokens", |_, value| value.map(|value| value + 1.0));
+        let frame = changed(&frame, "candidate_tokens", |_, value| value.map(|value| value + 1.0));
+        assert_eq!(problems_of(&frame, extension, &scenario), [], "{extension}");
+        let few = changed(&frame, "stable_tokens", |row, value| if row == 3 { Some(0.0) } else { value });
+        let expected = "column `stable_tokens - 1`, row 4: value is -1.0, and `metrics.itl` needs 0 or more";
+        assert_eq!(lines(&problems_of(&few, extension, &scenario)), [format!("log.{extension}: {expected}")]);
+    }
+    let frame = texts(&log(20), "candidate_cost", |row| Some(if row == 3 { "1,5".into() } else { "1.5".into() }));
+    let name = "candidate_latency_ms - candidate_cost * 2";
+    let found = lines(&problems_of(&frame, "csv", &scenario));
+    assert!(found.contains(&format!("log.csv: column `{name}`, row 4: value `1,5` is not a number")), "{found:?}");
+    let found = lines(&problems_of(&log(20).drop("candidate_cost").unwrap(), "parquet", &scenario));
+    assert_eq!(
+        found,
+        ["log.parquet: column `candidate_cost`: does not exist, but the scenario names it in `metrics.itl.numerator`"]
+    );
+}
+
+#[test]
 fn repeated_requests() {
     let mut scenario = scenario();
     scenario.log.request = Some("request_id".into());

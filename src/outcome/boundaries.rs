@@ -4,8 +4,9 @@
 
 use rayon::prelude::*;
 
-use crate::domain::gate::{Gate, Spending, Test};
-use crate::gate::boundary::{Boundary, PassPlan, Rung};
+use crate::domain::gate::{Cusum, Gate, Spending, Test};
+use crate::domain::rollout::Stage;
+use crate::gate::boundary::{Boundary, PassPlan, Rung, SumPlan};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, Evidence, ExpectedArms, Question};
 use crate::gate::stage::StagePlace;
@@ -15,9 +16,13 @@ use crate::simulate::layout::Shape;
 use crate::simulate::returning::{Asked, ReturningUnits};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::boundary::{self, combine, design};
+use crate::stats::cusum;
 
 /// Looks that add less than this share to the information so far are not looks of their own.
 const SMALLEST_STEP: f64 = 2e-3;
+
+/// Steps of a cumulative sum in a stage: every one is held against all before it.
+const MOST_STEPS: usize = 200;
 
 /// Looks of the boundary that the smallest detectable regression is planned with: more hardly change it.
 const PLANNED_LOOKS: usize = 12;
@@ -54,6 +59,7 @@ pub struct Planning<'a> {
 
 /// What a census plans for one question: information at each look of each stage, and how stages depend on each other.
 pub struct Plans {
+    /// Where each stage's looks are.
     places: Vec<StagePlace>,
     /// Per gate and question.
     of: Vec<Vec<QuestionPlan>>,
@@ -67,6 +73,8 @@ struct QuestionPlan {
     pass: Vec<Vec<f64>>,
     /// Per stage, look and earlier stage: correlation of the two statistics; empty where stages are on their own.
     correlations: ReturningUnits,
+    /// Per stage: how a cumulative sum adds up; empty without one.
+    sums: Vec<SumPlan>,
 }
 
 impl Planning<'_> {
@@ -82,9 +90,8 @@ impl Planning<'_> {
         let plans: Vec<QuestionPlan> =
             asked.par_iter().map(|&(gate, question)| self.question_plan(gate, question)).collect();
         let mut plans = plans.into_iter();
-        let places = self.places.to_vec();
         Plans {
-            places,
+            places: self.places.to_vec(),
             of: self.questions.iter().map(|questions| plans.by_ref().take(questions.len()).collect()).collect(),
         }
     }
@@ -92,14 +99,17 @@ impl Planning<'_> {
     fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {
         let rule = &self.scenario.gates[gate];
         if !self.asked[gate] || !matches!(rule.test, Test::GroupSequential(_)) {
-            return QuestionPlan { fail: Vec::new(), pass: Vec::new(), correlations: ReturningUnits::new() };
+            let asked = self.asked[gate] && matches!(rule.test, Test::Cusum(_));
+            let stages = 0..self.places.len();
+            let sums = stages.filter(|_| asked).map(|stage| self.sum(rule, question, stage)).collect();
+            return QuestionPlan { fail: Vec::new(), pass: Vec::new(), correlations: ReturningUnits::new(), sums };
         }
         let of_stages = |contrast: fn(&Evidence) -> Option<f64>| -> Vec<Vec<f64>> {
             self.places.iter().map(|place| self.information(rule, question, place, contrast)).collect()
         };
         QuestionPlan {
             fail: of_stages(|evidence| evidence.fail.variance),
-            pass: if rule.pass_spending.is_some() || self.holds() {
+            pass: if rule.pass_spending.is_some() || self.scenario.rollout.max_hold.0 > 0 {
                 of_stages(|evidence| evidence.pass.variance)
             } else {
                 Vec::new()
@@ -109,16 +119,89 @@ impl Planning<'_> {
             } else {
                 ReturningUnits::new()
             },
+            sums: Vec::new(),
         }
     }
 
-    /// Whether any stage may be held past its duration.
-    fn holds(&self) -> bool {
-        self.places.iter().any(|place| place.plan.hold > 0)
+    /// How a cumulative sum adds up in a stage: what the log says of steps, on average over the starts.
+    fn sum(&self, gate: &Gate, question: Question, stage: usize) -> SumPlan {
+        let place = &self.places[stage];
+        let looks = self.step(gate, question, place);
+        let steps = place.plan.looks() / looks;
+        let asker = Asker::new(gate, self.scenario, &self.simulator.layout);
+        let mut correlations = vec![vec![0.0; steps]; steps];
+        let (mut own, mut so_far) = (Vec::new(), vec![0.0; steps]);
+        for (&start, census) in self.starts.iter().zip(self.censuses) {
+            let reader = Reader { layout: &self.simulator.layout, trajectory: census };
+            let span = |step: usize| Span { look: place.first_look + (step + 1) * looks - 1, since: None };
+            let requests = |step: usize| reader.counts(span(step), Arm::Candidate, question.slice).covered;
+            let threshold = steps.checked_sub(1).and_then(|last| {
+                asker.quantile_threshold(
+                    question.slice,
+                    &ExpectedArms { reader, span: span(last), split: place.plan.split().at(0.5) },
+                )
+            });
+            let asked = Asked { slice: question.slice, metric: gate.metric, threshold };
+            let found = self.simulator.steps(start, stage, looks, asked);
+            let (mut x, mut square) = (0.0, 0.0);
+            for step in 0..steps {
+                let products = &found.products[step];
+                x += found.x[step];
+                square += products[step] + 2.0 * products[..step].iter().sum::<f64>();
+                let before = step.checked_sub(1).map_or(0.0, requests);
+                if found.x[step] > 0.0 {
+                    own.push(products[step] * (requests(step) - before) / (found.x[step] * found.x[step]));
+                }
+                so_far[step] += if x > 0.0 { square * requests(step) / (x * x) } else { 0.0 };
+                for (other, correlation) in correlations[step].iter_mut().enumerate() {
+                    let scale = (products[step] * found.products[other][other]).sqrt();
+                    *correlation += if scale > 0.0 { products[other] / scale } else { 0.0 };
+                }
+            }
+        }
+        let starts = self.starts.len().max(1) as f64;
+        correlations.iter_mut().flatten().for_each(|correlation| *correlation /= starts);
+        for variance in &mut so_far {
+            *variance /= starts;
+        }
+        let variance = if own.is_empty() { 0.0 } else { own.iter().sum::<f64>() / own.len() as f64 };
+        let factor = self.factor(gate, question);
+        SumPlan { looks, factor, variance, variance_so_far: so_far, triangle: triangle(&correlations) }
     }
 
-    /// Information about a question at each look of a stage: the median over start times, none before either arm has enough units, and
-    /// none at all where nobody is left to compare with.
+    /// What stable's value is multiplied with in a question's failing contrast.
+    fn factor(&self, gate: &Gate, question: Question) -> f64 {
+        match (question.against, &self.simulator.layout.shapes[gate.metric]) {
+            (Against::Limit(_), _) => 0.0,
+            // A quantile's margin moves the threshold, and both shares count alike.
+            (Against::Stable { .. }, Shape::Grid(_)) => 1.0,
+            (Against::Stable { harm, .. }, Shape::Moments) => {
+                harm.contrast(self.scenario.metrics[gate.metric].better).0
+            }
+        }
+    }
+
+    /// Looks of a stage that a cumulative sum takes together, so that the smaller arm is expected to have the gate's `min_requests` in them.
+    fn step(&self, gate: &Gate, question: Question, place: &StagePlace) -> usize {
+        let looks = place.plan.looks();
+        let Some(last) = looks.checked_sub(1) else { return 1 };
+        let split = place.plan.split();
+        let share = if matches!(question.against, Against::Limit(_)) { split.exposure } else { split.smaller() };
+        let requests = |census: &Trajectory| {
+            let reader = Reader { layout: &self.simulator.layout, trajectory: census };
+            let span = Span { look: place.first_look + last, since: None };
+            reader.counts(span, Arm::Candidate, question.slice).covered * share
+        };
+        let mut found: Vec<f64> = self.censuses.iter().map(requests).collect();
+        found.sort_unstable_by(f64::total_cmp);
+        let per_look = found[found.len() / 2] / looks as f64;
+        let wanted = if per_look > 0.0 { (gate.min_requests / per_look).ceil() } else { f64::INFINITY };
+        let fewest = looks.div_ceil(MOST_STEPS) as f64;
+        wanted.clamp(fewest, looks as f64) as usize
+    }
+
+    /// Information about a question at each look of a stage: the median over start times, none before gates look or either arm has enough
+    /// units, and none at all where nobody is left to compare with.
     fn information(
         &self,
         gate: &Gate,
@@ -127,21 +210,21 @@ impl Planning<'_> {
         contrast: fn(&Evidence) -> Option<f64>,
     ) -> Vec<f64> {
         let limited = matches!(question.against, Against::Limit(_));
-        let exposure = place.plan.exposure;
-        if exposure >= 1.0 && !limited {
+        let split = place.plan.split();
+        if !place.plan.has_control() && !limited {
             return vec![0.0; place.plan.looks()];
         }
         let asker = Asker::new(gate, self.scenario, &self.simulator.layout);
         let at = |census: &Trajectory, look: usize| {
             let reader = Reader { layout: &self.simulator.layout, trajectory: census };
-            let Some(look) = place.seen(look, asker.delay) else { return 0.0 };
+            let Some(look) = place.seen(look, asker.delay).filter(|_| look >= place.plan.quiet) else { return 0.0 };
             let span = Span { look, since: None };
             let counts = reader.counts(span, Arm::Candidate, question.slice);
-            let share = if limited { exposure } else { exposure.min(1.0 - exposure) };
+            let share = if limited { split.exposure } else { split.smaller() };
             if counts.units * share < gate.min_units || counts.covered * share < gate.min_requests {
                 return 0.0;
             }
-            let arms = ExpectedArms { reader, span, exposure };
+            let arms = ExpectedArms { reader, span, split };
             let variance = asker.evidence(question, Lens::NULL, &arms).as_ref().and_then(contrast);
             variance.filter(|&variance| variance > 0.0).map_or(0.0, |variance| 1.0 / variance)
         };
@@ -156,18 +239,16 @@ impl Planning<'_> {
     /// Correlation of a question's statistics across stages, from the units that return: the mean over start times.
     fn correlations(&self, gate: &Gate, question: Question) -> ReturningUnits {
         let asker = Asker::new(gate, self.scenario, &self.simulator.layout);
-        let factor = match (question.against, &self.simulator.layout.shapes[gate.metric]) {
-            (Against::Limit(_), _) => 0.0,
-            // A quantile's margin moves the threshold, and both shares count alike.
-            (Against::Stable { .. }, Shape::Grid(_)) => 1.0,
-            (Against::Stable { harm, .. }, Shape::Moments) => harm.contrast(asker.better).0,
-        };
+        let factor = self.factor(gate, question);
         let from = |(&start, census): (&usize, &Trajectory)| {
             let reader = Reader { layout: &self.simulator.layout, trajectory: census };
             let last = self.places.iter().rfind(|place| place.plan.looks() > 0);
             let threshold = last.and_then(|place| {
                 let span = Span { look: place.first_look + place.plan.looks() - 1, since: None };
-                asker.quantile_threshold(question.slice, &ExpectedArms { reader, span, exposure: 0.5 })
+                asker.quantile_threshold(
+                    question.slice,
+                    &ExpectedArms { reader, span, split: place.plan.split().at(0.5) },
+                )
             });
             self.simulator.returning_units(start, Asked { slice: question.slice, metric: gate.metric, threshold })
         };
@@ -194,6 +275,15 @@ impl Plans {
         let of_question = |&(gate, question): &(usize, usize)| -> Vec<Boundary> {
             let alpha = levels.alpha_fail[gate] * levels.shares[gate][question];
             let rule = &scenario.gates[gate];
+            if let (Test::Cusum(cusum), false) = (rule.test, self.of[gate][question].sums.is_empty()) {
+                let share = levels.shares[gate][question];
+                let bound = |(stage, sum): (&Stage, &SumPlan)| Boundary {
+                    fail: vec![threshold_of_sum(cusum, stage, sum.looks, share); stage.looks()],
+                    sum: Some(sum.clone()),
+                    ..Boundary::default()
+                };
+                return scenario.stages.iter().zip(&self.of[gate][question].sums).map(bound).collect();
+            }
             let Test::GroupSequential(spending) = rule.test else {
                 return vec![Boundary::default(); scenario.stages.len()];
             };
@@ -208,18 +298,23 @@ impl Plans {
                     boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
                 }
             }
-            for ((boundary, information), place) in stages.iter_mut().zip(&plan.pass).zip(&self.places) {
-                let (hold, asked) = (place.plan.hold_looks(), place.own_looks() + place.plan.hold_looks());
+            for (stage, (boundary, place)) in stages.iter_mut().zip(&self.places).enumerate() {
+                let last = last_look(scenario, rule, stage, place);
+                let fail = &plan.fail[stage];
+                if last + 1 < fail.len() {
+                    boundary.drift = power.and_then(|power| drift_by(fail, last, (alpha, spending), power));
+                }
+                let Some(information) = plan.pass.get(stage) else { continue };
                 // A stage that may be held passes at more looks than one, from the end of its duration on.
                 let (pass, first) = match rule.pass_spending {
                     Some(pass) => (pass, 0),
-                    None if hold > 0 => (Spending::Pocock, place.own_looks() - 1),
+                    None if last >= place.own_looks().max(1) => (Spending::Pocock, place.own_looks() - 1),
                     None => continue,
                 };
                 let mut information = information.clone();
                 information[..first].fill(0.0);
-                // While a person is awaited, it has passed or stopped the rollout.
-                information.iter_mut().skip(asked).for_each(|information| *information = 0.0);
+                // While others wait, it has passed or stopped the rollout.
+                information.iter_mut().skip(last + 1).for_each(|information| *information = 0.0);
                 let (bounds, plan) = passing(&information, rule.alpha.get(), pass, power);
                 (boundary.pass, boundary.pass_plan) = (bounds, plan);
             }
@@ -235,6 +330,30 @@ impl Plans {
         };
         (0..scenario.stages.len()).map(&mut of_stage).collect()
     }
+}
+
+/// The lower triangle whose product with itself is a matrix of correlations, by Cholesky; steps without any are independent of the others.
+fn triangle(correlations: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    /// What is left of a step that the steps before it nearly determine.
+    const LEAST: f64 = 1e-3;
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(correlations.len());
+    for (index, correlation) in correlations.iter().enumerate() {
+        let mut row: Vec<f64> = Vec::with_capacity(index + 1);
+        for (other, before) in rows.iter().enumerate() {
+            let explained: f64 = row.iter().zip(before).map(|(a, b)| a * b).sum();
+            row.push((correlation[other] - explained) / before[other]);
+        }
+        let left = 1.0 - row.iter().map(|weight| weight * weight).sum::<f64>();
+        row.push(left.max(LEAST).sqrt());
+        rows.push(row);
+    }
+    rows
+}
+
+/// What a cumulative sum must exceed in a stage. False alarms of a question with a share of them are so much rarer than the gate's.
+fn threshold_of_sum(rule: Cusum, stage: &Stage, step: usize, share: f64) -> f64 {
+    let steps = rule.run_length.0 as f64 / (stage.look_every.0 * step as i64) as f64;
+    cusum::threshold(rule.reference, (steps / share).max(cusum::RUN_LENGTHS.0))
 }
 
 impl QuestionPlan {
@@ -311,6 +430,20 @@ impl QuestionPlan {
         let of_stage = |stage: usize| (0..self.fail[stage].len()).map(|look| at_look(stage, look)).collect();
         (0..self.fail.len()).map(of_stage).collect()
     }
+}
+
+/// The last look of a stage at which a gate is asked for a verdict, were it alone: not those that it does not wait for.
+pub(crate) fn last_look(scenario: &Scenario, gate: &Gate, stage: usize, place: &StagePlace) -> usize {
+    let held = if scenario.waits(gate, stage).any() { place.plan.hold_looks() } else { 0 };
+    (place.own_looks() + held).saturating_sub(1)
+}
+
+/// Standard errors at a look by which a regression must exceed the margin to fail with a power until then.
+fn drift_by(information: &[f64], last: usize, (alpha, spending): (f64, Spending), power: f64) -> Option<f64> {
+    let looks = Looks::of(information);
+    let kept = looks.kept.iter().take_while(|&&look| look <= last).count();
+    let drift = Some(kept).filter(|&kept| kept > 0).and_then(|kept| looks.drift(kept, alpha, spending, power))?;
+    Some(drift * (information[last] / looks.total).sqrt())
 }
 
 /// The looks of a schedule that add information.
@@ -399,6 +532,7 @@ mod tests {
                 .enumerate()
                 .map(|(stage, information)| looks(stage, information.len()))
                 .collect(),
+            sums: Vec::new(),
         }
     }
 

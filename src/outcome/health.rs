@@ -11,7 +11,7 @@ const LEVEL: f64 = 1e-3;
 /// Units that the e-value's prior is worth: many look for small mismatches.
 const PRIOR_UNITS: f64 = 100.0;
 
-/// Units of a stage against its exposure.
+/// Units of a stage against its exposure and control.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampleRatio {
     /// Units on the candidate at the stage's end.
@@ -35,11 +35,11 @@ impl SampleRatio {
 /// The sample ratio of a stage; `None` where everyone is on one version or nobody came.
 #[must_use]
 pub fn sample_ratio(reader: Reader<'_>, place: &StagePlace) -> Option<SampleRatio> {
-    let exposure = place.plan.exposure;
-    if exposure <= 0.0 || exposure >= 1.0 {
+    if place.plan.exposure <= 0.0 || !place.plan.has_control() {
         return None;
     }
-    let shares = [exposure, 1.0 - exposure];
+    let of_both = place.plan.split().of_both();
+    let shares = [of_both, 1.0 - of_both];
     let prior = shares.map(|share| share * PRIOR_UNITS);
     let units = |look: usize| {
         let span = Span { look: place.first_look + look, since: None };
@@ -50,7 +50,7 @@ pub fn sample_ratio(reader: Reader<'_>, place: &StagePlace) -> Option<SampleRati
     let e_values = (0..place.plan.looks()).map(|look| srm::log_bayes_factor(&units(look), &shares, &prior));
     Some(SampleRatio {
         observed: last[0],
-        expected: exposure * (last[0] + last[1]),
+        expected: of_both * (last[0] + last[1]),
         p_value: test.p_value,
         log_e_value: e_values.fold(0.0, f64::max),
     })

@@ -8,15 +8,13 @@ use std::collections::BTreeMap;
 
 use super::player::{GatePlan, Planned, Played, Player, Screens, WorldOutcome, served, served_through};
 use super::recovery::People;
+use super::tally::FAN_POINTS;
 use crate::domain::quantity::Moment;
 use crate::domain::world::World;
 use crate::gate::schedule::{self, End};
 use crate::gate::stage::{StagePlace, StageVerdicts};
 use crate::scenario::Null;
 use crate::simulate::lanes::Lane;
-
-/// Moments at which the requests that the candidate has served are kept.
-const FAN_POINTS: i64 = 60;
 
 /// A replicate that is replayed again: its index in the block, and how many looks each stage is held.
 type Again = (usize, Vec<usize>);
@@ -40,7 +38,10 @@ impl Player<'_> {
     /// Seconds from the start at which the requests served are kept, where stages may be held: evenly, to the end of the longest rollout.
     #[must_use]
     pub fn fan_times(&self) -> Vec<i64> {
-        (1..=FAN_POINTS).map(|point| self.scenario.longest().0 * point / FAN_POINTS).collect()
+        let longest =
+            self.simulator.plan.iter().map(|plan| plan.slots).sum::<usize>() as i64 * self.scenario.log.slot.0;
+        let points = FAN_POINTS as i64;
+        (1..=points).map(|point| longest * point / points).collect()
     }
 
     /// Plays a block of replicates from their starts; `lanes` makes those of some of them, by index, and their twins, and `people` says how
@@ -105,18 +106,18 @@ impl Player<'_> {
         let (worlds, held) = found.into_iter().unzip();
         let mut verdicts = |(gate, plan): (usize, &GatePlan)| {
             let of_lens = |(lens, &told): (usize, &bool)| {
-                let said = told.then(|| said.remove(&(gate, lens)));
-                said.map_or_else(Vec::new, |said| {
-                    said.unwrap_or_else(|| self.verdicts(gate, &plan.lenses[lens], screens, planned, &self.boundaries))
-                })
+                if !told {
+                    return Vec::new();
+                }
+                let asked = || self.verdicts(gate, &plan.lenses[lens], screens, planned, &self.boundaries);
+                said.remove(&(gate, lens)).unwrap_or_else(asked)
             };
             plan.told.iter().enumerate().map(of_lens).collect()
         };
         let verdicts = self.gates.iter().enumerate().map(&mut verdicts).collect();
-        let reader = screens.of(false).reader;
         let places = self.places();
-        let served = served(reader, &places);
-        (Self::told(reader, &places, worlds, verdicts, served), held)
+        let served = served(screens.served(false), &places);
+        (Self::told(screens, &places, worlds, verdicts, served), held)
     }
 
     /// How the stages before the one it ended in were held, where that is not how they were replayed: right up to the first that differs.
@@ -167,7 +168,7 @@ impl Player<'_> {
                 End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,
             };
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
-            let reader = screens.of(swapped).reader;
+            let reader = screens.served(swapped);
             let places = self.held_places(&held);
             let served = served_through(reader, &places, stage);
             let mut found = self.outcome(world, outcome, reader, &places, &served, people.rollback);

@@ -8,6 +8,7 @@ mod held;
 pub mod player;
 pub mod recovery;
 pub mod rows;
+mod sentinels;
 pub mod strategies;
 pub mod tally;
 pub mod together;

@@ -11,6 +11,7 @@ use super::boundaries::{Boundaries, Levels, Planning};
 use super::calibration::{self, Calibration};
 use super::health::{self, SampleRatio};
 use super::recovery::{People, Rollback, served_until};
+use super::sentinels;
 use super::watches::{self, Watches};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
@@ -73,6 +74,8 @@ pub struct Player<'a> {
     pub starts: Vec<Moment>,
     /// Stable's value of each metric over the whole log.
     pub levels_of_metrics: Vec<f64>,
+    /// Requests of the log in a second.
+    pub requests_per_s: f64,
     /// A few starts, evenly spread, by slot: what plans are averaged over.
     pub sampled_starts: Vec<usize>,
     /// Censuses of the schedule from them.
@@ -93,12 +96,23 @@ pub struct Played {
     pub verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
     /// Per world.
     pub worlds: Vec<WorldOutcome>,
-    /// Per stage: units and requests on the candidate at its end.
-    pub stages: Vec<(f64, f64)>,
+    /// Per stage: what the candidate has at its end.
+    pub stages: Vec<StageEnd>,
     /// Requests and units the candidate has served by each look, had nothing stopped the rollout.
     pub served: Vec<(f64, f64)>,
     /// Per stage: units of both arms against its exposure.
     pub sample_ratio: Vec<Option<SampleRatio>>,
+}
+
+/// What the candidate has at a stage's end.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StageEnd {
+    /// Units in its arm.
+    pub units: f64,
+    /// Their requests since the stage began.
+    pub requests: f64,
+    /// Requests since the stage began that it served, whoever's.
+    pub served: f64,
 }
 
 /// How a replicate ended in one world.
@@ -118,6 +132,8 @@ pub struct WorldOutcome {
     pub exposed_units: f64,
     /// Per metric: what was served beyond stable, larger is worse; meaningful for proportions (requests) and rare events (units).
     pub excess: Vec<f64>,
+    /// Per gate on an error budget: the share of the budget of all traffic in its period that the candidate's bad requests spend.
+    pub burned: Vec<f64>,
     /// Cost of the candidate's requests, and the same had stable served them.
     pub cost: Option<(f64, f64)>,
     /// Seconds for which stages were held past their durations, all together.
@@ -144,12 +160,33 @@ pub struct Twins<'t> {
     pub own: &'t Trajectory,
     /// With answers exchanged.
     pub swapped: Option<&'t Trajectory>,
+    /// With everyone in an arm, where gates compare only some of those whom the candidate serves.
+    pub whole: Option<&'t Trajectory>,
+    /// The same with answers exchanged.
+    pub whole_swapped: Option<&'t Trajectory>,
+    /// Which replicate it is.
+    pub replicate: u64,
+}
+
+impl<'t> Twins<'t> {
+    /// A replicate without twins, and of no number.
+    #[must_use]
+    pub fn alone(own: &'t Trajectory) -> Self {
+        Self { own, swapped: None, whole: None, whole_swapped: None, replicate: 0 }
+    }
+
+    /// What the candidate serves.
+    pub(super) fn served(&self, swapped: bool) -> &'t Trajectory {
+        let exchanged = self.whole_swapped.or(self.swapped).filter(|_| swapped);
+        exchanged.unwrap_or(self.whole.unwrap_or(self.own))
+    }
 }
 
 /// Twins under the gates' eyes.
 pub struct Screens<'t> {
     own: Screen<'t>,
     swapped: Option<Screen<'t>>,
+    twins: Twins<'t>,
 }
 
 impl<'t> Screens<'t> {
@@ -157,7 +194,12 @@ impl<'t> Screens<'t> {
     #[must_use]
     pub fn new(layout: &'t Layout, twins: Twins<'t>) -> Self {
         let screen = |trajectory: &'t Trajectory| Screen::new(Reader { layout, trajectory });
-        Self { own: screen(twins.own), swapped: twins.swapped.map(screen) }
+        Self { own: screen(twins.own), swapped: twins.swapped.map(screen), twins }
+    }
+
+    /// What the candidate serves.
+    pub(super) fn served(&self, swapped: bool) -> Reader<'t> {
+        Reader { layout: self.own.reader.layout, trajectory: self.twins.served(swapped) }
     }
 
     pub(super) fn of(&self, swapped: bool) -> &Screen<'t> {
@@ -178,15 +220,22 @@ pub struct Ground {
 /// Replicates from their starts: their sums, the sums of their twins, and the censuses from there that a gate needs.
 pub(super) struct Replayed {
     starts: Vec<usize>,
+    replicates: Vec<u64>,
     own: Vec<Trajectory>,
     swapped: Vec<Trajectory>,
+    whole: Vec<Trajectory>,
+    whole_swapped: Vec<Trajectory>,
     censuses: BTreeMap<usize, Trajectory>,
 }
 
 impl Replayed {
     /// The start of each replicate, and the replicate with its twin, if it has one.
     pub(super) fn twins(&self) -> impl Iterator<Item = (usize, Twins<'_>)> {
-        let twins = |(index, own)| (self.starts[index], Twins { own, swapped: self.swapped.get(index) });
+        let twins = |(index, own)| {
+            let (swapped, whole, replicate) = (self.swapped.get(index), self.whole.get(index), self.replicates[index]);
+            let twins = Twins { own, swapped, whole, whole_swapped: self.whole_swapped.get(index), replicate };
+            (self.starts[index], twins)
+        };
         self.own.iter().enumerate().map(twins)
     }
 }
@@ -221,6 +270,12 @@ impl Ground {
             sampled_starts,
             sampled_censuses: Arc::new(sampled_censuses),
         }
+    }
+
+    fn requests_per_s(&self, scenario: &Scenario, simulator: &Simulator) -> f64 {
+        let reader = Reader { layout: &simulator.layout, trajectory: &self.whole_log };
+        let requests = reader.counts(Span { look: 0, since: None }, Arm::Candidate, 0).requests;
+        requests / (simulator.slots() as f64 * scenario.log.slot.0 as f64)
     }
 
     /// Per question: whether the regression that a lens shows over the whole log is past the failing margin.
@@ -309,6 +364,7 @@ impl<'a> Player<'a> {
             asked,
             starts: ground.starts.clone(),
             levels_of_metrics: ground.levels_of_metrics.clone(),
+            requests_per_s: ground.requests_per_s(scenario, simulator),
             sampled_starts: ground.sampled_starts.clone(),
             sampled_censuses: Arc::clone(&ground.sampled_censuses),
             calibration: None,
@@ -414,6 +470,7 @@ impl<'a> Player<'a> {
     /// As many lanes as their trajectories leave room for, so that memory stays bounded.
     pub(super) fn lanes_of_block(&self) -> usize {
         let twins = if self.scenario.simulation.null == Null::Swap { 2 } else { 1 };
+        let twins = if self.simulator.who.has_waves() { 2 * twins } else { twins };
         let lanes = BLOCK_BYTES / self.simulator.bytes_of_a_lane().max(1) / twins;
         lanes.clamp(LEAST_LANES, MOST_LANES)
     }
@@ -488,8 +545,8 @@ impl<'a> Player<'a> {
         let in_slots = |held: &&[usize]| -> Vec<usize> {
             held.iter().zip(&self.simulator.plan).map(|(looks, plan)| looks * plan.slots_per_look).collect()
         };
-        // Twins are held as their originals are.
-        let held: Vec<Vec<usize>> = held.iter().chain(held).map(in_slots).collect();
+        // Twins are held as their originals are, of which there are at most three.
+        let held: Vec<Vec<usize>> = held.iter().cycle().take(4 * held.len()).map(in_slots).collect();
         let replayed = self.replay(lanes, &held, self.tunes());
         let planned = self.planned_at(&replayed);
         let look = |(index, (start, twins))| look(index, twins, planned.of(start));
@@ -500,14 +557,22 @@ impl<'a> Player<'a> {
     pub(super) fn replay(&self, mut lanes: Vec<(usize, Lane)>, held: &[Vec<usize>], census: bool) -> Replayed {
         let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
         let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
+        let replicates = lanes[..own].iter().map(|(_, lane)| lane.replicate).collect();
         let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
+        let judged = lanes.len();
+        let whole: Vec<(usize, Lane)> =
+            lanes.iter().filter_map(|(start, lane)| Some((*start, lane.whole()?))).collect();
+        lanes.extend(whole);
         let played = lanes.len();
         lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
         let held = &held[..held.len().min(played)];
-        let mut own_and_swapped = self.simulator.held_trajectories(&lanes, held);
-        let censuses = censused.into_iter().zip(own_and_swapped.split_off(played)).collect();
-        let swapped = own_and_swapped.split_off(own);
-        Replayed { starts, own: own_and_swapped, swapped, censuses }
+        let mut all = self.simulator.held_trajectories(&lanes, held);
+        let of_lanes = all.split_off(played).into_iter().map(|census| self.simulator.census_of_lane(census));
+        let censuses = censused.into_iter().zip(of_lanes).collect();
+        let mut whole = all.split_off(judged);
+        let swapped = all.split_off(own);
+        let whole_swapped = whole.split_off(own.min(whole.len()));
+        Replayed { starts, replicates, own: all, swapped, whole, whole_swapped, censuses }
     }
 
     /// Whether a gate is tuned to what a census expects.
@@ -537,7 +602,7 @@ impl<'a> Player<'a> {
                     let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
                     let look = place.seen(place.plan.looks().checked_sub(1)?, asker.delay)?;
                     let span = Span { look, since: None };
-                    let arms = ExpectedArms { reader, span, exposure: place.plan.exposure };
+                    let arms = ExpectedArms { reader, span, split: place.plan.split() };
                     asker.evidence(*question, Lens::NULL, &arms)?.pass.variance.filter(|&variance| variance > 0.0)
                 };
                 let of_gate = |(gate, plan): (usize, &GatePlan)| {
@@ -552,27 +617,26 @@ impl<'a> Player<'a> {
     /// Where each stage's looks are.
     #[must_use]
     pub fn places(&self) -> Vec<StagePlace> {
-        self.held_places(&vec![0; self.simulator.plan.len()])
+        self.held_places(&[])
     }
 
-    /// The same where stages are held for so many looks.
+    /// The same where the first stages are held for so many looks, and no others.
     #[must_use]
     pub fn held_places(&self, held: &[usize]) -> Vec<StagePlace> {
         let mut first_look = 0;
         let slot_s = self.scenario.log.slot.0;
-        let place = |(plan, &held): (&StagePlan, &usize)| {
+        let place = |(plan, held): (&StagePlan, usize)| {
             let place = StagePlace { first_look, plan: *plan, held, slot_s };
             first_look += plan.looks();
             place
         };
-        self.simulator.plan.iter().zip(held).map(place).collect()
+        self.simulator.plan.iter().zip(held.iter().copied().chain(std::iter::repeat(0))).map(place).collect()
     }
 
     /// Every gate in every world on one finished trajectory; `planned` belongs to the same start, and a rollback would take so long.
     #[must_use]
     pub fn judge(&self, twins: Twins<'_>, planned: &Planned, rollback: Rollback) -> Played {
         let screens = Screens::new(&self.simulator.layout, twins);
-        let reader = screens.own.reader;
         let places = self.places();
         let mut verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>> = Vec::with_capacity(self.gates.len());
         let mut stops: Vec<Vec<Option<Stop>>> = Vec::with_capacity(self.gates.len());
@@ -590,22 +654,22 @@ impl<'a> Player<'a> {
             verdicts.push(said);
             stops.push(stopped);
         }
-        let served = served(reader, &places);
+        let served = served(screens.served(false), &places);
         let outcome = |world: usize| {
             let swapped = self.worlds[world] == World::Null && self.scenario.simulation.null == Null::Swap;
             let lens = |gate: usize| self.gates[gate].lens_of_world[world];
             let stops = (0..self.gates.len()).filter_map(|gate| stops[gate][lens(gate)]);
             let score = schedule::scored(self.scenario, |gate| &verdicts[gate][lens(gate)]);
             let outcome = schedule::outcome(self.scenario, stops.chain(score));
-            self.outcome(world, outcome, screens.of(swapped).reader, &places, &served, rollback)
+            self.outcome(world, outcome, screens.served(swapped), &places, &served, rollback)
         };
         let worlds = (0..self.worlds.len()).map(outcome).collect();
-        Self::told(reader, &places, worlds, verdicts, served)
+        Self::told(&screens, &places, worlds, verdicts, served)
     }
 
     /// What is told of a replicate.
     pub(super) fn told(
-        reader: Reader<'_>,
+        screens: &Screens<'_>,
         places: &[StagePlace],
         worlds: Vec<WorldOutcome>,
         verdicts: Vec<Vec<Vec<Option<StageVerdicts>>>>,
@@ -613,14 +677,16 @@ impl<'a> Player<'a> {
     ) -> Played {
         let ends = |place: &StagePlace| {
             let look = (place.first_look + place.ended()).checked_sub(1).filter(|_| place.plan.looks() > 0);
-            let counts =
-                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default();
-            (counts.units, counts.requests)
+            let counts = |reader: Reader<'_>| {
+                look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default()
+            };
+            let (compared, all) = (counts(screens.own.reader), counts(screens.served(false)));
+            StageEnd { units: compared.units, requests: compared.requests, served: all.requests }
         };
         Played {
             worlds,
             stages: places.iter().map(ends).collect(),
-            sample_ratio: places.iter().map(|place| health::sample_ratio(reader, place)).collect(),
+            sample_ratio: places.iter().map(|place| health::sample_ratio(screens.own.reader, place)).collect(),
             verdicts,
             served,
         }
@@ -670,7 +736,9 @@ impl<'a> Player<'a> {
         let asker = Asker::new(&self.scenario.gates[gate], self.scenario, &self.simulator.layout);
         let screen = screens.of(lens.swapped);
         let mut earlier: Vec<Vec<Option<f64>>> = vec![Vec::new(); plan.questions.len()];
-        for (stage, place) in self.places().into_iter().enumerate() {
+        let sentinel = sentinels::failures(self, gate, *lens, screens.twins.replicate);
+        let places = self.places();
+        for (stage, &place) in places.iter().enumerate() {
             let stage_gate = StageGate {
                 asker,
                 questions: &plan.questions,
@@ -682,6 +750,8 @@ impl<'a> Player<'a> {
                 earlier: &earlier,
                 brief,
                 looks_per_run: self.looks_per_run(place),
+                before: &places[..stage],
+                sentinel: &sentinel,
                 waits: self.scenario.waits(&self.scenario.gates[gate], stage),
             };
             let said = stage_gate.play(screen, place, *lens);
@@ -726,6 +796,11 @@ impl<'a> Player<'a> {
             }
             _ => 0.0,
         };
+        let burned = |gate: &Gate| {
+            let burn = gate.burn.as_ref()?;
+            let allowed = burn.budget() * self.requests_per_s * burn.period.0 as f64;
+            Some(answered(gate.metric).0 / allowed)
+        };
         WorldOutcome {
             cause: self.cause(world, outcome, duration_s),
             outcome,
@@ -734,6 +809,7 @@ impl<'a> Player<'a> {
             exposed_requests: requests,
             exposed_units: units,
             excess: self.scenario.metrics.iter().enumerate().map(excess).collect(),
+            burned: self.scenario.gates.iter().filter_map(burned).collect(),
             cost: self.cost_metric().map(answered),
             held_s: places.iter().map(|place| place.held as i64 * place.look_every().0).sum(),
             fan: Vec::new(),

@@ -4,23 +4,28 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::health::SampleRatio;
-use super::player::{Cause, Player, WorldOutcome};
+use super::player::{Cause, Player, StageEnd, WorldOutcome};
 use super::recovery::Rollback;
+use super::sentinels;
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
+use crate::domain::gate::Test;
 use crate::domain::metric::Margin;
-use crate::domain::rollout::Stage;
+use crate::domain::rollout::{PerSegment, Stage};
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
+use crate::gate::boundary::Boundary;
 use crate::gate::question::Question;
 use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
     BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RecoveryRow,
-    RolledBackBy, Segment, SelfCheckRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
+use crate::simulate::StagePlan;
 use crate::simulate::layout::Slice;
+use crate::stats::cusum;
 use crate::stats::interval::wilson;
 use crate::stats::spread::quantile;
 
@@ -60,18 +65,53 @@ pub fn segment(slice: Slice, digest: &Digest) -> Option<Segment> {
 
 /// Stages with what the candidate serves in them.
 #[must_use]
-pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan]) -> Vec<StageFacts> {
+pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan], digest: &Digest) -> Vec<StageFacts> {
     let n = tally.replicates as f64;
-    let row = |(index, (stage, (units, requests))): (usize, (&Stage, &(f64, f64)))| StageFacts {
+    let row = |(index, (stage, end)): (usize, (&Stage, &StageEnd))| StageFacts {
         name: stage.name.clone(),
-        exposure: stage.exposure.get(),
+        exposure: player.simulator.plan[index].exposure,
+        only: (!stage.only.is_empty()).then(|| conditions(&stage.only, digest)),
+        by_segment: stage.per_segment.as_ref().map(|shares| by_segment(shares, digest)),
+        control: stage.has_control().then(|| stage.control.name().into()),
         duration_s: stage.duration.0,
         looks: stage.looks(),
-        units_candidate: units / n,
-        requests_candidate: requests / n,
+        quiet_looks: stage.quiet_looks(),
+        units_candidate: end.units / n,
+        requests_candidate: end.requests / n,
+        requests_share: Some(mean_requests(player, index)).filter(|&all| all > 0.0).map(|all| end.served / n / all),
         together: tally.together[index].row(player, plans, index),
     };
     player.scenario.stages.iter().zip(&tally.stages).enumerate().map(row).collect()
+}
+
+/// Requests of all units in a stage, the mean over replicates.
+fn mean_requests(player: &Player<'_>, stage: usize) -> f64 {
+    let plan = &player.simulator.plan;
+    let before: usize = plan[..stage].iter().map(StagePlan::own_slots).sum();
+    // As often as replicates take them.
+    let mut by_start: BTreeMap<usize, f64> = BTreeMap::new();
+    for (start, _) in player.blocks(player.scenario.simulation.replicates).into_iter().flatten() {
+        *by_start.entry(start).or_default() += 1.0;
+    }
+    let of_start = |(start, times): (&usize, &f64)| {
+        times * player.simulator.requests(start + before..start + before + plan[stage].own_slots())
+    };
+    by_start.iter().map(of_start).sum::<f64>() / by_start.values().sum::<f64>()
+}
+
+/// `tier = internal or pilot, region = eu`.
+fn conditions(only: &[(usize, Vec<String>)], digest: &Digest) -> String {
+    let text = |(column, values): &(usize, Vec<String>)| {
+        format!("{} = {}", digest.segments[*column].name, values.join(" or "))
+    };
+    only.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// `tier = internal 50 %, others 5 %`.
+fn by_segment(shares: &PerSegment, digest: &Digest) -> String {
+    let column = &digest.segments[shares.column].name;
+    let values: Vec<String> = shares.values.iter().map(|(value, share)| format!("{value} {share}")).collect();
+    format!("{column} = {}, others {}", values.join(", "), shares.default)
 }
 
 /// How the budget of false rollbacks is kept, where there is one.
@@ -212,6 +252,7 @@ impl WorldRows<'_> {
             exposed_units: self.spread_of(|o| (o.exposed_units * self.digest.units_each()).round()),
             exposure_fan: self.exposure_fan(),
             excess_bad: self.excess_bad(),
+            budget_burned: self.budget_burned(),
             cost_usd: cost(|(candidate, _)| candidate),
             excess_cost_usd: cost(|(candidate, stable)| candidate - stable),
             duration_s: self.spread_of(|o| (o.duration_s + o.rollback.map_or(0, |rollback| rollback.total().0)) as f64),
@@ -329,6 +370,11 @@ impl WorldRows<'_> {
         })
     }
 
+    fn budget_burned(&self) -> BTreeMap<String, Spread> {
+        let gates = self.player.scenario.gates.iter().filter(|gate| gate.burn.is_some()).enumerate();
+        gates.map(|(index, gate)| (gate.name.clone(), self.spread_of(|o| o.burned[index]))).collect()
+    }
+
     fn excess_bad(&self) -> BTreeMap<String, Spread> {
         let metrics = self.player.scenario.metrics.iter().enumerate();
         let shares = metrics.filter(|(_, metric)| metric.kind.is_share());
@@ -423,7 +469,8 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
             // Where the failing side begins elsewhere, what is accepted may rightly fail.
             let failing = if rule.harm.is_some() { &tally.gates[gate][plan.failing_lens][stage] } else { margin };
             let mut check = |question: Option<usize>, error: &str, events: f64, trials: f64| {
-                let alpha = if error == "wrong pass" { rule.alpha.get() } else { player.levels.alpha_fail[gate] };
+                let alpha =
+                    if error == "wrong pass" { rule.alpha.get() } else { failing_alpha(player, gate, stage, question) };
                 let rate = share(events, trials);
                 let slice = question.map(|question| plan.questions[question].slice);
                 rows.push(SelfCheckRow {
@@ -437,7 +484,10 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
                 });
             };
             check(None, "false alarm", null.failed, null.asked);
-            check(None, "wrong pass", margin.passed, margin.asked);
+            // Prompts say nothing of a candidate at the margin.
+            if !matches!(rule.test, Test::Sentinel(_)) {
+                check(None, "wrong pass", margin.passed, margin.asked);
+            }
             check(None, "wrong failure", failing.failed, failing.asked);
             // The overall slice of a gate with segments passes or fails on its own, too, but only its segments have a name.
             for question in (0..plan.questions.len()).filter(|&q| plan.questions[q].slice > 0) {
@@ -448,6 +498,41 @@ pub fn self_check(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<Se
         }
     }
     rows
+}
+
+/// Sentinels over the whole schedule.
+#[must_use]
+pub fn sentinels(player: &Player<'_>, tally: &Tally) -> Vec<SentinelRow> {
+    let row = |gate: usize| {
+        let (sentinel, looks) = sentinels::looks(player, gate)?;
+        Some(SentinelRow {
+            gate: player.scenario.gates[gate].name.clone(),
+            prompts: sentinel.prompts,
+            looks,
+            fails_good: sentinel.fails(false),
+            fails_bad: sentinel.fails(true),
+            false_alarm_closed_form: sentinel.false_alarm(looks),
+            false_alarm: share(tally.alarms[gate], tally.replicates as f64),
+        })
+    };
+    (0..player.gates.len()).filter_map(row).collect()
+}
+
+/// How often a gate, or one of its questions, may fail in a stage if the regression is exactly at the failing margin. A cumulative sum has
+/// a run length in place of an alpha: of that, the chance that it ends within the stage's looks.
+fn failing_alpha(player: &Player<'_>, gate: usize, stage: usize, question: Option<usize>) -> f64 {
+    let rule = match player.scenario.gates[gate].test {
+        Test::Cusum(rule) => rule,
+        Test::Sentinel(sentinel) => return sentinel.false_alarm(player.scenario.stages[stage].looks()),
+        _ => return player.levels.alpha_fail[gate],
+    };
+    let chance = |boundary: &Boundary| {
+        let steps = boundary.sum.as_ref().map_or(0, |sum| sum.triangle.len());
+        boundary.fail.first().map_or(0.0, |&threshold| cusum::chance_within(steps, rule.reference, threshold, 0.0))
+    };
+    let boundaries = &player.boundaries[stage][gate];
+    question
+        .map_or_else(|| boundaries.iter().map(chance).sum::<f64>().min(1.0), |question| chance(&boundaries[question]))
 }
 
 /// Units per arm against the exposure of each stage: of the exact replay, beside how often replicates alarm.

@@ -1,12 +1,12 @@
 //! Counts over replicates, added in a fixed order.
 
-use super::player::{Played, Player, WorldOutcome};
+use super::player::{Played, Player, StageEnd, WorldOutcome};
 use super::together::TogetherTally;
 use crate::domain::gate::Verdict;
 use crate::gate::stage::StageVerdicts;
 
 /// At how many moments the fan of exposed requests is kept.
-const FAN_POINTS: usize = 60;
+pub(super) const FAN_POINTS: usize = 60;
 
 /// Counts of one gate, lens and stage.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,11 +49,13 @@ pub struct Tally {
     /// Per world: every replicate.
     pub worlds: Vec<Vec<WorldOutcome>>,
     /// Per stage: sums of units and requests on the candidate.
-    pub stages: Vec<(f64, f64)>,
+    pub stages: Vec<StageEnd>,
     /// Per stage: all gates together, if the candidate is as good as stable.
     pub together: Vec<TogetherTally>,
     /// Replicates in which any gate that rolls back fails, each with its metric worse by exactly what it accepts, whatever stage is reached.
     pub failed_at_margins: f64,
+    /// Per gate: replicates in which it fails in some stage, whatever stage is reached, with a candidate as good as stable.
+    pub alarms: Vec<f64>,
     /// Per stage: replicates with a sample ratio, and those in which it alarms.
     pub sample_ratio: Vec<(f64, f64)>,
     /// Looks at which the fan is kept.
@@ -78,9 +80,10 @@ impl Tally {
             replicates: 0,
             gates: gates.collect(),
             worlds: vec![Vec::new(); player.worlds.len()],
-            stages: vec![(0.0, 0.0); stages],
+            stages: vec![StageEnd::default(); stages],
             together: (0..stages).map(|stage| TogetherTally::new(player, stage)).collect(),
             failed_at_margins: 0.0,
+            alarms: vec![0.0; player.gates.len()],
             sample_ratio: vec![(0.0, 0.0); stages],
             fan_looks: (1..=points).map(|point| point * looks / points - 1).collect(),
             fan: Vec::new(),
@@ -98,6 +101,10 @@ impl Tally {
             stages.iter().flatten().any(|said| said.first_fail.is_some())
         };
         self.failed_at_margins += f64::from(u8::from(player.rolling_back().any(fails)));
+        for ((alarms, said), plan) in self.alarms.iter_mut().zip(&played.verdicts).zip(&player.gates) {
+            let stages = &said[plan.lens_of_world[1]];
+            *alarms += f64::from(u8::from(stages.iter().flatten().any(|said| said.first_fail.is_some())));
+        }
         for (tallies, verdicts) in self.gates.iter_mut().flatten().zip(played.verdicts.iter().flatten()) {
             for (tally, verdicts) in tallies.iter_mut().zip(verdicts) {
                 if let Some(verdicts) = verdicts {
@@ -108,9 +115,10 @@ impl Tally {
         for (outcomes, outcome) in self.worlds.iter_mut().zip(played.worlds) {
             outcomes.push(outcome);
         }
-        for (sums, (units, requests)) in self.stages.iter_mut().zip(played.stages) {
-            sums.0 += units;
-            sums.1 += requests;
+        for (sums, end) in self.stages.iter_mut().zip(played.stages) {
+            sums.units += end.units;
+            sums.requests += end.requests;
+            sums.served += end.served;
         }
         for ((checked, alarms), ratio) in self.sample_ratio.iter_mut().zip(&played.sample_ratio) {
             *checked += f64::from(u8::from(ratio.is_some()));

@@ -249,7 +249,7 @@ impl<'a> Variants<'a> {
         let endings = replayed.twins().map(|(start, twins)| self.endings(start, twins, &planned)).collect();
         let places = first.places();
         let by_look = |(_, twins): (usize, Twins<'_>)| {
-            let reader = Reader { layout: &first.simulator.layout, trajectory: twins.own };
+            let reader = Reader { layout: &first.simulator.layout, trajectory: twins.served(false) };
             let served = served(reader, &places);
             let traffic = traffic(reader, &places, &served);
             (served, traffic)

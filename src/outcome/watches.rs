@@ -32,7 +32,7 @@ pub fn plan(player: &Player<'_>) -> Watches {
             let alpha = player.levels.alpha_fail[index_of_gate];
             // Sequentially there is no stepping down: every question gets its share.
             let of_question = |(question, share): (&Question, &f64)| {
-                let open = asked && (place.plan.exposure < 1.0 || matches!(question.against, Against::Limit(_)));
+                let open = asked && (place.plan.has_control() || matches!(question.against, Against::Limit(_)));
                 open.then(|| watch(player, gate, *question, place, alpha * share))
             };
             questions.iter().zip(&player.levels.shares[index_of_gate]).map(of_question).collect()
@@ -57,7 +57,7 @@ fn watch(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlac
             let horizon = (most + ROOM * most.sqrt()).min(MOST_EVENTS).ceil();
             let critical = match question.against {
                 Against::Stable { harm, .. } => {
-                    let share = events::share_at(harm, place.plan.exposure);
+                    let share = events::share_at(harm, place.plan.split().of_both());
                     BinomialMaxSprt { horizon: horizon as u64, share }.critical_value(alpha)
                 }
                 Against::Limit(_) => MaxSprt { horizon, min_events: 1 }.critical_value(alpha),
@@ -70,12 +70,12 @@ fn watch(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlac
 
 /// Events at a stage's end: of both arms if the candidate is worse by what it may be, or of the candidate at its limit.
 fn planned(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlace, census: &Trajectory) -> f64 {
-    let exposure = place.plan.exposure;
+    let split = place.plan.split();
     let reader = Reader { layout: &player.simulator.layout, trajectory: census };
     let asker = Asker::new(gate, player.scenario, &player.simulator.layout);
     let Some(look) = place.seen(place.plan.looks() - 1, asker.delay) else { return 0.0 };
-    let arms = ExpectedArms { reader, span: Span { look, since: None }, exposure };
-    let Some(counts) = events::counts(&asker, question, Lens::NULL, &arms, exposure) else { return 0.0 };
+    let arms = ExpectedArms { reader, span: Span { look, since: None }, split };
+    let Some(counts) = events::counts(&asker, question, Lens::NULL, &arms, split) else { return 0.0 };
     match (question.against, counts.stable) {
         (Against::Stable { harm, .. }, Some(stable)) => {
             let worse = if let Margin::Relative(share) = harm { 1.0 + share } else { 1.0 };

@@ -9,12 +9,15 @@ use rayon::prelude::*;
 use super::events::{EventPlanner, Rest};
 use crate::domain::gate::{Gate, Test, Window};
 use crate::domain::metric::Margin;
+use crate::domain::rollout::Control;
 use crate::gate::boundary::Boundary;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
 use crate::gate::sequence;
+use crate::outcome::boundaries::last_look;
 use crate::outcome::player::Player;
 use crate::scenario::Tile;
+use crate::simulate::Split;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
@@ -79,35 +82,40 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
         let slots = player.simulator.slots();
         let left = if player.scenario.log.tile == Tile::Week { 4 * slots } else { slots.saturating_sub(from) };
         let left = left / per_look * per_look;
-        let rest = player.simulator.census(from, left, per_look);
+        let rest = player.simulator.census_of_stage(stage, from, left, per_look);
         let mut plans = Vec::new();
         for (gate, gate_plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
             if !rule.asked_in(&player.scenario.stages[stage]) {
                 continue;
             }
+            if let Test::Sentinel(sentinel) = rule.test {
+                let power = Some(1.0 - sentinel.false_alarm(place.plan.looks()));
+                plans.push(Plan { stage, gate, power, ..Plan::default() });
+                continue;
+            }
             for (index, question) in gate_plan.questions.iter().enumerate() {
-                if place.plan.exposure >= 1.0 && matches!(question.against, Against::Stable { .. }) {
+                if !place.plan.has_control() && matches!(question.against, Against::Stable { .. }) {
                     continue;
                 }
-                let Some(look) = place.seen(place.plan.looks() - 1, player.scenario.metrics[rule.metric].judge.delay)
-                else {
+                let Some(look) = place.seen(
+                    last_look(player.scenario, rule, stage, place),
+                    player.scenario.metrics[rule.metric].judge.delay,
+                ) else {
                     plans.push(Plan { stage, gate, question: index, ..Plan::default() });
                     continue;
                 };
                 if let Some(watch) = player.watches[stage][gate][index] {
                     let alpha = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
-                    let planner = EventPlanner::new(player, gate, *question, (place.plan.exposure, alpha), watch);
+                    let planner = EventPlanner::new(player, gate, *question, (place.plan.split(), alpha), watch);
                     let rest = Rest { census: &rest, looks: left / per_look, look_s: per_look as i64 * place.slot_s };
                     plans.push(Plan { stage, gate, question: index, ..planner.plan(censuses, look, &rest) });
                     continue;
                 }
                 let middle = Reader { layout: &player.simulator.layout, trajectory: &censuses[censuses.len() / 2] };
                 let counts = middle.counts(Span { look, since: None }, Arm::Candidate, question.slice);
-                // A limit is asked of the candidate's units alone.
-                let asked = if matches!(question.against, Against::Limit(_)) { place.plan.exposure } else { 1.0 };
-                let units = counts.units * asked;
-                let planner = Planner::new(player, (stage, gate, index), (place.plan.exposure, units));
+                let units = counts.units * asked_share(*question, place.plan.split());
+                let planner = Planner::new(player, (stage, gate, index), (place.plan.split(), units));
                 let end = |census: &'_ Trajectory| planner.expected(census, look);
                 let expected: Vec<Expected> = censuses.iter().filter_map(end).collect();
                 let middle = &censuses[censuses.len() / 2];
@@ -125,13 +133,21 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
     stages.into_par_iter().flat_map_iter(of_stage).collect()
 }
 
-/// Closed forms of one question at one exposure.
+/// Share of units that a question is asked of: a limit of the candidate's units alone.
+pub(super) fn asked_share(question: Question, split: Split) -> f64 {
+    match question.against {
+        Against::Limit(_) => split.exposure,
+        Against::Stable { .. } => split.exposure + split.stable(),
+    }
+}
+
+/// Closed forms of one question at one split.
 struct Planner<'a> {
     player: &'a Player<'a>,
     asker: Asker<'a>,
     gate: &'a Gate,
     question: Question,
-    exposure: f64,
+    split: Split,
     /// Normal deviates that the estimate must lie inside the margin to pass.
     critical_pass: f64,
     /// Normal deviates that it must lie beyond the margin to fail.
@@ -142,7 +158,7 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(player: &'a Player<'a>, (stage, gate, index): (usize, usize, usize), (exposure, units): (f64, f64)) -> Self {
+    fn new(player: &'a Player<'a>, (stage, gate, index): (usize, usize, usize), (split, units): (Split, f64)) -> Self {
         let rule = &player.scenario.gates[gate];
         let alpha = rule.alpha.get();
         // The first step of a correction is the one a single bad slice must take.
@@ -154,7 +170,7 @@ impl<'a> Planner<'a> {
                 .map_or(f64::NAN, |r| sequence::boundary(rule.sequence, level, r))
         };
         let critical = |level: f64| match rule.test {
-            Test::Point | Test::MannWhitney => 0.0,
+            Test::Point | Test::MannWhitney | Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_) => 0.0,
             Test::Fixed | Test::GroupSequential(_) | Test::Exact(_) | Test::MaxSprt | Test::EProcess => {
                 normal::upper_quantile(level)
             }
@@ -165,7 +181,7 @@ impl<'a> Planner<'a> {
             asker: Asker::new(rule, player.scenario, &player.simulator.layout),
             gate: rule,
             question: player.gates[gate].questions[index],
-            exposure,
+            split,
             critical_pass: critical(alpha),
             critical_fail: critical(alpha_fail),
             z_power: -normal::upper_quantile(rule.power.get()),
@@ -178,13 +194,13 @@ impl<'a> Planner<'a> {
     }
 
     fn expected(&self, census: &Trajectory, look: usize) -> Option<Expected> {
-        self.expected_at(census, look, self.exposure)
+        self.expected_at(census, look, self.split)
     }
 
-    fn expected_at(&self, census: &Trajectory, look: usize, exposure: f64) -> Option<Expected> {
+    fn expected_at(&self, census: &Trajectory, look: usize, split: Split) -> Option<Expected> {
         let reader = self.reader(census);
         let span = Span { look, since: None };
-        let arms = ExpectedArms { reader, span, exposure };
+        let arms = ExpectedArms { reader, span, split };
         let evidence = self.asker.evidence(self.question, Lens::NULL, &arms)?;
         // A candidate that answers as stable does would leave nothing of itself once stable's answers are out: another one does.
         let shown = if self.gate.covariate { Lens::RECORDED } else { Lens::NULL };
@@ -196,8 +212,8 @@ impl<'a> Planner<'a> {
             variance_pass: varying.pass.variance.filter(|&variance| variance > 0.0)?,
             variance_fail: varying.fail.variance.filter(|&variance| variance > 0.0)?,
             level: self.level(&arms)?,
-            units: counts.units * exposure,
-            requests: counts.requests * exposure,
+            units: counts.units * split.exposure,
+            requests: counts.requests * split.exposure,
             df: evidence.pass.df,
         })
     }
@@ -222,7 +238,7 @@ impl<'a> Planner<'a> {
         let nothing = Plan::default();
         // Sums of a trailing window have no second moments to plan with. A rank test of points is planned by their number and by how they
         // depend on each other, which no sum knows: a formula for independent points would promise what the replay refutes.
-        if self.gate.window != Window::Stage || self.gate.test == Test::MannWhitney {
+        if self.gate.window != Window::Stage || !self.gate.test.is_planned() {
             return nothing;
         }
         if expected.is_empty() {
@@ -282,11 +298,15 @@ impl<'a> Planner<'a> {
         self.gate.covariate.then(|| Some(needed(&bare)? - needed(self)?))?
     }
 
-    /// The variance is `A / e + B / (1 - e)` at exposure `e`; two exposures give A and B.
+    /// The variance is `A / e + B / (1 - e)` at exposure `e` of everybody; two exposures give A and B. With a matched control it is
+    /// `(A + B) / e`.
     fn exposure_needed(&self, census: &Trajectory, look: usize) -> Option<f64> {
-        let half = self.expected_at(census, look, 0.5)?;
-        let quarter = self.expected_at(census, look, 0.25)?;
+        let at = |exposure: f64| self.expected_at(census, look, Split { exposure, control: Control::Rest });
+        let (half, quarter) = (at(0.5)?, at(0.25)?);
         let needed = self.variance_needed(half.to_pass)?;
+        if self.split.control == Control::Matched {
+            return Some(half.variance_pass / (2.0 * needed)).filter(|exposure| *exposure <= 0.5);
+        }
         let a = 0.375 * (quarter.variance_pass - half.variance_pass / 1.5);
         let b = half.variance_pass / 2.0 - a;
         let middle = needed + a - b;
@@ -308,7 +328,7 @@ impl<'a> Planner<'a> {
         };
         let Shape::Grid(grid) = &self.player.simulator.layout.shapes[self.gate.metric] else { return Some(regression) };
         let reader = self.reader(census);
-        let arms = ExpectedArms { reader, span: Span { look, since: None }, exposure: 0.5 };
+        let arms = ExpectedArms { reader, span: Span { look, since: None }, split: self.split.at(0.5) };
         let share_above = |index: usize| {
             let place = Some(GridPlace { index, part: 0.0 });
             arms.sums(Arm::Candidate, Answers::Stable, self.question.slice, self.gate.metric, place).ratio()
@@ -328,6 +348,6 @@ impl<'a> Planner<'a> {
     }
 
     fn to_fail_share(&self, census: &Trajectory, look: usize) -> Option<f64> {
-        self.expected_at(census, look, 0.5).map(|e| e.to_fail)
+        self.expected_at(census, look, self.split.at(0.5)).map(|e| e.to_fail)
     }
 }

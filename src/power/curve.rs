@@ -1,13 +1,18 @@
 //! What the log expects of one question against time, at any exposure.
 
 use crate::domain::quantity::Seconds;
+use crate::domain::rollout::Control;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, Evidence, ExpectedArms, Question};
+use crate::simulate::Split;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::cluster::UnitSums;
 use crate::stats::student_t;
+
+/// Both arms together are everybody.
+const HALF: Split = Split { exposure: 0.5, control: Control::Rest };
 
 /// Everybody's sums, read as what arms expect of them.
 #[derive(Clone, Copy)]
@@ -47,13 +52,13 @@ impl<'a> Census<'a> {
         Self { asker, question, reader: Reader { layout: asker.layout, trajectory } }
     }
 
-    fn arms(&self, look: usize, exposure: f64) -> ExpectedArms<'a> {
-        ExpectedArms { reader: self.reader, span: Span { look, since: None }, exposure }
+    fn arms(&self, look: usize, split: Split) -> ExpectedArms<'a> {
+        ExpectedArms { reader: self.reader, span: Span { look, since: None }, split }
     }
 
-    /// Both contrasts of a look, as expected at an exposure.
-    pub(super) fn contrast(&self, side: Deciding, lens: Lens, look: usize, exposure: f64) -> Option<Contrast> {
-        let evidence: Evidence = self.asker.evidence(self.question, lens, &self.arms(look, exposure))?;
+    /// One contrast of a look, as expected of a split.
+    pub(super) fn contrast(&self, side: Deciding, lens: Lens, look: usize, split: Split) -> Option<Contrast> {
+        let evidence: Evidence = self.asker.evidence(self.question, lens, &self.arms(look, split))?;
         let contrast = if side == Deciding::Pass { evidence.pass } else { evidence.fail };
         Some(Contrast {
             beyond: contrast.difference,
@@ -71,7 +76,7 @@ impl<'a> Census<'a> {
 
     /// Stable's value.
     pub(super) fn level(&self, look: usize) -> Option<f64> {
-        let arms = self.arms(look, 0.5);
+        let arms = self.arms(look, HALF);
         match &self.asker.layout.shapes[self.asker.gate.metric] {
             Shape::Moments => {
                 arms.sums(Arm::Candidate, Answers::Stable, self.question.slice, self.asker.gate.metric, None).ratio()
@@ -85,7 +90,7 @@ impl<'a> Census<'a> {
         let place = match &self.asker.layout.shapes[self.asker.gate.metric] {
             Shape::Moments => None,
             Shape::Grid(_) => {
-                let index = self.asker.quantile_threshold(self.question.slice, &self.arms(look, 0.5))?;
+                let index = self.asker.quantile_threshold(self.question.slice, &self.arms(look, HALF))?;
                 Some(GridPlace { index, part: 0.0 })
             }
         };
@@ -95,9 +100,9 @@ impl<'a> Census<'a> {
     }
 
     /// Chance that both arms have the data without which the gate does not speak.
-    pub(super) fn enough(&self, look: usize, exposure: f64, against_stable: bool) -> f64 {
+    pub(super) fn enough(&self, look: usize, split: Split, against_stable: bool) -> f64 {
         let (units, covered, _) = self.everybody(look);
-        let share = if against_stable { exposure.min(1.0 - exposure) } else { exposure };
+        let share = if against_stable { split.smaller() } else { split.exposure };
         let gate = self.asker.gate;
         let (units, covered) = (units * share, covered * share);
         if units <= 0.0 {
@@ -115,9 +120,10 @@ impl<'a> Census<'a> {
 /// The contrast of one side under one lens at evenly spaced looks, at any exposure.
 ///
 /// # Formula
-/// The variance at exposure `e` is `A / e + B / (1 - e)`: two exposures give A and B.
+/// The variance at exposure `e` is `A / e + B / s`, `s` the share of stable's arm: two exposures with the rest there give A and B.
 pub(super) struct Curve {
     looks: Vec<Option<Look>>,
+    control: Control,
     /// Units with data and their requests with data, of everybody.
     everybody: Vec<(f64, f64)>,
     /// Units and requests per arm before the gate may speak.
@@ -135,26 +141,39 @@ struct Look {
     stable: f64,
 }
 
+impl Look {
+    fn variance(self, split: Split) -> f64 {
+        self.candidate / split.exposure + self.stable / split.stable()
+    }
+}
+
 impl Curve {
-    /// `exposure` is the one at which it shall be exact.
+    /// `split` is the one at which it shall be exact.
     pub(super) fn new(
         census: &Census<'_>,
         side: Deciding,
         lens: Lens,
-        exposure: f64,
+        split: Split,
         looks: usize,
         look_s: i64,
     ) -> Self {
-        let here = exposure.clamp(1e-6, 0.99);
+        let here = split.exposure.clamp(1e-6, 0.99);
         let there = if here < 0.3 { 0.5 } else { 0.1 };
         let at = |look: usize| {
-            let first = census.contrast(side, lens, look, here)?;
-            let second = census.contrast(side, lens, look, there)?;
+            let rest = |exposure: f64| census.contrast(side, lens, look, Split { exposure, control: Control::Rest });
+            let (first, second) = (rest(here)?, rest(there)?);
             // Two equations in A and B.
             let determinant = 1.0 / (here * (1.0 - there)) - 1.0 / (there * (1.0 - here));
             let candidate = (first.variance / (1.0 - there) - second.variance / (1.0 - here)) / determinant;
             let stable = (second.variance / here - first.variance / there) / determinant;
-            Some(Look { beyond: first.beyond, candidate: candidate.max(0.0), stable: stable.max(0.0) })
+            let look_of_rest = Look { beyond: first.beyond, candidate: candidate.max(0.0), stable: stable.max(0.0) };
+            if split.control == Control::Rest {
+                return Some(look_of_rest);
+            }
+            let exact = census.contrast(side, lens, look, split.at(here))?;
+            let times = exact.variance / look_of_rest.variance(split.at(here));
+            let Look { candidate, stable, .. } = look_of_rest;
+            Some(Look { beyond: exact.beyond, candidate: times * candidate, stable: times * stable })
         };
         let everybody = |look: usize| {
             let (units, covered, _) = census.everybody(look);
@@ -165,6 +184,7 @@ impl Curve {
         let seen = |look: usize| look.checked_sub(lag);
         Self {
             looks: (0..looks).map(|look| at(seen(look)?)).collect(),
+            control: split.control,
             everybody: (0..looks).map(|look| seen(look).map_or((0.0, 0.0), everybody)).collect(),
             least: (census.asker.gate.min_units, census.asker.gate.min_requests),
             look_s,
@@ -183,6 +203,7 @@ impl Curve {
         };
         Self {
             looks: self.looks.iter().zip(parts).map(part).collect(),
+            control: self.control,
             everybody: self.everybody.clone(),
             least: self.least,
             look_s: self.look_s,
@@ -203,7 +224,7 @@ impl Curve {
 
     fn bare_distance(&self, look: usize, exposure: f64) -> Option<f64> {
         let at = self.looks[look]?;
-        let variance = at.candidate / exposure + at.stable / (1.0 - exposure);
+        let variance = at.variance(Split { exposure, control: self.control });
         (variance > 0.0).then(|| at.beyond / variance.sqrt())
     }
 
@@ -245,13 +266,18 @@ impl Curve {
         if sign * at.beyond <= 0.0 {
             return None;
         }
-        // needed = A / e + B / (1 - e)
         let needed = (at.beyond / distance).powi(2);
+        let (units, covered) = self.everybody[look];
+        let least = (self.least.0 / units.max(1.0)).max(self.least.1 / covered.max(1.0));
+        if self.control == Control::Matched {
+            // needed = (A + B) / e
+            let exposure = ((at.candidate + at.stable) / needed).max(least);
+            return Some(exposure).filter(|&exposure| exposure > 0.0 && exposure <= 0.5);
+        }
+        // needed = A / e + B / (1 - e)
         let middle = needed + at.candidate - at.stable;
         let discriminant = middle * middle - 4.0 * needed * at.candidate;
         let exposure = (middle - discriminant.max(0.0).sqrt()) / (2.0 * needed);
-        let (units, covered) = self.everybody[look];
-        let least = (self.least.0 / units.max(1.0)).max(self.least.1 / covered.max(1.0));
         (discriminant >= 0.0).then(|| exposure.max(least)).filter(|&exposure| exposure > 0.0 && exposure < 1.0)
     }
 }
@@ -267,6 +293,7 @@ mod tests {
             Some(Look { beyond: 1.0, candidate: variance, stable: variance })
         };
         Curve {
+            control: Control::Rest,
             looks: (0..hours).map(at).collect(),
             everybody: (0..hours).map(|hour| (hour as f64 * 100.0 + 100.0, 1000.0)).collect(),
             least: (0.0, 0.0),

@@ -42,7 +42,7 @@ impl Design {
         units: f64,
     ) -> Option<Self> {
         let rule = &player.scenario.gates[gate];
-        if rule.test == Test::MannWhitney {
+        if !rule.test.is_planned() {
             return None;
         }
         let last = information.last().copied()?;
@@ -56,7 +56,7 @@ impl Design {
             ratio.map_or(f64::INFINITY, |ratio| sequence::boundary(rule.sequence, level, ratio))
         };
         let bound = |look: usize, fraction: f64| match rule.test {
-            Test::Point | Test::MannWhitney => 0.0,
+            Test::Point | Test::MannWhitney | Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_) => 0.0,
             Test::Fixed => normal::upper_quantile(alpha),
             Test::ConfidenceSequence => sequence(alpha, fraction),
             Test::GroupSequential(_) => boundary.fail.get(look).copied().unwrap_or(f64::INFINITY),
@@ -65,7 +65,7 @@ impl Design {
         // Where passing has several looks: the one look that passes as often where the gate passes with its power.
         let drift = boundary.pass_plan.as_ref().and_then(|plan| plan.drift);
         let critical_pass = match (rule.test, drift) {
-            (Test::Point | Test::MannWhitney, _) => 0.0,
+            (Test::Point | Test::MannWhitney | Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_), _) => 0.0,
             (Test::GroupSequential(_), Some(drift)) => drift + normal::upper_quantile(rule.power.get()),
             (Test::Fixed | Test::GroupSequential(_), _) => normal::upper_quantile(rule.alpha.get()),
             (Test::ConfidenceSequence, _) => sequence(rule.alpha.get(), 1.0),

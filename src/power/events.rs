@@ -7,6 +7,7 @@ use crate::gate::events::{self, Counts, Watch, share_at};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, ExpectedArms, Question};
 use crate::outcome::player::Player;
+use crate::simulate::Split;
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::alternative::Sides;
 use crate::stats::anytime::labels::{self, BinomialMaxSprt};
@@ -30,7 +31,7 @@ pub(super) struct EventPlanner<'a> {
     asker: Asker<'a>,
     gate: &'a Gate,
     question: Question,
-    exposure: f64,
+    split: Split,
     watch: Watch,
     /// Of the failing side, for this question.
     alpha_fail: f64,
@@ -48,31 +49,32 @@ impl<'a> EventPlanner<'a> {
         player: &'a Player<'a>,
         gate: usize,
         question: Question,
-        (exposure, alpha_fail): (f64, f64),
+        (split, alpha_fail): (Split, f64),
         watch: Watch,
     ) -> Self {
         let rule = &player.scenario.gates[gate];
         let asker = Asker::new(rule, player.scenario, &player.simulator.layout);
-        Self { player, asker, gate: rule, question, exposure, watch, alpha_fail }
+        Self { player, asker, gate: rule, question, split, watch, alpha_fail }
     }
 
     fn counts(&self, census: &Trajectory, look: usize, exposure: f64) -> Option<Counts> {
         let reader = Reader { layout: &self.player.simulator.layout, trajectory: census };
-        let arms = ExpectedArms { reader, span: Span { look, since: None }, exposure };
-        events::counts(&self.asker, self.question, Lens::NULL, &arms, exposure)
+        let split = self.split.at(exposure);
+        let arms = ExpectedArms { reader, span: Span { look, since: None }, split };
+        events::counts(&self.asker, self.question, Lens::NULL, &arms, split)
     }
 
     /// Units and requests on the candidate.
     fn size(&self, census: &Trajectory, look: usize) -> (f64, f64) {
         let reader = Reader { layout: &self.player.simulator.layout, trajectory: census };
         let counts = reader.counts(Span { look, since: None }, Arm::Candidate, self.question.slice);
-        (counts.units * self.exposure, counts.requests * self.exposure)
+        (counts.units * self.split.exposure, counts.requests * self.split.exposure)
     }
 
     /// The plan at the end of a stage whose last look is `look`, from the median census; `rest` is a longer stage.
     pub(super) fn plan(&self, censuses: &[Trajectory], look: usize, rest: &Rest<'_>) -> Plan {
         let found: Vec<Counts> =
-            censuses.iter().filter_map(|census| self.counts(census, look, self.exposure)).collect();
+            censuses.iter().filter_map(|census| self.counts(census, look, self.split.exposure)).collect();
         if self.gate.window != Window::Stage || found.is_empty() {
             return Plan::default();
         }
@@ -80,7 +82,7 @@ impl<'a> EventPlanner<'a> {
         let level = mean(&|c| c.candidate.events) / mean(&|c| c.candidate.trials);
         let powers: Option<Vec<f64>> = found.iter().map(|counts| self.power(counts)).collect();
         let middle = &censuses[censuses.len() / 2];
-        let mde = self.counts(middle, look, self.exposure).and_then(|counts| self.detectable(&counts));
+        let mde = self.counts(middle, look, self.split.exposure).and_then(|counts| self.detectable(&counts));
         let scale = self.scale_needed(&found[found.len() / 2]);
         let (units, requests) = self.size(middle, look);
         Plan {
@@ -210,7 +212,7 @@ impl<'a> EventPlanner<'a> {
 
     fn duration_needed(&self, rest: &Rest<'_>) -> Option<i64> {
         let enough = |look: usize| {
-            let counts = self.counts(rest.census, look, self.exposure);
+            let counts = self.counts(rest.census, look, self.split.exposure);
             let decides = counts.and_then(|counts| self.power(&counts)).is_some_and(|p| p >= self.gate.power.get());
             decides && self.size(rest.census, look).0 >= self.gate.min_units
         };

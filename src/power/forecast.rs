@@ -9,6 +9,7 @@ use crate::domain::world::World;
 use crate::gate::question::{Against, Asker};
 use crate::outcome::player::Player;
 use crate::scenario::Scenario;
+use crate::simulate::Split;
 use crate::stats::normal;
 
 /// Standard errors that a test at many looks loses against one at the stage's end: from the inflation factors of C. Jennison, B. W. Turnbull
@@ -94,9 +95,10 @@ impl Forecast {
             questions: Vec::new(),
             bad: bad.iter().map(|&world| Bad::new(player, world, per_look as i64 * slot_s)).collect(),
         };
+        let split = Split { exposure: 0.1, control: player.simulator.plan[0].control };
         for (gate, plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
-            if rule.window != Window::Stage || rule.test == Test::MannWhitney {
+            if rule.window != Window::Stage || !rule.test.is_planned() {
                 continue;
             }
             let asker = Asker::new(rule, player.scenario, &player.simulator.layout);
@@ -107,7 +109,7 @@ impl Forecast {
                 let everybody = Census::new(asker, question, &census);
                 let look_s = forecast.look_s;
                 let distances =
-                    |side: Deciding, lens| grid(&Curve::new(&everybody, side, lens, 0.1, looks, look_s), exposures);
+                    |side: Deciding, lens| grid(&Curve::new(&everybody, side, lens, split, looks, look_s), exposures);
                 let null = plan.lenses[plan.lens_of_world[1]];
                 let asked = Asked {
                     gate,

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::closed_form::Plan;
+use super::closed_form::{Plan, asked_share};
 use super::curve::{Census, Contrast, Curve, Deciding};
 use super::design::Design;
 use super::judging;
@@ -13,11 +13,13 @@ use crate::domain::metric::{Direction, Margin, MetricKind};
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Asker, Question};
+use crate::outcome::boundaries::last_look;
 use crate::outcome::player::Player;
 use crate::outcome::rows::{segment, share};
 use crate::outcome::tally::{QuestionTally, Tally};
 use crate::report::planning::{Elsewhere, NeedRow, PerArm, PowerMap, PowerTimes, Price, Side, TimePoint};
 use crate::scenario::Tile;
+use crate::simulate::Split;
 use crate::simulate::layout::Shape;
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::stats::interval::wilson;
@@ -79,7 +81,7 @@ struct Asked<'a> {
     stage: usize,
     rule: &'a Gate,
     question: Question,
-    exposure: f64,
+    split: Split,
     asker: Asker<'a>,
     design: Design,
     last_look: usize,
@@ -125,7 +127,7 @@ impl Planner<'_> {
         let left = if player.scenario.log.tile == Tile::Week { 4 * slots } else { slots.saturating_sub(from) };
         let per_look = (3600 / places[stage].slot_s).max(1) as usize;
         let looks = left / per_look;
-        let census = player.simulator.census(from, looks * per_look, per_look);
+        let census = player.simulator.census_of_stage(stage, from, looks * per_look, per_look);
         Rest { census, looks, look_s: per_look as i64 * places[stage].slot_s }
     }
 
@@ -138,24 +140,25 @@ impl Planner<'_> {
         let place = player.places()[plan.stage];
         let question = player.gates[plan.gate].questions[plan.question];
         let asker = Asker::new(rule, player.scenario, &player.simulator.layout);
-        let exposure = place.plan.exposure;
+        let split = place.plan.split();
         let middle = &player.sampled_censuses[player.sampled_censuses.len() / 2];
         let census = Census::new(asker, question, middle);
         let against_stable = matches!(question.against, Against::Stable { .. });
         let information = |look: usize| {
-            let Some(look) = place.seen(look, asker.delay) else { return 0.0 };
-            let spoken = census.enough(look, exposure, against_stable) >= 0.5;
-            let contrast = census.contrast(Deciding::Fail, Lens::NULL, look, exposure).filter(|_| spoken);
+            let Some(look) = place.seen(look, asker.delay).filter(|_| look >= place.plan.quiet) else { return 0.0 };
+            let spoken = census.enough(look, split, against_stable) >= 0.5;
+            let contrast = census.contrast(Deciding::Fail, Lens::NULL, look, split).filter(|_| spoken);
             contrast.map_or(0.0, |contrast| 1.0 / contrast.variance)
         };
-        let information: Vec<f64> = (0..place.plan.looks()).map(information).collect();
-        let last_look = place.seen(place.plan.looks() - 1, asker.delay)?;
+        let last = last_look(player.scenario, rule, plan.stage, &place);
+        let information: Vec<f64> = (0..=last).map(information).collect();
+        let last_look = place.seen(last, asker.delay)?;
         let counts = Reader { layout: &player.simulator.layout, trajectory: middle }.counts(
             Span { look: last_look, since: None },
             Arm::Candidate,
             question.slice,
         );
-        let units = counts.units * if against_stable { 1.0 } else { exposure };
+        let units = counts.units * asked_share(question, split);
         let design = Design::new(player, (plan.stage, plan.gate, plan.question), &information, units)?;
         Some(Asked {
             planner: self,
@@ -164,7 +167,7 @@ impl Planner<'_> {
             stage: plan.stage,
             rule,
             question,
-            exposure,
+            split,
             asker,
             design,
             last_look,
@@ -187,7 +190,7 @@ impl Planner<'_> {
             metric: scenario.metrics[rule.metric].name.clone(),
             segment: segment(self.player.simulator.layout.slices[question.slice], self.digest),
             says: String::new(),
-            exposure: stage.exposure.get(),
+            exposure: self.player.simulator.plan[plan.stage].exposure,
             duration_s: stage.duration.0,
             requests: PerArm { candidate: 0.0, stable: 0.0 },
             units: PerArm { candidate: 0.0, stable: 0.0 },
@@ -209,8 +212,7 @@ impl Planner<'_> {
 impl Asked<'_> {
     fn all(&self, plan: &Plan, rest: &Rest) -> OfStage {
         let census = Census::new(self.asker, self.question, &rest.census);
-        let curve =
-            |side: Deciding, lens: Lens| Curve::new(&census, side, lens, self.exposure, rest.looks, rest.look_s);
+        let curve = |side: Deciding, lens: Lens| Curve::new(&census, side, lens, self.split, rest.looks, rest.look_s);
         let regression = self.regression();
         let passing = curve(Deciding::Pass, Lens::NULL);
         let failing = regression.as_ref().map(|regression| curve(Deciding::Fail, regression.lens));
@@ -263,7 +265,7 @@ impl Asked<'_> {
     }
 
     fn per_arm(&self, everybody: f64) -> PerArm {
-        PerArm { candidate: everybody * self.exposure, stable: everybody * (1.0 - self.exposure) }
+        PerArm { candidate: everybody * self.split.exposure, stable: everybody * self.split.stable() }
     }
 
     fn level(&self) -> Option<f64> {
@@ -308,7 +310,9 @@ impl Asked<'_> {
         let census = self.middle();
         match &self.asker.layout.shapes[self.rule.metric] {
             Shape::Moments => {
-                let beyond = |lens: Lens| census.contrast(Deciding::Fail, lens, self.last_look, 0.5).map(|c| c.beyond);
+                let beyond = |lens: Lens| {
+                    census.contrast(Deciding::Fail, lens, self.last_look, self.split.at(0.5)).map(|c| c.beyond)
+                };
                 Some(beyond(lens)? - beyond(Lens::NULL)?)
             }
             Shape::Grid(_) => match change {
@@ -320,13 +324,13 @@ impl Asked<'_> {
     }
 
     fn chance(&self, side: Deciding, census: &Census<'_>, lens: Lens) -> Option<f64> {
-        let contrast = census.contrast(side, lens, self.last_look, self.exposure)?;
+        let contrast = census.contrast(side, lens, self.last_look, self.split)?;
         let decided = match side {
             Deciding::Pass => self.design.passes(-contrast.distance()),
             Deciding::Fail => self.design.fails(contrast.distance()),
         };
         // Degrees of freedom of hardly any units give no number.
-        let enough = census.enough(self.last_look, self.exposure, self.question_is_against_stable());
+        let enough = census.enough(self.last_look, self.split, self.question_is_against_stable());
         Some(decided * enough).filter(|chance| chance.is_finite())
     }
 
@@ -355,13 +359,13 @@ impl Asked<'_> {
         let surprise = wilson(events, asked, SURPRISE);
         let outside = closed_form < surprise.0 || closed_form > surprise.1;
         let surprised = asked > 0.0 && outside && (closed_form - simulated.share).abs() > SMALLEST_GAP;
-        let contrast = self.middle().contrast(side, lens, self.last_look, self.exposure)?;
+        let contrast = self.middle().contrast(side, lens, self.last_look, self.split)?;
         let sign = if side == Deciding::Pass { -1.0 } else { 1.0 };
         let needed = self.distance_needed(side, self.rule.power.get()).filter(|_| sign * contrast.beyond > 0.0);
         let times = needed.map(|needed| (sign * contrast.distance() / needed).powi(2));
         let (units, _, requests) = self.mean_counts();
         let more = |count: f64| times.filter(|&times| times > 0.0).map(|times| self.per_arm(count / times));
-        let duration_s = needed.and_then(|needed| curve.time_until(needed, sign, self.exposure));
+        let duration_s = needed.and_then(|needed| curve.time_until(needed, sign, self.split.exposure));
         let stage_looks = self.planner.player.scenario.stages[self.stage].duration.0 / curve.look_s;
         let stage_end = usize::try_from(stage_looks).ok().and_then(|looks| looks.min(curve.len()).checked_sub(1));
         Some(Side {
@@ -375,7 +379,7 @@ impl Asked<'_> {
             duration_s,
             projected_s: needed
                 .filter(|_| duration_s.is_none())
-                .and_then(|needed| curve.projected(needed, sign, self.exposure)),
+                .and_then(|needed| curve.projected(needed, sign, self.split.exposure)),
             exposure: needed.zip(stage_end).and_then(|(needed, end)| curve.exposure_until(needed, sign, end)),
             elsewhere: needed
                 .and_then(|needed| self.elsewhere(needed, sign, curve))
@@ -385,9 +389,9 @@ impl Asked<'_> {
 
     /// The next larger exposure of the schedule with a control, or half of everybody.
     fn elsewhere(&self, needed: f64, sign: f64, curve: &Curve) -> Option<Elsewhere> {
-        let stages = self.planner.player.scenario.stages.iter().map(|stage| stage.exposure.get());
-        let planned = stages.filter(|&exposure| exposure > self.exposure && exposure < 1.0);
-        let larger = planned.chain([0.5]).filter(|&exposure| exposure > self.exposure);
+        let stages = self.planner.player.simulator.plan.iter().map(|stage| stage.exposure);
+        let planned = stages.filter(|&exposure| exposure > self.split.exposure && exposure < 1.0);
+        let larger = planned.chain([0.5]).filter(|&exposure| exposure > self.split.exposure);
         larger.into_iter().find_map(|exposure| {
             curve.time_until(needed, sign, exposure).map(|duration_s| Elsewhere { exposure, duration_s })
         })
@@ -396,7 +400,7 @@ impl Asked<'_> {
     /// What usually parts closed form and replay, most likely first.
     fn why(&self, side: Deciding, contrast: &Contrast, over_starts: (f64, f64)) -> String {
         let (units, _, _) = self.mean_counts();
-        let smaller = units * self.exposure.min(1.0 - self.exposure);
+        let smaller = units * self.split.smaller();
         if smaller < 100.0 {
             return format!("few units: {smaller:.0} in the smaller arm");
         }
@@ -429,7 +433,7 @@ impl Asked<'_> {
         let mut price = |of: &str, side: Deciding, curve: &Curve, with: Option<f64>, without: f64| {
             let (sign, name) = if side == Deciding::Pass { (-1.0, "pass") } else { (1.0, "fail") };
             let Some(with) = with.filter(|&with| with > without + 1e-9) else { return };
-            let time = |distance: f64| curve.time(distance, sign, self.exposure);
+            let time = |distance: f64| curve.time(distance, sign, self.split.exposure);
             if let Some(cheap) = time(without) {
                 let extra_s = time(with).map(|dear| (dear - cheap).max(0.0));
                 prices.push(Price { of: of.into(), side: name.into(), extra_s, unknown: None });
@@ -491,8 +495,8 @@ impl Asked<'_> {
                         return;
                     }
                 };
-                if let Some(cheap) = curve.with_part(parts).time(needed, sign, self.exposure) {
-                    let extra_s = curve.time(needed, sign, self.exposure).map(|dear| (dear - cheap).max(0.0));
+                if let Some(cheap) = curve.with_part(parts).time(needed, sign, self.split.exposure) {
+                    let extra_s = curve.time(needed, sign, self.split.exposure).map(|dear| (dear - cheap).max(0.0));
                     prices.push(Price { of: cost.of.into(), side: side.into(), extra_s, unknown: None });
                 }
             };
@@ -506,10 +510,11 @@ impl Asked<'_> {
 
     fn times(&self, row: &NeedRow, passing: &Curve, failing: Option<&Curve>) -> PowerTimes {
         let point = |look: usize| {
-            let fail = failing.map(|curve| curve.distance(look, self.exposure).map_or(0.0, |d| self.design.fails(d)));
+            let fail =
+                failing.map(|curve| curve.distance(look, self.split.exposure).map_or(0.0, |d| self.design.fails(d)));
             TimePoint {
                 duration_s: (look as i64 + 1) * passing.look_s,
-                pass: passing.distance(look, self.exposure).map_or(0.0, |d| self.design.passes(-d)),
+                pass: passing.distance(look, self.split.exposure).map_or(0.0, |d| self.design.passes(-d)),
                 fail,
             }
         };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::needs::{in_points, way};
-use crate::domain::gate::{Gate, Window};
+use crate::domain::gate::{Gate, Test, Window};
 use crate::domain::metric::Metric;
 use crate::report::labels;
 use crate::report::planning::{NeedRow, Side};
@@ -18,6 +18,9 @@ pub(super) fn says(row: &NeedRow, gate: &Gate, metric: &Metric) -> String {
         labels::percent(row.exposure),
         labels::duration(row.duration_s as f64)
     );
+    if matches!(gate.test, Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_)) {
+        return format!("{place}: test `{}` has no closed form; see the replay", gate.test.name());
+    }
     if gate.window != Window::Stage {
         return format!("{place}: a trailing window has no closed form; see the replay");
     }

@@ -1,6 +1,6 @@
 //! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
 
-use super::{GateRow, MetricFacts, Segment, Share, Spread};
+use super::{GateRow, MetricFacts, Segment, Share, Spread, StageFacts};
 pub(crate) use crate::error::printable as visible;
 
 /// What stands where there is no number.
@@ -219,6 +219,9 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         "mde" => "smallest regression that fails at the stage’s end with the gate’s power",
         "needed" => "needed to pass with the gate’s power if the candidate is as good as stable",
         "excess_bad" => "bad outcomes served beyond what stable would have served; median (10 %–90 %)",
+        "budget_burned" => {
+            "bad requests of the candidate, of all that the budget allows all traffic in its period; median (10 %–90 %)"
+        }
         "health_p" => "alarms below 0.001",
         "health_e" => "evidence that holds however often one looks; alarms from 1000 on",
         "health_rate" => "share of replicates that alarm; about 0.1 % where nothing is wrong",
@@ -241,6 +244,25 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// `5 %`, or `mean 9.5 %: tier = internal 50 %, others 5 %`.
+pub(super) fn exposure(stage: &StageFacts) -> String {
+    match &stage.by_segment {
+        Some(by_segment) => format!("mean {}: {}", percent(stage.exposure), visible(by_segment)),
+        None => percent(stage.exposure),
+    }
+}
+
+/// Who the candidate is compared with, in words.
+pub(super) fn control(name: &str) -> &'static str {
+    if name == "matched" { "as many others" } else { "the rest" }
+}
+
+/// `96`, or `96, the first 8 quiet`.
+pub(super) fn looks(stage: &StageFacts) -> String {
+    let all = whole(stage.looks as u64);
+    if stage.quiet_looks == 0 { all } else { format!("{all}, the first {} quiet", whole(stage.quiet_looks as u64)) }
 }
 
 #[cfg(test)]

@@ -70,6 +70,9 @@ pub struct Report {
     pub gates: Vec<GateRow>,
     /// The budget of false rollbacks of the whole release; null without one.
     pub budget: Option<BudgetFacts>,
+    /// Gates of test `sentinel` over the whole schedule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentinels: Vec<SentinelRow>,
     /// Error rates of each gate where they should be at most alpha.
     pub self_check: Vec<SelfCheckRow>,
     /// Power against effect.
@@ -270,16 +273,26 @@ pub struct HealthRow {
 pub struct StageFacts {
     /// Name.
     pub name: String,
-    /// Fraction of units on the candidate.
+    /// Fraction on the candidate of the units that the stage compares; its mean over them where it differs by segment.
     pub exposure: f64,
+    /// The wave that the stage takes; null where it takes everyone.
+    pub only: Option<String>,
+    /// Exposures by segment; null where it is the same everywhere.
+    pub by_segment: Option<String>,
+    /// Who the candidate is compared with: `rest`, everyone else in the wave, or `matched`, as many others; null at 100 %.
+    pub control: Option<String>,
     /// Seconds.
     pub duration_s: i64,
     /// Number of looks.
     pub looks: usize,
-    /// Mean number of units on the candidate with data at the stage's end, over replicates.
+    /// Looks at the stage's beginning at which gates do not speak yet.
+    pub quiet_looks: usize,
+    /// Mean number of compared units on the candidate with data at the stage's end, over replicates.
     pub units_candidate: f64,
-    /// Mean number of requests on the candidate in this stage, over replicates.
+    /// Mean number of their requests in this stage, over replicates.
     pub requests_candidate: f64,
+    /// Share of all requests in this stage that the candidate serves, earlier waves with them; null where it has none.
+    pub requests_share: Option<f64>,
     /// What the gates of the stage do together if the candidate is as good as stable; null where none is asked.
     pub together: Option<Together>,
 }
@@ -486,7 +499,7 @@ pub struct WorldRow {
     pub rolled_back: Share,
     /// Stopped and waiting for a person.
     pub stalled: Share,
-    /// Had a stage that was held past its duration, waiting for a gate.
+    /// Had a stage that went on past its duration, waiting for a gate or for a person.
     pub held: Share,
     /// Seconds of holding, over all stages, among those held; null if none was.
     pub held_s: Option<Spread>,
@@ -514,12 +527,34 @@ pub struct WorldRow {
     /// Bad outcomes served beyond what stable would have served, per proportion (requests) and rare metric (units); negative where the
     /// candidate serves fewer.
     pub excess_bad: BTreeMap<String, Spread>,
+    /// Share of the error budget of all traffic in its period that the candidate's requests spend, by gate of test `burn-rate`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budget_burned: BTreeMap<String, Spread>,
     /// Cost of the requests served by the candidate, for metrics in `usd`; null without one.
     pub cost_usd: Option<Spread>,
     /// The same beyond what stable would have cost.
     pub excess_cost_usd: Option<Spread>,
     /// Seconds from the start to the end, however it ended; of a rollback, until everyone is back on stable.
     pub duration_s: Spread,
+}
+
+/// Prompts whose answers are known, over the whole schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SentinelRow {
+    /// Name of the gate.
+    pub gate: String,
+    /// Prompts at each look.
+    pub prompts: u32,
+    /// Looks at which they are asked.
+    pub looks: usize,
+    /// Chance that a look fails though the candidate is good.
+    pub fails_good: f64,
+    /// Chance that a look fails with a candidate that is worse than the gate accepts.
+    pub fails_bad: f64,
+    /// Chance that some look fails though the candidate is good: `1 - (1 - fails_good)^looks`.
+    pub false_alarm_closed_form: f64,
+    /// The same as replayed.
+    pub false_alarm: Share,
 }
 
 /// What a rollback for harm takes after it has been detected.

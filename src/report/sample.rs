@@ -69,6 +69,11 @@ fn stages() -> Vec<StageFacts> {
         .map(|(name, exposure, hours)| StageFacts {
             name: (*name).to_owned(),
             exposure: *exposure,
+            only: None,
+            by_segment: None,
+            control: (*exposure < 1.0).then(|| "rest".to_owned()),
+            quiet_looks: 0,
+            requests_share: (*hours > 0).then_some(*exposure),
             duration_s: hours * 3_600,
             looks: usize::try_from(hours * 4).unwrap_or(0),
             units_candidate: 8_400.0 * exposure,
@@ -180,6 +185,7 @@ fn world(name: &str, kind: &str, meaning: &str, caught: [f64; 5], harmful: bool)
         exposed_units: spread(90.0 + 8_000.0 * entered),
         exposure_fan: fan(entered),
         excess_bad: BTreeMap::from([("error_rate".to_owned(), spread(if harmful { 120.0 } else { -3.0 }))]),
+        budget_burned: BTreeMap::new(),
         cost_usd: Some(spread(300.0 + 900.0 * entered)),
         excess_cost_usd: Some(spread(if harmful { 40.0 } else { -1.0 })),
         duration_s: spread(60_000.0 + 300_000.0 * entered),
@@ -446,6 +452,7 @@ pub(crate) fn sample() -> Report {
         health: health(),
         worlds: worlds(),
         gates,
+        sentinels: Vec::new(),
         budget: Some(BudgetFacts {
             how: "calibrated".to_owned(),
             share: 0.05,

@@ -24,7 +24,8 @@ const WIDTH: usize = 100;
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
     let checks = self_check(report) + &health(report);
-    for part in [head(report), verdict(report), worlds(report), gates(report), checks, warnings(report)] {
+    for part in [head(report), verdict(report), worlds(report), stages(report), gates(report), checks, warnings(report)]
+    {
         if !part.is_empty() {
             text.push_str(&part);
             text.push('\n');
@@ -161,7 +162,39 @@ fn worlds(report: &Report) -> String {
         );
     }
     more(&mut text, report.worlds.len(), WORLDS, "worlds");
-    text
+    text + &budgets(report) + &sentinels(report)
+}
+
+/// What the candidate spends of error budgets, where a gate is on one: as recorded, as good as stable, and in the world that spends most.
+fn budgets(report: &Report) -> String {
+    let burned = |world: &WorldRow| world.budget_burned.iter().next().map(|(gate, &burned)| (gate.clone(), burned));
+    let said = |name: &str, world: &WorldRow| {
+        let (_, burned) = burned(world)?;
+        Some(format!("{name} {}", labels::spread(burned, labels::percent)))
+    };
+    let Some((gate, _)) = report.worlds.iter().find_map(burned) else { return String::new() };
+    let median = |world: &WorldRow| burned(world).map_or(0.0, |(_, burned)| burned.p50);
+    let most = report.worlds.iter().max_by(|a, b| median(a).total_cmp(&median(b)));
+    let parts = [
+        of_kind(report, "recorded").and_then(|world| said("as recorded", world)),
+        of_kind(report, "null").and_then(|world| said("good", world)),
+        most.and_then(|world| said(&labels::short(&labels::world(&world.world), 25), world)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    clipped(&format!("ERROR BUDGET SPENT {}: {}", labels::short(&gate, 15), parts.join(", ")))
+}
+
+/// How often the first sentinel stops a good candidate, where there is one.
+fn sentinels(report: &Report) -> String {
+    report.sentinels.first().map_or_else(String::new, |row| {
+        clipped(&format!(
+            "SENTINEL {}: {} looks stop a good candidate in {} (closed form {})",
+            labels::short(&row.gate, 15),
+            labels::whole(row.looks as u64),
+            labels::share(row.false_alarm),
+            labels::percent(row.false_alarm_closed_form),
+        ))
+    })
 }
 
 fn more(text: &mut String, all: usize, shown: usize, what: &str) {
@@ -202,6 +235,32 @@ fn gates(report: &Report) -> String {
     }
     text.push_str(&together(stages, names.len()));
     more(&mut text, names.len(), GATES, "gates");
+    more(&mut text, report.stages.len(), STAGES, "stages");
+    text
+}
+
+/// Whom the stages take, where that is not simply a share of everyone.
+fn stages(report: &Report) -> String {
+    let plain = |stage: &StageFacts| {
+        let (everyone, rest) = (stage.only.is_none() && stage.by_segment.is_none(), stage.control.as_deref());
+        everyone && rest != Some("matched") && stage.quiet_looks == 0
+    };
+    if report.stages.iter().all(plain) {
+        return String::new();
+    }
+    let mut text =
+        format!("{:12} {:38} {:>12}  {:14} {:>14}\n", "STAGE", "who", "exposure", "compared with", "of all requests");
+    for stage in report.stages.iter().take(STAGES) {
+        let who = stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible);
+        let control = stage.control.as_deref().map_or(labels::NONE, labels::control);
+        text.push_str(&clipped(&format!(
+            "{:12} {:38} {:>12}  {control:14} {:>14}",
+            labels::short(&stage.name, 12),
+            labels::short(&who, 38),
+            labels::percent(stage.exposure),
+            stage.requests_share.map_or_else(|| labels::NONE.to_owned(), labels::percent),
+        )));
+    }
     more(&mut text, report.stages.len(), STAGES, "stages");
     text
 }
@@ -247,8 +306,11 @@ fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a Stage
 
 /// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
 fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
-    if matches!(row.test.as_str(), "mann-whitney" | "kayenta") {
-        return "no closed form: see its power curve".to_owned();
+    match row.test.as_str() {
+        "mann-whitney" | "kayenta" | "cusum" => return "no closed form: see its power curve".to_owned(),
+        "burn-rate" => return "no closed form: see the worlds".to_owned(),
+        "sentinel" => return "asked at every look, whatever the traffic".to_owned(),
+        _ => {}
     }
     let way = if metric.is_some_and(|metric| metric.better == "higher") { "drop" } else { "rise" };
     let size = labels::regression(row, metric).map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));

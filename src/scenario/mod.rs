@@ -161,6 +161,16 @@ impl Scenario {
         Seconds(looks.saturating_mul(facts.look_every.0))
     }
 
+    /// Number of looks of all stages when each takes as long as it may.
+    #[must_use]
+    pub fn most_looks(&self) -> i64 {
+        let looks = |(stage, facts): (usize, &Stage)| {
+            let beyond = self.hold(stage).0.saturating_add(self.watch(stage).0);
+            facts.duration.0.saturating_add(beyond) / facts.look_every.0
+        };
+        self.stages.iter().enumerate().map(looks).fold(0, i64::saturating_add)
+    }
+
     /// Whether stages may take longer than their durations.
     #[must_use]
     pub fn prolongs(&self) -> bool {

@@ -8,7 +8,9 @@ use toml::de::DeTable;
 
 use super::places::{Document, Lines};
 use super::*;
-use crate::domain::gate::{Correction, Decision, Looks, Sequence, Spending, Style, Test, Tuning, Window};
+use crate::domain::gate::{
+    BurnPair, Correction, Cusum, Decision, Looks, Sentinel, Sequence, Spending, Style, Test, Tuning, Window,
+};
 use crate::domain::metric::{JudgeErrors, Margin, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
@@ -149,6 +151,54 @@ fn kayentas_keys_are_read() {
     // Those of Spinnaker's canary stage.
     let minimal = Scenario::parse("minimal.toml", MINIMAL).unwrap();
     assert_eq!(minimal.rollout.kayenta.thresholds, Thresholds { marginal: Some(50.0), pass: Some(75.0) });
+}
+
+#[test]
+fn a_list_of_quantiles_is_a_metric_for_each() {
+    let text = include_str!("../../tests/scenarios/valid/serving.toml");
+    let scenario = Scenario::parse("serving.toml", text).unwrap();
+    let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(names, ["latency_p50", "latency_p90", "latency_p99.9", "itl", "tokens_per_second", "a b"]);
+    let column = PerVersion { stable: "stable_latency_ms".to_owned(), candidate: "candidate_latency_ms".to_owned() };
+    assert_eq!(scenario.metrics[2].kind, MetricKind::Quantile { column, quantile: 0.999 });
+    assert_eq!((scenario.metrics[2].unit.as_deref(), scenario.gates[0].metric), (Some("ms"), 2));
+    let MetricKind::Ratio { numerator, denominator } = &scenario.metrics[3].kind else { panic!("a ratio") };
+    assert_eq!(numerator.candidate, Source::Column("candidate_latency_ms - candidate_ttft_ms".into()));
+    assert_eq!(denominator.stable, Source::Column("stable_output_tokens - 1".into()));
+}
+
+#[test]
+fn gates_that_watch_for_a_change_are_read() {
+    let text = include_str!("../../tests/scenarios/valid/monitors.toml");
+    let scenario = Scenario::parse("monitors.toml", text).unwrap();
+    let [burns, week, falls, above, known, firm] = scenario.gates.as_slice() else { panic!("six gates") };
+    let hours = |hours: i64| Seconds(3600 * hours);
+    let burn = burns.burn.as_ref().unwrap();
+    let usual = [
+        BurnPair { factor: 14.4, long: hours(1), short: Seconds(300) },
+        BurnPair { factor: 6.0, long: hours(6), short: Seconds(1800) },
+    ];
+    assert_eq!((burn.pairs.as_slice(), burn.period), (usual.as_slice(), hours(30 * 24)));
+    assert!((burn.slo - 0.999).abs() < 1e-12);
+    assert!((burns.limit.unwrap() - 0.001).abs() < 1e-12);
+    assert_eq!((burns.test, burns.allow, burns.allow_text.as_str()), (Test::BurnRate, None, "99.9 % SLO"));
+    assert_eq!((burns.min_units, burns.min_requests), (0.0, 1.0));
+    let burn = week.burn.as_ref().unwrap();
+    assert_eq!((burn.period, week.by.as_slice(), week.min_requests), (hours(7 * 24), [0].as_slice(), 30.0));
+    assert_eq!(burn.pairs, [BurnPair { factor: 2.0, long: hours(2), short: Seconds(600) }]);
+    assert_eq!(falls.test, Test::Cusum(Cusum { run_length: hours(30 * 24), reference: 0.25 }));
+    assert_eq!((falls.harm, falls.min_units, falls.min_requests), (Some(Margin::Relative(0.0)), 40.0, 100.0));
+    assert_eq!(
+        (above.test, above.limit),
+        (Test::Cusum(Cusum { run_length: hours(90 * 24), reference: 0.5 }), Some(0.01))
+    );
+    assert!((above.min_requests - 50.0).abs() < 1e-12);
+    let sentinel = Sentinel { prompts: 20, flake_rate: 0.001, detect: 0.2, allow_failures: 1 };
+    assert_eq!(
+        (known.test, known.allow, known.min_units),
+        (Test::Sentinel(sentinel), Some(Margin::Relative(0.02)), 0.0)
+    );
+    assert_eq!(firm.test, Test::Sentinel(Sentinel { prompts: 5, flake_rate: 0.0, detect: 1.0, allow_failures: 0 }));
 }
 
 #[test]

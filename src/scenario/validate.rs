@@ -5,6 +5,7 @@ mod effects;
 mod gates;
 mod kayenta;
 mod metrics;
+mod monitors;
 mod rollout;
 mod stages;
 mod values;
@@ -89,6 +90,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let log = written.log.map(|log| log_mapping(log, &root.key("log"), problems));
     // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
+    let control = assignment::control(written.assignment.as_ref());
     let assignment = written
         .assignment
         .and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
@@ -100,7 +102,11 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
             problems.wrong::<()>(&root.key("metrics").key(&rare.name).key("kind"), why, hint);
         }
     }
-    let stages = stages::read(written.stages.unwrap_or_default(), slot, problems);
+    let given = stages::Given { slot, segments: segments.as_deref(), control };
+    let stages = stages::read(written.stages.unwrap_or_default(), &given, problems);
+    if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
+        stages::refuse_who_of_buckets(&stages, problems);
+    }
     let rollout_table = written.rollout.unwrap_or_default();
     let promote = rollout::promotion(&rollout_table);
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
@@ -109,6 +115,11 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
     if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
         rollout::calibrates(rollout, gates, problems);
+        let approved = stages.iter().filter_map(|stage| stage.value.as_ref()).any(|stage| stage.approved);
+        if approved || rollout.max_hold.0 > 0 {
+            monitors::held(gates, problems);
+        }
+        rollout::keeps_once(rollout, &stages, problems);
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&written.simulation.unwrap_or_default());

@@ -65,6 +65,16 @@ pub(super) enum OneOrMany {
     Many(Vec<String>),
 }
 
+/// One quantile or a list of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Quantiles {
+    /// A single one.
+    One(f64),
+    /// A list: a metric for each.
+    Many(Vec<f64>),
+}
+
 /// Where a confidence sequence is tightest.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -133,6 +143,10 @@ written_as!(Delay, {
 written_as!(Seed, { "type": ["string", "integer"], "examples": ["5f2a", 61] });
 written_as!(Quantity, { "type": ["string", "number"], "examples": ["5%", 0.05] });
 written_as!(Margin, { "type": ["string", "number"], "examples": ["1%", "0.5pp", "20 ms", 20] });
+written_as!(Quantiles, {
+    "type": ["number", "array"], "items": { "type": "number" }, "minItems": 1, "maxItems": 20,
+    "examples": [0.95, [0.5, 0.9, 0.99]],
+});
 written_as!(Tuning, { "type": ["string", "number"], "examples": ["planned", "growthbook", "eppo", "msprt", 20000] });
 written_as!(Size, {
     "type": ["string", "number", "array", "object"],
@@ -147,7 +161,14 @@ written_as!(Size, {
     },
     "additionalProperties": false, "required": ["from", "to", "steps"],
 });
-written_as!(Exposure, { "type": ["string", "number", "object"], "examples": ["5%", 0.05] });
+written_as!(Exposure, {
+    "type": ["string", "number", "object"], "examples": ["5%", 0.05],
+    "properties": {
+        "default": { "type": ["string", "number"], "description": "Of all other values of the column.", "examples": ["5%"] },
+    },
+    "additionalProperties": { "type": ["string", "number"], "description": "Of `COLUMN=VALUE`.", "examples": ["50%"] },
+    "required": ["default"],
+});
 written_as!(OneOrMany, {
     "type": ["string", "array"], "items": { "type": "string" }, "examples": [["Mon 09:00", "2025-03-03 09:00"]],
 });
@@ -309,7 +330,7 @@ pub(super) struct Assignment {
     pub(super) traffic: Option<Traffic>,
     /// How units are held. Default: unit.
     pub(super) sticky: Option<Sticky>,
-    /// Who the candidate is compared with. Default: rest, everyone else.
+    /// Who the candidate is compared with: everyone else, or as many others. Default: rest.
     pub(super) control: Option<Control>,
     /// What one cell of the digest holds. Default: unit.
     pub(super) cells: Option<Cells>,
@@ -397,18 +418,18 @@ pub(super) struct Metric {
     /// How it is computed.
     #[schemars(required)]
     pub(super) kind: Option<MetricKind>,
-    /// Column of each version: `{version}` stands for `stable` and `candidate`.
-    #[schemars(extend("examples" = ["{version}_quality"]))]
+    /// Column of each version: `{version}` stands for `stable` and `candidate`. Or a sum of columns times numbers, with spaces around its
+    /// operators.
+    #[schemars(extend("examples" = ["{version}_quality", "{version}_latency_ms - {version}_ttft_ms"]))]
     pub(super) column: Option<String>,
-    /// Of a ratio: what is summed above the line.
+    /// Of a ratio: what is summed above the line, in the same forms.
     #[schemars(extend("examples" = ["{version}_cost_usd"]))]
     pub(super) numerator: Option<String>,
-    /// Of a ratio: what is summed below the line, a column or `requests`.
-    #[schemars(extend("examples" = ["{version}_tokens", "requests"]))]
+    /// Of a ratio: what is summed below the line, in the same forms or `requests`.
+    #[schemars(extend("examples" = ["{version}_tokens", "requests", "{version}_output_tokens - 1"]))]
     pub(super) denominator: Option<String>,
-    /// Of a quantile: 0.95 is p95.
-    #[schemars(extend("examples" = [0.95]))]
-    pub(super) quantile: Option<f64>,
+    /// Of a quantile: 0.95 is p95. A list is a metric for each, named `NAME_p50` and so on.
+    pub(super) quantile: Option<Quantiles>,
     /// Of a proportion or a rare event: a number becomes the share above this.
     pub(super) over: Option<f64>,
     /// Which way it improves.
@@ -494,13 +515,13 @@ pub(super) struct Stage {
     pub(super) name: Option<String>,
     /// What the stage does. Default: canary.
     pub(super) kind: Option<StageKind>,
-    /// Share of units that the candidate serves.
+    /// Share of units that the candidate serves; by segment, `{ default = "5%", "tier=internal" = "50%" }`.
     pub(super) exposure: Option<Exposure>,
     /// How long the stage lasts; may be left out of a last stage at 100 %.
     pub(super) duration: Option<Duration>,
     /// Time between looks. Default: 15m where that divides the duration, otherwise the slot.
     pub(super) look_every: Option<Duration>,
-    /// Who, instead of how many: values of segment columns.
+    /// Who takes part in the stage, a wave: values of segment columns that belong to the unit.
     pub(super) only: Option<BTreeMap<String, Vec<String>>>,
     /// Who lets the rollout go on from the stage: `manual` waits for a person, as `rollout.approval` says, while the stage goes on.
     /// Default: automatic.
@@ -599,6 +620,54 @@ pub(super) struct Gate {
     pub(super) covariate: Option<Covariate>,
     /// Of style `kayenta`: how its judge classifies the metric.
     pub(super) kayenta: Option<KayentaMetric>,
+    /// Of test `cusum`: time from one false alarm to the next, on average, with the regression at the failing margin.
+    #[schemars(extend("examples" = ["90d"]))]
+    pub(super) run_length: Option<Duration>,
+    /// Of test `cusum`: standard errors of one look that are taken off each, half of the shift that is found fastest. Default: 0.5.
+    pub(super) reference: Option<f64>,
+    /// Of test `burn-rate`: share of requests that must be good.
+    #[schemars(extend("examples" = ["99.9%", 0.999]))]
+    pub(super) slo: Option<Quantity>,
+    /// Of test `burn-rate`: over which time the error budget is meant. Default: 30d.
+    pub(super) period: Option<Duration>,
+    /// Of test `burn-rate`: pairs of windows, each of which fails where both burn above its factor. Default: 14.4 over 1h and 5m, 6 over
+    /// 6h and 30m.
+    #[schemars(length(min = 1, max = 10))]
+    pub(super) burn: Option<Vec<BurnPair>>,
+    /// Of test `sentinel`: prompts whose answers are known, asked at every look.
+    pub(super) sentinel: Option<Sentinel>,
+}
+
+/// Prompts whose answers are known.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sentinel {
+    /// How many at each look.
+    #[schemars(required, range(min = 1, max = 1_000_000))]
+    pub(super) prompts: Option<u32>,
+    /// Chance that one fails though the candidate is good. Default: 0.
+    #[schemars(extend("examples" = ["0.1%", 0.001]))]
+    pub(super) flake_rate: Option<Quantity>,
+    /// Chance that one fails with a candidate that is worse than the gate accepts. Default: 1.
+    #[schemars(extend("examples" = ["20%", 0.2]))]
+    pub(super) detect: Option<Quantity>,
+    /// How many may fail at a look. Default: 0.
+    pub(super) allow_failures: Option<u32>,
+}
+
+/// Two windows that must both burn above a factor.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BurnPair {
+    /// Of the rate that spends the budget in exactly its period.
+    #[schemars(required, extend("examples" = [14.4]))]
+    pub(super) factor: Option<f64>,
+    /// The long window.
+    #[schemars(required, extend("examples" = ["1h"]))]
+    pub(super) long: Option<Duration>,
+    /// The short window.
+    #[schemars(required, extend("examples" = ["5m"]))]
+    pub(super) short: Option<Duration>,
 }
 
 /// How Kayenta's judge classifies a metric.
@@ -677,6 +746,7 @@ pub(super) enum Test {
     MaxSprt,
     EProcess,
     BurnRate,
+    Sentinel,
 }
 
 /// How alpha is shared by overall and segments.

@@ -1,6 +1,6 @@
 //! Who is in a replicate, how often, and when each is on the candidate.
 
-use super::StagePlan;
+use super::who::{Turn, Who};
 use crate::assign::{Bucketing, KeyedHash};
 use crate::scenario::{Resample, Simulation};
 
@@ -10,78 +10,111 @@ const COPIES_STREAM: u32 = u32::MAX;
 /// Streams of the coins of the `swap` null go down from here.
 const SWAP_STREAM: u32 = u32::MAX - 1;
 
-/// One replicate's units: copies of each, and how many of them are on the candidate in each stage.
+/// One replicate's units: copies of each, and which of them are compared and on the candidate in each stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
     /// Copies of each unit.
     pub copies: Vec<u8>,
-    /// Per stage: copies of each unit on the candidate.
+    /// Per stage: copies of each unit in one of the arms that are compared; all of them where it is absent.
+    pub counted: Option<Vec<Vec<u8>>>,
+    /// Per stage: of these, those on the candidate.
     pub exposed: Vec<Vec<u8>>,
+    /// Per stage: copies of each unit that the candidate serves; those above where it is absent.
+    pub served: Option<Vec<Vec<u8>>>,
     /// Those whose two answers are exchanged, in a lane of the `swap` null.
     pub swapped: Option<Box<Lane>>,
+    /// Which replicate it is; the largest number where it is none.
+    pub replicate: u64,
 }
 
 impl Lane {
     /// Every copy of every unit draws its own place once, and keeps it through all stages.
-    pub(super) fn replicate(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
+    pub(super) fn replicate(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let mut lane = Self::nobody(unit_keys.len(), plan.len(), 1);
-        let mut exposed = vec![0_u8; plan.len()];
+        let mut lane = Self { replicate: replicate as u64, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
-            if simulation.resample == Resample::Poisson {
-                lane.copies[unit] = poisson_one(hash.uniform(key, COPIES_STREAM));
-            }
-            if lane.copies[unit] == 0 {
-                continue;
-            }
-            exposed.fill(0);
-            for copy in 0..lane.copies[unit] {
-                let place = hash.uniform(key, u32::from(copy));
-                for (exposed, stage) in exposed.iter_mut().zip(plan) {
-                    *exposed += u8::from(place < stage.exposure);
-                }
-            }
-            for (of_stage, &exposed) in lane.exposed.iter_mut().zip(&exposed) {
-                of_stage[unit] = exposed;
+            let copies = match simulation.resample {
+                Resample::Poisson => poisson_one(hash.uniform(key, COPIES_STREAM)),
+                Resample::None => 1,
+            };
+            for copy in 0..copies {
+                lane.put(unit, hash.uniform(key, u32::from(copy)), who.turns(unit));
             }
         }
         lane
     }
 
     /// The same units in the same arms, with the answers of each copy exchanged with probability 1/2.
-    pub(super) fn swapped(unit_keys: &[u64], plan: &[StagePlan], simulation: &Simulation, replicate: usize) -> Self {
+    pub(super) fn swapped(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let lane = Self::replicate(unit_keys, plan, simulation, replicate);
-        let mut swapped = Self::nobody(unit_keys.len(), plan.len(), 0);
+        let lane = Self::replicate(unit_keys, who, simulation, replicate);
+        let mut swapped = Self::nobody(unit_keys.len(), who);
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
                 if hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5 {
-                    let place = hash.uniform(key, u32::from(copy));
-                    swapped.copies[unit] += 1;
-                    for (stage, exposed) in plan.iter().zip(&mut swapped.exposed) {
-                        exposed[unit] += u8::from(place < stage.exposure);
-                    }
+                    swapped.put(unit, hash.uniform(key, u32::from(copy)), who.turns(unit));
                 }
             }
         }
         Self { swapped: Some(Box::new(swapped)), ..lane }
     }
 
-    fn nobody(units: usize, stages: usize, copies: u8) -> Self {
-        Self { copies: vec![copies; units], exposed: vec![vec![0; units]; stages], swapped: None }
+    fn nobody(units: usize, who: &Who) -> Self {
+        let nobody = || vec![vec![0; units]; who.stages()];
+        Self {
+            copies: vec![0; units],
+            counted: who.partial.then(nobody),
+            exposed: nobody(),
+            served: who.waves.then(nobody),
+            swapped: None,
+            replicate: u64::MAX,
+        }
+    }
+
+    /// One more copy of a unit, at its place.
+    fn put(&mut self, unit: usize, place: f64, turns: &[Turn]) {
+        self.copies[unit] += 1;
+        for (stage, turn) in turns.iter().enumerate() {
+            let (counted, served) = (place < turn.counted, place < turn.exposure);
+            self.exposed[stage][unit] += u8::from(counted && served);
+            if let Some(of) = &mut self.counted {
+                of[stage][unit] += u8::from(counted);
+            }
+            if let Some(of) = &mut self.served {
+                of[stage][unit] += u8::from(served);
+            }
+        }
     }
 
     /// Exactly the logged units, assigned by a platform's hash.
-    #[must_use]
-    pub fn production(units: &[String], plan: &[StagePlan], bucketing: &dyn Bucketing) -> Self {
-        let places: Vec<f64> = units.iter().map(|unit| bucketing.place(unit)).collect();
-        let exposed = plan.iter().map(|stage| places.iter().map(|&place| u8::from(place < stage.exposure)).collect());
-        Self { copies: vec![1; units.len()], exposed: exposed.collect(), swapped: None }
+    pub(super) fn production(units: &[String], who: &Who, bucketing: &dyn Bucketing) -> Self {
+        let mut lane = Self::nobody(units.len(), who);
+        for (unit, name) in units.iter().enumerate() {
+            lane.put(unit, bucketing.place(name), who.turns(unit));
+        }
+        lane
     }
 
-    /// Every unit once, all on the candidate.
-    pub(super) fn everybody(units: usize, plan: &[StagePlan]) -> Self {
-        Self { copies: vec![1; units], exposed: vec![vec![1; units]; plan.len()], swapped: None }
+    /// The same with everyone in an arm, which is that of the version that serves them; `None` where that says nothing new.
+    #[must_use]
+    pub fn whole(&self) -> Option<Self> {
+        let served = self.served.clone()?;
+        let swapped = self.swapped.as_ref().and_then(|swapped| swapped.whole()).map(Box::new);
+        Some(Self {
+            copies: self.copies.clone(),
+            counted: None,
+            exposed: served,
+            served: None,
+            swapped,
+            replicate: self.replicate,
+        })
+    }
+
+    /// Every unit once, all on the candidate, so often in each stage.
+    pub(super) fn census(units: usize, weights: &[&dyn Fn(usize) -> u8]) -> Self {
+        let of_stage = |weight: &&dyn Fn(usize) -> u8| (0..units).map(weight).collect();
+        let exposed = weights.iter().map(of_stage).collect();
+        Self { copies: vec![1; units], counted: None, exposed, served: None, swapped: None, replicate: u64::MAX }
     }
 }
 
@@ -96,9 +129,11 @@ pub(super) struct Quad {
     pub(super) swapped: Option<Weights>,
 }
 
-/// Copies of each unit, and how many of them are on the candidate in each stage.
+/// Copies of each unit, those that are compared in each stage, and those on the candidate.
 pub(super) struct Weights {
-    pub(super) copies: Vec<[u8; QUAD]>,
+    copies: Vec<[u8; QUAD]>,
+    /// All where there are none.
+    counted: Vec<Vec<[u8; QUAD]>>,
     pub(super) exposed: Vec<Vec<[u8; QUAD]>>,
 }
 
@@ -106,8 +141,10 @@ impl Quad {
     /// Packs lanes, units in this order.
     pub(super) fn new(lanes: &[&Lane], by_rank: &[u32]) -> Self {
         let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
-        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), by_rank);
-        let swapped = swapped.iter().any(Option::is_some).then(|| Weights::of(swapped.into_iter(), by_rank));
+        let partial = lanes.iter().any(|lane| lane.counted.is_some());
+        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), partial, by_rank);
+        let any_swapped = swapped.iter().any(Option::is_some);
+        let swapped = any_swapped.then(|| Weights::of(swapped.into_iter(), partial, by_rank));
         if let Some(swapped) = &swapped {
             weights.take(swapped);
         }
@@ -116,18 +153,24 @@ impl Quad {
 }
 
 impl Weights {
-    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, by_rank: &[u32]) -> Self {
-        let mut weights = Self { copies: Vec::new(), exposed: Vec::new() };
+    /// `partial` where a lane of the word leaves some out of both arms.
+    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, partial: bool, by_rank: &[u32]) -> Self {
+        let mut weights = Self { copies: Vec::new(), counted: Vec::new(), exposed: Vec::new() };
         let pack = |packed: &mut Vec<[u8; QUAD]>, place: usize, counts: &[u8]| {
             packed.resize(counts.len(), [0; QUAD]);
             packed.iter_mut().zip(by_rank).for_each(|(packed, &unit)| packed[place] = counts[unit as usize]);
         };
         for (place, lane) in lanes.enumerate() {
             let Some(lane) = lane else { continue };
-            weights.exposed.resize(lane.exposed.len(), Vec::new());
+            let stages = lane.exposed.len();
+            weights.exposed.resize(stages, Vec::new());
+            weights.counted.resize(if partial { stages } else { 0 }, Vec::new());
             pack(&mut weights.copies, place, &lane.copies);
             for (packed, counts) in weights.exposed.iter_mut().zip(&lane.exposed) {
                 pack(packed, place, counts);
+            }
+            for (stage, packed) in weights.counted.iter_mut().enumerate() {
+                pack(packed, place, lane.counted.as_ref().map_or(&lane.copies, |counted| &counted[stage]));
             }
         }
         weights
@@ -140,9 +183,14 @@ impl Weights {
             }
         };
         take(&mut self.copies, &others.copies);
-        for (own, others) in self.exposed.iter_mut().zip(&others.exposed) {
-            take(own, others);
-        }
+        let (own, others) =
+            (self.exposed.iter_mut().chain(&mut self.counted), others.exposed.iter().chain(&others.counted));
+        own.zip(others).for_each(|(own, others)| take(own, others));
+    }
+
+    /// Copies of each unit in the arms of a stage.
+    pub(super) fn counted(&self, stage: usize) -> &[[u8; QUAD]] {
+        self.counted.get(stage).unwrap_or(&self.copies)
     }
 }
 
@@ -166,8 +214,16 @@ fn poisson_one(uniform: f64) -> u8 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "counts are whole numbers")]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write as _;
+
     use super::*;
+    use crate::digest::cells::Cells;
+    use crate::digest::{Digest, Facts, SegmentColumn};
+    use crate::domain::quantity::Moment;
+    use crate::scenario::Scenario;
 
     #[test]
     fn poisson_copies_have_mean_and_variance_one() {
@@ -177,17 +233,117 @@ mod tests {
         assert!((mean - 1.0).abs() < 1e-3 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
     }
 
+    /// A lane of units of two tiers, every tenth of them internal; the stages are given as the lines of their tables.
+    fn lane(stages: &[&str], control: &str) -> (Lane, Vec<bool>) {
+        let internal: Vec<bool> = (0..10_000).map(|unit| unit % 10 == 0).collect();
+        let mut text = format!(
+            "[log]\ntimestamp = \"ts\"\nsegments = [\"tier\"]\n[assignment]\nunit = \"user\"\ncontrol = \"{control}\"\n\
+             [metrics.q]\nkind = \"mean\"\ncolumn = \"{{version}}_q\"\nbetter = \"higher\"\n\
+             [[gates]]\nname = \"q\"\nmetric = \"q\"\nallow = \"1%\"\n"
+        );
+        for (index, stage) in stages.iter().enumerate() {
+            writeln!(text, "[[stages]]\nname = \"{index}\"\nduration = \"1h\"\n{stage}").expect("strings take all");
+        }
+        let scenario = Scenario::parse("scenario.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        let digest = Digest {
+            facts: Facts {
+                rows: 10_000,
+                start: Moment(0),
+                end: Moment(0),
+                fingerprint: String::new(),
+                excluded_null_unit: 0,
+                excluded_timestamp: 0,
+                excluded_duplicate: 0,
+            },
+            slot: scenario.log.slot,
+            first: Moment(0),
+            slots: 1,
+            units: (0..10_000).map(|unit| unit.to_string()).collect(),
+            members: BTreeMap::new(),
+            segments: vec![SegmentColumn { name: "tier".into(), values: vec!["internal".into(), "pro".into()] }],
+            items: Vec::new(),
+            cells: Cells {
+                unit: (0..10_000).collect(),
+                segment: vec![internal.iter().map(|&internal| u16::from(!internal)).collect()],
+                ..Cells::default()
+            },
+        };
+        let keys: Vec<u64> = digest.units.iter().map(|unit| crate::assign::unit_key(unit)).collect();
+        let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0);
+        (lane, internal)
+    }
+
+    const INTERNAL_50: &str = "only = { tier = [\"internal\"] }\nexposure = \"50%\"";
+
+    fn sum(counts: &[u8], of: impl Fn(usize) -> bool) -> f64 {
+        counts.iter().enumerate().filter(|(unit, _)| of(*unit)).map(|(_, &count)| f64::from(count)).sum()
+    }
+
+    /// Binomial error at 1 in 10,000.
+    fn about(found: f64, of: f64, share: f64) -> bool {
+        (found - of * share).abs() < 3.9 * (of * share * (1.0 - share)).sqrt() + 1e-9
+    }
+
     #[test]
     fn copies_are_assigned_on_their_own_and_stay_when_exposure_grows() {
-        let plan = [0.2, 0.5].map(|exposure| StagePlan { exposure, slots: 1, hold: 0, watch: 0, slots_per_look: 1 });
-        let simulation =
-            Simulation { replicates: 1, seed: 3, resample: Resample::Poisson, null: crate::scenario::Null::Stable };
-        let keys: Vec<u64> = (0..10_000).map(|i| crate::assign::unit_key(&i.to_string())).collect();
-        let lane = Lane::replicate(&keys, &plan, &simulation, 0);
-        let split = (0..keys.len()).filter(|&u| lane.exposed[1][u] > 0 && lane.exposed[1][u] < lane.copies[u]).count();
+        let (lane, _) = lane(&["exposure = \"20%\"", "exposure = \"50%\""], "rest");
+        let units = lane.copies.len();
+        let split = (0..units).filter(|&u| lane.exposed[1][u] > 0 && lane.exposed[1][u] < lane.copies[u]).count();
         assert!(split > 1000, "units with copies in both arms: {split}");
-        for unit in 0..keys.len() {
+        for unit in 0..units {
             assert!(lane.exposed[0][unit] <= lane.exposed[1][unit] && lane.exposed[1][unit] <= lane.copies[unit]);
         }
+        assert_eq!((lane.counted, lane.served), (None, None), "everyone is in an arm");
+    }
+
+    #[test]
+    fn as_many_are_in_the_matched_arm() {
+        let (lane, _) = lane(&["exposure = 0.05", "exposure = 0.2", "exposure = 0.5", "exposure = 1.0"], "matched");
+        let counted = lane.counted.as_ref().expect("some are in no arm");
+        let all = sum(&lane.copies, |_| true);
+        for (stage, share) in [(0, 0.05), (1, 0.2), (2, 0.5)] {
+            let (exposed, both) = (sum(&lane.exposed[stage], |_| true), sum(&counted[stage], |_| true));
+            assert!(about(exposed, all, share) && about(both, all, 2.0 * share), "{stage}: {exposed} of {both}");
+            assert!(about(exposed, both, 0.5), "arms are equal in size: {exposed} of {both}");
+        }
+        assert_eq!((&lane.exposed[3], &counted[3]), (&lane.copies, &lane.copies), "at 100 % nobody is left");
+        assert_eq!(lane.served, None, "whom the candidate serves is compared");
+    }
+
+    #[test]
+    fn a_wave_stays_on_the_candidate_and_is_compared_in_its_own_stages_only() {
+        let (lane, internal) = lane(&[INTERNAL_50, "exposure = 0.1", "exposure = 0.5"], "rest");
+        let (counted, served) = (lane.counted.as_ref().expect("some"), lane.served.as_ref().expect("waves"));
+        let (of_wave, of_rest) = (sum(&lane.copies, |u| internal[u]), sum(&lane.copies, |u| !internal[u]));
+        assert_eq!((sum(&counted[0], |_| true), sum(&counted[0], |u| internal[u])), (of_wave, of_wave));
+        assert_eq!((sum(&counted[1], |_| true), sum(&counted[1], |u| internal[u])), (of_rest, 0.0));
+        assert_eq!(counted[2], lane.copies, "at the same exposure all are compared again");
+        assert!(about(sum(&lane.exposed[0], |_| true), of_wave, 0.5));
+        assert!(about(sum(&lane.exposed[1], |_| true), of_rest, 0.1));
+        assert_eq!(sum(&served[1], |u| internal[u]), sum(&lane.exposed[0], |_| true), "who was on it stays");
+        for unit in 0..lane.copies.len() {
+            for stage in 0..3 {
+                assert!(lane.exposed[stage][unit] <= counted[stage][unit] && counted[stage][unit] <= lane.copies[unit]);
+                assert!(lane.exposed[stage][unit] <= served[stage][unit]);
+                assert!(stage == 0 || served[stage - 1][unit] <= served[stage][unit], "exposure only adds units");
+            }
+        }
+        let whole = lane.whole().expect("some are served that are not compared");
+        assert_eq!((&whole.exposed, whole.counted), (served, None));
+    }
+
+    #[test]
+    fn within_each_segment_as_many_are_compared() {
+        let (lane, internal) =
+            lane(&["exposure = { default = \"5%\", \"tier=internal\" = 0.5 }", "exposure = 0.2"], "rest");
+        let counted = lane.counted.as_ref().expect("some are in no arm");
+        for (of, share) in [(true, 0.5), (false, 0.05)] {
+            let all = sum(&lane.copies, |u| internal[u] == of);
+            let exposed = sum(&lane.exposed[0], |u| internal[u] == of);
+            let both = sum(&counted[0], |u| internal[u] == of);
+            assert!(about(exposed, all, share) && about(exposed, both, 0.5), "{of}: {exposed} of {both} of {all}");
+        }
+        assert_eq!(sum(&counted[1], |u| internal[u]), 0.0, "internal ones have more than 20 % already");
+        assert_eq!(sum(&counted[1], |u| !internal[u]), sum(&lane.copies, |u| !internal[u]));
     }
 }

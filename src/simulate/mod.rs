@@ -12,23 +12,28 @@ pub mod lanes;
 pub mod returning;
 mod rollout;
 pub mod trajectory;
+pub mod who;
 
 use cells::FlatCells;
 use effects::EffectCells;
 use layout::{Layout, Stream};
 
-use crate::assign::unit_key;
+use crate::assign::{Bucketing, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::rollout::Control;
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
 use trajectory::Trajectory;
+use who::Who;
 
 /// One stage as the simulation sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StagePlan {
-    /// Fraction of the assignment space on the candidate.
+    /// Fraction of the units that are compared on the candidate; its mean over them where it differs.
     pub exposure: f64,
+    /// Whom they are compared with.
+    pub control: Control,
     /// Length in slots, when it takes as long as it may.
     pub slots: usize,
     /// Of that, what may come after its own duration while a gate waits.
@@ -37,6 +42,8 @@ pub struct StagePlan {
     pub watch: usize,
     /// Slots between looks; divides the length.
     pub slots_per_look: usize,
+    /// Looks at which gates do not speak yet.
+    pub quiet: usize,
 }
 
 impl StagePlan {
@@ -52,10 +59,63 @@ impl StagePlan {
         self.hold / self.slots_per_look
     }
 
+    /// Looks of its own duration.
+    #[must_use]
+    pub fn own_looks(&self) -> usize {
+        self.own_slots() / self.slots_per_look
+    }
+
     /// Slots of its own duration.
     #[must_use]
     pub fn own_slots(&self) -> usize {
         self.slots - self.hold - self.watch
+    }
+
+    /// At 100 % nobody is left to compare with.
+    #[must_use]
+    pub fn has_control(&self) -> bool {
+        self.exposure < 1.0
+    }
+
+    /// Shares of the units that are compared, or could be, in the candidate's arm and in stable's.
+    #[must_use]
+    pub fn split(&self) -> Split {
+        Split { exposure: self.exposure, control: self.control }
+    }
+}
+
+/// How units are divided between the arms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Split {
+    /// Share of units in the candidate's arm.
+    pub exposure: f64,
+    /// Who is in stable's.
+    pub control: Control,
+}
+
+impl Split {
+    /// The same at another exposure.
+    #[must_use]
+    pub fn at(self, exposure: f64) -> Self {
+        Self { exposure, ..self }
+    }
+
+    /// Share of units in stable's arm.
+    #[must_use]
+    pub fn stable(self) -> f64 {
+        self.control.share(self.exposure)
+    }
+
+    /// Share of units in the smaller arm.
+    #[must_use]
+    pub fn smaller(self) -> f64 {
+        self.exposure.min(self.stable())
+    }
+
+    /// The candidate's share of both arms.
+    #[must_use]
+    pub fn of_both(self) -> f64 {
+        self.exposure / (self.exposure + self.stable())
     }
 }
 
@@ -65,6 +125,8 @@ pub struct Simulator {
     pub layout: Layout,
     /// The schedule.
     pub plan: Vec<StagePlan>,
+    /// Whom its stages take.
+    pub who: Who,
     cells: FlatCells,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
@@ -100,15 +162,19 @@ impl Simulator {
             .collect();
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
+        let who = Who::new(digest, scenario);
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
-            exposure: stage.exposure.get(),
+            exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
+            control: stage.control,
             slots: [stage.duration, scenario.hold(index), scenario.watch(index)].map(slots_of).iter().sum(),
             hold: slots_of(scenario.hold(index)),
             watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
+            quiet: stage.quiet_looks(),
         });
         Self {
             plan: plan.collect(),
+            who,
             unit_keys: digest.units.iter().map(|unit| unit_key(unit)).collect(),
             first: digest.first,
             slot: digest.slot,
@@ -140,13 +206,19 @@ impl Simulator {
     /// A lane with the assignment and copies of one replicate.
     #[must_use]
     pub fn replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
-        Lane::replicate(&self.unit_keys, &self.plan, &scenario.simulation, replicate)
+        Lane::replicate(&self.unit_keys, &self.who, &scenario.simulation, replicate)
     }
 
     /// A lane with the same units in the same arms, under the `swap` null.
     #[must_use]
     pub fn swapped_replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
-        Lane::swapped(&self.unit_keys, &self.plan, &scenario.simulation, replicate)
+        Lane::swapped(&self.unit_keys, &self.who, &scenario.simulation, replicate)
+    }
+
+    /// A lane of exactly the logged units, assigned by a platform's hash.
+    #[must_use]
+    pub fn production(&self, units: &[String], bucketing: &dyn Bucketing) -> Lane {
+        Lane::production(units, &self.who, bucketing)
     }
 
     /// Size of a lane's trajectory.
@@ -156,10 +228,25 @@ impl Simulator {
         looks * (self.layout.all_width + self.layout.arm_width + 1) * size_of::<f64>()
     }
 
-    /// Everybody in a lane of the schedule, for its census.
+    /// Everybody whom each stage compares, in a lane of the schedule for its census.
     #[must_use]
     pub fn everybody(&self) -> Lane {
-        Lane::everybody(self.units(), &self.plan)
+        let of_stage = |stage: usize| move |unit: usize| self.who.weight(stage, unit);
+        let weights: Vec<_> = (0..self.plan.len()).map(of_stage).collect();
+        let weights: Vec<&dyn Fn(usize) -> u8> = weights.iter().map(|weight| weight as &dyn Fn(usize) -> u8).collect();
+        Lane::census(self.units(), &weights)
+    }
+
+    /// The census that such a lane gives.
+    #[must_use]
+    pub fn census_of_lane(&self, mut played: Trajectory) -> Trajectory {
+        let mut looks = 0;
+        for (stage, plan) in self.plan.iter().enumerate() {
+            let of_stage = looks..looks + plan.looks();
+            looks = of_stage.end;
+            played.scale(&self.layout, of_stage, self.who.scale(stage, plan));
+        }
+        played
     }
 
     /// Replays the schedule for several lanes at once, each from its own slot: where stages begin at the same slot, what the cells add
@@ -177,13 +264,27 @@ impl Simulator {
         rollout::play(self, &self.plan, 0, lanes, held)
     }
 
-    /// Everybody's sums under every answer, from a slot on, at looks this many slots apart: what an arm expects is a share of them.
+    /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.
     ///
     /// Effects are taken as having set in.
     #[must_use]
     pub fn census(&self, start_slot: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let plan = [StagePlan { exposure: 1.0, slots, hold: 0, watch: 0, slots_per_look }];
-        let lanes = [(start_slot, Lane::everybody(self.units(), &plan))];
+        self.census_by(&|_| 1, start_slot, slots, slots_per_look)
+    }
+
+    /// The same of everybody whom a stage compares: what an arm expects is a share of them.
+    #[must_use]
+    pub fn census_of_stage(&self, stage: usize, start_slot: usize, slots: usize, slots_per_look: usize) -> Trajectory {
+        let weight = |unit: usize| self.who.weight(stage, unit);
+        let mut census = self.census_by(&weight, start_slot, slots, slots_per_look);
+        census.scale(&self.layout, 0..slots / slots_per_look, self.who.scale(stage, &self.plan[stage]));
+        census
+    }
+
+    fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
+        let plan =
+            [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, watch: 0, slots_per_look, quiet: 0 }];
+        let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
         rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
     }
@@ -194,7 +295,14 @@ impl Simulator {
     /// Never: one lane gives one trajectory.
     #[must_use]
     pub fn census_of_schedule(&self, start_slot: usize) -> Trajectory {
-        self.trajectories(&[(start_slot, self.everybody())]).pop().expect("one lane gives one trajectory")
+        let played = self.trajectories(&[(start_slot, self.everybody())]).pop();
+        self.census_of_lane(played.expect("one lane gives one trajectory"))
+    }
+
+    /// Requests of all units in some slots.
+    #[must_use]
+    pub fn requests(&self, slots: std::ops::Range<usize>) -> f64 {
+        slots.flat_map(|slot| self.cells_of(slot)).map(|cell| self.cells.inputs(cell)[0]).sum()
     }
 
     /// Number of slots of the log that are replayed: a log that repeats ends with its last whole week.

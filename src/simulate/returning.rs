@@ -48,7 +48,55 @@ impl Sums {
     }
 }
 
+/// What a census of a stage, cut into steps of some looks, says of how units' residuals vary and return.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steps {
+    /// Per step: the sum below the line.
+    pub x: Vec<f64>,
+    /// Per step and step: sums over units of the products of their residuals.
+    pub products: Vec<Vec<f64>>,
+}
+
 impl Simulator {
+    /// How the units' residuals under stable's answers in each step of a stage go together with those in the others.
+    ///
+    /// # Formula
+    /// `sum e_ju e_ku` over all units, `e = Y - R X` of a unit's totals in a step, `R` the ratio of all units over the stage.
+    #[must_use]
+    pub fn steps(&self, start_slot: usize, stage: usize, looks_per_step: usize, asked: Asked) -> Steps {
+        let plan = self.plan[stage];
+        let mut slot = start_slot + self.plan[..stage].iter().map(|before| before.slots).sum::<usize>();
+        let steps = plan.looks() / looks_per_step.max(1);
+        let mut totals: Vec<Vec<(usize, Total)>> = vec![Vec::new(); self.units()];
+        let mut all = Total::default();
+        let mut x = vec![0.0; steps];
+        for (step, x) in x.iter_mut().enumerate() {
+            for _ in 0..looks_per_step * plan.slots_per_look {
+                for cell in self.cells_of(slot) {
+                    let Some((dy, dx)) = self.added(cell, asked, Total::default()) else { continue };
+                    let of_unit = &mut totals[self.cells.unit[cell] as usize];
+                    match of_unit.last_mut() {
+                        Some((last, total)) if *last == step => *total = Total { y: total.y + dy, x: total.x + dx },
+                        _ => of_unit.push((step, Total { y: dy, x: dx })),
+                    }
+                    all = Total { y: all.y + dy, x: all.x + dx };
+                    *x += dx;
+                }
+                slot += 1;
+            }
+        }
+        let ratio = if all.x > 0.0 { all.y / all.x } else { 0.0 };
+        let mut products = vec![vec![0.0; steps]; steps];
+        for of_unit in &totals {
+            for &(one, first) in of_unit {
+                for &(other, second) in of_unit {
+                    products[one][other] += (first.y - ratio * first.x) * (second.y - ratio * second.x);
+                }
+            }
+        }
+        Steps { x, products }
+    }
+
     /// How the units' residuals under stable's answers in each stage of the schedule correlate with those in the stages before.
     ///
     /// # Formula
@@ -86,11 +134,12 @@ impl Simulator {
         stages
     }
 
-    fn add_returning(&self, cell: usize, asked: Asked, ended: &[Vec<f64>], totals: &mut [Total], sums: &mut Sums) {
+    /// What a cell adds to its unit's totals; nothing outside the slice.
+    fn added(&self, cell: usize, asked: Asked, before: Total) -> Option<(f64, f64)> {
         if let Slice::Segment { column, value } = self.layout.slices[asked.slice]
             && usize::from(self.cells.segment[column][cell]) != value
         {
-            return;
+            return None;
         }
         let (dy, dx) = match (&self.cells.metrics[asked.metric], &self.layout.shapes[asked.metric]) {
             (FlatMetric::Sums(place), _) => {
@@ -100,7 +149,7 @@ impl Simulator {
             (FlatMetric::Firsts(place), _) => {
                 // A unit counts once.
                 let inputs = self.cells.inputs(cell);
-                let Total { y, x } = totals[self.cells.unit[cell] as usize];
+                let Total { y, x } = before;
                 let first = |now: f64, before: f64| f64::from(u8::from(now > 0.0 && before == 0.0));
                 (first(inputs[*place], y), first(inputs[place + 1], x))
             }
@@ -111,11 +160,13 @@ impl Simulator {
             }
             (FlatMetric::Bins(_), Shape::Moments) => unreachable!("bins belong to a quantile metric"),
         };
-        if dy == 0.0 && dx == 0.0 {
-            return;
-        }
+        (dy != 0.0 || dx != 0.0).then_some((dy, dx))
+    }
+
+    fn add_returning(&self, cell: usize, asked: Asked, ended: &[Vec<f64>], totals: &mut [Total], sums: &mut Sums) {
         let unit = self.cells.unit[cell] as usize;
         let Total { y, x } = totals[unit];
+        let Some((dy, dx)) = self.added(cell, asked, totals[unit]) else { return };
         sums.yy += dy * (2.0 * y + dy);
         sums.yx += y * dx + x * dy + dy * dx;
         sums.xx += dx * (2.0 * x + dx);

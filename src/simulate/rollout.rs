@@ -360,7 +360,7 @@ impl OctetWeights {
                 octet[QUAD..].copy_from_slice(&second);
                 octet
             };
-            self.copies.push(quads(&|weights, _| weights.copies[unit as usize]));
+            self.copies.push(quads(&|weights, stage| weights.counted(stage)[unit as usize]));
             self.exposed.push(quads(&|weights, stage| weights.exposed[stage][unit as usize]));
         }
     }

@@ -24,6 +24,16 @@ impl Trajectory {
         }
     }
 
+    /// All sums of some looks times a factor.
+    pub(super) fn scale(&mut self, layout: &Layout, looks: std::ops::Range<usize>, factor: f64) {
+        if (factor - 1.0).abs() < 1e-12 {
+            return;
+        }
+        let of = |width: usize| looks.start * width..looks.end * width;
+        let sums = self.all[of(layout.all_width)].iter_mut().chain(&mut self.arm[of(layout.arm_width)]);
+        sums.for_each(|sum| *sum *= factor);
+    }
+
     /// Sums over both arms and over the candidate's, at a look.
     pub(super) fn at(&mut self, layout: &Layout, look: usize) -> (&mut [f64], &mut [f64]) {
         let of = |width: usize| look * width..(look + 1) * width;

@@ -8,6 +8,7 @@ pub mod chi_square;
 pub mod cluster;
 pub mod clustering;
 pub mod covariate;
+pub mod cusum;
 mod discrete;
 pub mod drift;
 pub mod interval;

@@ -8,9 +8,11 @@ mod budgets;
 mod covariate;
 mod events;
 mod mistakes;
+mod monitors;
 mod power;
 mod support;
 mod table;
+mod waves;
 
 use replay::domain::gate::Verdict;
 use replay::domain::world::World;

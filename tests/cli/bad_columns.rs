@@ -89,8 +89,8 @@ fn an_unknown_key() {
     let text = scenario(&[("promote = \"no-fail\"", "promte = \"no-fail\"")]);
     home.write("s.toml", &text);
     home.refuses_log(&format!(
-        "error: s.toml:{}: `rollout.promte` is not a key of the scenario language\n\nhint: did you mean `promote`? keys here: `budget`, \
-         `diagnose`, `false_rollback`, `kayenta`, `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
+        "error: s.toml:{}: `rollout.promte` is not a key of the scenario language\n\nhint: did you mean `promote`? keys here: `approval`, \
+         `budget`, `diagnose`, `false_rollback`, `kayenta`, `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
         line_of(&text, "promte")
     ));
 }

@@ -13,10 +13,15 @@ fn shipped() -> Vec<(String, &'static str)> {
     names.sort();
     assert!(names.len() >= 5);
     let log = |name: &str| match name {
-        "staged.toml" | "prompt-change.toml" | "kayenta.toml" => "datasets/support-bot.parquet",
-        "llm-shadow.toml" | "llm-shadow-oracle.toml" | "llm-shadow-sequential.toml" | "llm-shadow-safety.toml" => {
-            "../shared/datasets/llm-shadow.parquet"
+        "staged.toml" | "prompt-change.toml" | "kayenta.toml" | "watch.toml" | "customer-waves.toml" => {
+            "datasets/support-bot.parquet"
         }
+        "llm-shadow.toml"
+        | "llm-shadow-oracle.toml"
+        | "llm-shadow-sequential.toml"
+        | "llm-shadow-safety.toml"
+        | "llm-serving.toml"
+        | "llm-shadow-tenants.toml" => "../shared/datasets/llm-shadow.parquet",
         "llm-costdown.toml" => "../shared/datasets/llm-shadow-costdown.parquet",
         _ => panic!("say here which log scenarios/{name} is for"),
     };

@@ -24,10 +24,6 @@ fn report(home: &Home, hold: &str, out: &str) -> Report {
     home.report(&demo_log(), "held.toml", &FEW, out)
 }
 
-fn world<'r>(report: &'r Report, name: &str) -> &'r Value {
-    report.rows("worlds").iter().find(|world| world["world"] == name).unwrap_or_else(|| panic!("no world {name}"))
-}
-
 fn share(world: &Value, what: &str) -> f64 {
     world[what]["share"].as_f64().expect("a share")
 }
@@ -36,7 +32,7 @@ fn share(world: &Value, what: &str) -> f64 {
 fn a_held_stage_waits_for_its_gates_instead_of_stalling() {
     let home = Home::new();
     let (at_once, held) = (report(&home, "", "once"), report(&home, "max_hold = \"24h\"\n", "held"));
-    let (before, after) = (world(&at_once, "null"), world(&held, "null"));
+    let (before, after) = (at_once.world("null"), held.world("null"));
     assert!(share(before, "stalled") > 0.15 && share(before, "held") == 0.0 && before["held_s"].is_null(), "{before}");
     assert!(share(after, "promoted") > share(before, "promoted") + 0.1, "{after}");
     assert!(share(after, "held") > 0.15, "{after}");
@@ -44,10 +40,19 @@ fn a_held_stage_waits_for_its_gates_instead_of_stalling() {
     assert!(seconds("p10") >= 900.0 && seconds("p90") <= 4.0 * 86_400.0, "{after}");
     let page = held.text("report.html");
     assert!(page.contains("Held past their durations") && !at_once.text("report.html").contains("Held past"));
-    // Asked at every look of the wait, a gate still ships no more bad candidates than its alpha says.
-    for row in held.rows("gates").iter().filter(|row| row["segment"].is_null()) {
-        let rate = &row["rates"][format!("margin: {}", row["gate"].as_str().expect("a name"))]["pass"];
-        assert!(rate["low"].as_f64().is_none_or(|low| low <= 0.05), "{row}");
+}
+
+/// Asked again at every look of the wait, a gate still ships no more bad candidates than its alpha says.
+#[test]
+fn passing_at_any_look_of_the_wait_keeps_alpha() {
+    let home = Home::new();
+    let text = scenario("max_hold = \"24h\"\n").replace("min_units = 20\n", "min_units = 40\nstyle = \"score\"\n");
+    home.write("held.toml", text);
+    let report = home.report(&demo_log(), "held.toml", &["--replicates", "600"], "out");
+    let wrong: Vec<&Value> = report.rows("self_check").iter().filter(|row| row["error"] == "wrong pass").collect();
+    assert_eq!(wrong.len(), 8, "two gates in four stages");
+    for row in wrong {
+        assert!(row["rate"]["low"].as_f64() < Some(0.05), "{row}");
     }
 }
 
@@ -86,11 +91,33 @@ fn a_person_is_waited_for_in_office_hours() {
     let advice = home.succeeds(&["check", &demo_log(), "--scenario", "approved.toml"]);
     assert!(advice.contains("in 100 % of starts, and takes 14h on average"), "{advice}");
     let report = home.report(&demo_log(), "approved.toml", &["--replicates", "20"], "out");
-    let null = world(&report, "null");
+    let null = report.world("null");
     assert_eq!((share(null, "held"), share(null, "promoted")), (1.0, 1.0), "{null}");
     let fourteen_hours = 14.0 * 3600.0;
     for key in ["p10", "p90"] {
         assert_eq!(null["held_s"][key], fourteen_hours, "{null}");
         assert_eq!(null["duration_s"][key], 156.0 * 3600.0 + fourteen_hours, "{null}");
     }
+}
+
+#[test]
+fn a_log_that_repeats_keeps_its_starts() {
+    let home = Home::new();
+    let starts = |hold: &str, out: &str| {
+        let text = scenario(hold).replace("[log]\n", "[log]\ntile = \"week\"\n").replace("start = \"Mon 09:00\"\n", "");
+        home.write("held.toml", text);
+        home.report(&demo_log(), "held.toml", &["--replicates", "4"], out).json["scenario"]["starts"].clone()
+    };
+    assert_eq!(starts("", "once"), 336);
+    assert_eq!(starts("max_hold = \"24h\"\n", "held"), 336);
+}
+
+#[test]
+fn more_looks_than_memory_holds_are_refused() {
+    let home = Home::new();
+    home.write("held.toml", scenario("max_hold = \"9000d\"\n").replace("[log]\n", "[log]\ntile = \"week\"\n"));
+    let refused = home.run(&[&demo_log(), "--scenario", "held.toml"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains(" looks, and at most 100000 are kept"), "{}", refused.stderr);
+    assert_eq!(home.names(), ["held.toml"]);
 }

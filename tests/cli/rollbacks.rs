@@ -17,10 +17,6 @@ fn report(home: &Home, changes: &[(&str, &str)], out: &str) -> Report {
     home.report(&demo_log(), "changed.toml", &FEW, out)
 }
 
-fn world<'r>(report: &'r Report, name: &str) -> &'r Value {
-    report.rows("worlds").iter().find(|world| world["world"] == name).unwrap_or_else(|| panic!("no world {name}"))
-}
-
 /// The world of the demo that is most often caught.
 const BAD: &str = "success 10 % lower";
 
@@ -33,7 +29,7 @@ fn the_candidate_serves_until_everyone_is_back_on_stable() {
         &[("[rollout]\n", "[rollout]\ndiagnose = { median = \"2h\", p90 = \"6h\" }\nmitigate = \"30m\"\n")],
         "later",
     );
-    let (before, after) = (world(&at_once, BAD), world(&later, BAD));
+    let (before, after) = (at_once.world(BAD), later.world(BAD));
     for same in ["promoted", "rolled_back", "time_to_detect_s", "causes"] {
         assert_eq!(before[same], after[same], "{same}");
     }
@@ -68,8 +64,8 @@ fn a_patient_gate_fails_later_and_less_often() {
         assert!(fails(&patient, stage) <= fails(&at_once, stage), "{stage}");
     }
     assert!(
-        world(&patient, BAD)["time_to_detect_s"]["mean"].as_f64()
-            > world(&at_once, BAD)["time_to_detect_s"]["mean"].as_f64()
+        patient.world(BAD)["time_to_detect_s"]["mean"].as_f64()
+            > at_once.world(BAD)["time_to_detect_s"]["mean"].as_f64()
     );
     let prices = patient.json["planning"]["needs"].as_array().expect("a list").iter();
     let waited =
@@ -96,8 +92,7 @@ fn a_late_judgement_is_seen_late() {
         then["prices"].as_array().expect("a list").iter().find(|price| price["of"] == "delay").expect("a price");
     assert_eq!(price["extra_s"], 21_600.0);
     assert!(
-        world(&late, BAD)["time_to_detect_s"]["mean"].as_f64()
-            > world(&at_once, BAD)["time_to_detect_s"]["mean"].as_f64()
+        late.world(BAD)["time_to_detect_s"]["mean"].as_f64() > at_once.world(BAD)["time_to_detect_s"]["mean"].as_f64()
     );
 }
 

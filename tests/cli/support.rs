@@ -196,6 +196,12 @@ impl Report {
         self.files.iter().map(replaced).collect()
     }
 
+    /// Row of a world in `report.json`.
+    pub(crate) fn world(&self, name: &str) -> &Value {
+        let found = self.rows("worlds").iter().find(|world| world["world"] == name);
+        found.unwrap_or_else(|| panic!("no world {name}"))
+    }
+
     /// Rows of a list in `report.json`.
     pub(crate) fn rows(&self, list: &str) -> &[Value] {
         self.json[list].as_array().unwrap_or_else(|| panic!("{list} is a list"))

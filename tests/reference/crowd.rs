@@ -58,11 +58,58 @@ pub(crate) struct Member {
     pub(crate) swapped: bool,
 }
 
-/// Members of both arms at an exposure.
-pub(crate) fn members(copies: &[Copied], exposure: f64) -> Vec<Member> {
-    let arm = |place: f64| if place < exposure { Arm::Candidate } else { Arm::Stable };
-    let member = |copy: &Copied| Member { unit: copy.unit, arm: arm(copy.place), weight: 1.0, swapped: copy.swapped };
+/// Every copy, in the arm that serves it in a stage: whoever was on the candidate before stays there.
+pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+    let arm = |copy: &Copied| {
+        let tier = log.tier(copy.unit);
+        let was_asked = plan.stages[..=stage].iter().any(|stage| copy.place < stage.asks_for(tier));
+        if was_asked { Arm::Candidate } else { Arm::Stable }
+    };
+    let member = |copy: &Copied| Member { unit: copy.unit, arm: arm(copy), weight: 1.0, swapped: copy.swapped };
     copies.iter().map(member).collect()
+}
+
+/// Whether a stage compares the units of a tier: it asks for some of them, and no stage before asked for more.
+fn compares(plan: &Plan, stage: usize, tier: &str) -> bool {
+    let asks = plan.stages[stage].asks_for(tier);
+    asks > 0.0 && plan.stages[..stage].iter().all(|earlier| earlier.asks_for(tier) <= asks)
+}
+
+/// Shares of the units of a tier in the arms of a stage: stable's, and the candidate's.
+fn shares(plan: &Plan, stage: usize, tier: &str) -> (f64, f64) {
+    let asks = plan.stages[stage].asks_for(tier);
+    let rest = 1.0 - asks;
+    match (compares(plan, stage, tier), plan.matches(stage)) {
+        (false, _) => (0.0, 0.0),
+        (true, true) => (rest.min(asks), asks),
+        (true, false) => (rest, asks),
+    }
+}
+
+/// The copies that a stage compares, in their arms.
+pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+    let arm = |copy: &Copied| {
+        let (stable, candidate) = shares(plan, stage, log.tier(copy.unit));
+        if copy.place < candidate {
+            Some(Arm::Candidate)
+        } else {
+            // As many again, or all that are left.
+            let is_left = stable > 0.0 && (!plan.matches(stage) || copy.place < 2.0 * candidate);
+            is_left.then_some(Arm::Stable)
+        }
+    };
+    let member = |copy: &Copied| Some(Member { unit: copy.unit, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped });
+    copies.iter().filter_map(member).collect()
+}
+
+/// Every unit in both arms of a stage, with the weights that chance gives them.
+pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+    let of_unit = |unit: usize| {
+        let (stable, candidate) = shares(plan, stage, log.tier(unit));
+        let member = |(arm, weight)| Member { unit, arm, weight, swapped: false };
+        [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(member)
+    };
+    (0..log.units()).flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
 }
 
 /// Every unit in both arms, with these weights.

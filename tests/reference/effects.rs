@@ -32,7 +32,7 @@ onset = "1800s"
 fn case() -> Case {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let log = Log::draw(&mut rng, 6000, 60, 6, QUARTER_S);
-    let stage = Stage { exposure: 0.5, looks: 6, slots_per_look: 1 };
+    let stage = Stage::plain(0.5, 6, 1);
     let mut plan = Plan::of_gate(stage, Gate::point(PROPORTIONS[0], Margin::Percent(1.0), vec![1]));
     plan.gates.push(Gate::point(PROPORTIONS[1], Margin::Percent(1.0), vec![1]));
     let text = plan.text() + FLIPS;

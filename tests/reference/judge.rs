@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
-use crate::crowd::{Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, members, shared_out};
+use crate::crowd::{
+    Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, compared, expected, served, shared_out,
+};
 use crate::log::{Answer, Log};
 use crate::plan::{Action, COST, Change, Correction, Gate, Margin, Plan, QUANTILE, RARE, SHARES, SIGN, Test, value};
 
@@ -395,14 +397,23 @@ impl<'a> Judge<'a> {
         let begin = self.begin(stage);
         let end = begin + (look + 1) * plan.slots_per_look;
         let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
-        Crowd { arrivals: self.traffic.arrivals(from..end), members: members(&self.copies, plan.exposure) }
+        Crowd {
+            arrivals: self.traffic.arrivals(from..end),
+            members: compared(&self.copies, self.log, self.plan, stage),
+        }
+    }
+
+    /// What the candidate serves from a stage's beginning to a look, compared or not.
+    pub(crate) fn served_at(&self, stage: usize, look: usize) -> Crowd<'a> {
+        Crowd { members: served(&self.copies, self.log, self.plan, stage), ..self.crowd(stage, look, None) }
     }
 
     /// What a gate says in a stage; `None` where there is nothing to ask.
+    #[expect(clippy::too_many_lines, reason = "one look after the other, as it is told")]
     pub(crate) fn gate(&self, gate: &Gate, stage: usize, world: World) -> Option<Said> {
         let plan = &self.plan.stages[stage];
         let questions = self.questions(gate);
-        let open = |question: &Question| plan.exposure < 1.0 || matches!(question.against, Against::Limit(_));
+        let open = |question: &Question| plan.has_control() || matches!(question.against, Against::Limit(_));
         if plan.looks == 0 || !questions.iter().any(open) {
             return None;
         }
@@ -424,7 +435,7 @@ impl<'a> Judge<'a> {
         let mut gate_failures = Vec::new();
         let all_looks = self.plan.all_looks(stage);
         let mut ended: Option<(Verdict, Vec<Record>)> = None;
-        for look in if gate.only_at_end { plan.looks - 1..all_looks } else { 0..all_looks } {
+        for look in if gate.only_at_end { plan.looks - 1..all_looks } else { plan.quiet..all_looks } {
             let seen = look.checked_sub(lag);
             let crowds = seen.map(|seen| (self.crowd(stage, seen, gate.window), self.crowd(stage, seen, None)));
             let mut p_values = vec![1.0; questions.len()];
@@ -456,7 +467,13 @@ impl<'a> Judge<'a> {
                 }
                 any_data[index] = true;
                 let (p_value, passes) = if gate.test == Test::Exact {
-                    self.count(crowd, gate, *question, world, plan.exposure)
+                    self.count(
+                        crowd,
+                        gate,
+                        *question,
+                        world,
+                        if self.plan.matches(stage) { 0.5 } else { plan.exposure },
+                    )
                 } else {
                     self.weigh(gate, &evidence, planned[index])
                 };
@@ -598,7 +615,7 @@ impl<'a> Judge<'a> {
         let plan = &self.plan.stages[stage];
         // Planned before anything is held.
         let begin: usize = self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum();
-        let members = shared_out(self.log, 1.0 - plan.exposure, plan.exposure);
+        let members = expected(self.log, self.plan, stage);
         let seen =
             self.plan.all_looks(stage).checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
         let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
@@ -685,7 +702,7 @@ impl<'a> Judge<'a> {
             if here == 0 {
                 continue;
             }
-            let crowd = self.crowd(stage, here - 1, None);
+            let crowd = self.served_at(stage, here - 1);
             // Only the stage of the last look is prolonged, by the time that a rollback takes.
             let longer = if stage == last { self.served_by(stage, here, rollback_s, &served) } else { None };
             let (more_requests, more_units) = longer.unwrap_or((0.0, 0.0));
@@ -728,7 +745,7 @@ impl<'a> Judge<'a> {
         let by: Vec<(f64, f64)> = (0..=all_looks)
             .map(|looks| {
                 let Some(look) = looks.checked_sub(1) else { return (0.0, before.len() as f64) };
-                let crowd = self.crowd(stage, look, None);
+                let crowd = self.served_at(stage, look);
                 let mut served = before.clone();
                 served.extend(crowd.served());
                 (crowd.sums(Arm::Candidate, None, &|_| None).requests, served.len() as f64)

@@ -26,7 +26,7 @@ fn with_judge(plan: &Plan, metrics: [usize; 2], window: &str) -> String {
 
 /// One stage of a few looks, a gate that always lets go, and no effects.
 fn quiet(looks: usize, exposure: f64) -> Plan {
-    let stage = plan::Stage { exposure, looks, slots_per_look: 1 };
+    let stage = plan::Stage::plain(exposure, looks, 1);
     let gate = plan::Gate {
         on_fail: plan::Action::Hold,
         on_inconclusive: plan::Action::Promote,

@@ -106,6 +106,18 @@ impl Log {
         }
     }
 
+    /// Gives every unit one tier.
+    pub(crate) fn settle_tiers(&mut self) {
+        for row in &mut self.rows {
+            row.segments[1] = VALUES[1][row.unit % 3];
+        }
+    }
+
+    /// The tier of a unit's requests, where it is the same in all of them.
+    pub(crate) fn tier(&self, unit: usize) -> &'static str {
+        self.rows.iter().find(|row| row.unit == unit).map_or("", |row| row.segment(1))
+    }
+
     /// Moves the last row so that the log covers a whole week at least.
     pub(crate) fn span_a_week(&mut self) {
         let week_later = self.rows.iter().map(|row| row.micros).min().map(|first| first + 7 * 86_400 * 1_000_000);

@@ -54,7 +54,10 @@ fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Case {
     // Judges of these texts see at once.
     let plan = Plan { delays: [0; 7], ..Plan::draw(&mut rng, stages, QUARTER_S, false) };
     let slots = plan.slots() as i64 + rng.random_range(0..5);
-    let log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
+    let mut log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
+    if plan.has_waves() {
+        log.settle_tiers();
+    }
     let text = KEYS.iter().fold(plan.text(), |text, (line, keys)| {
         assert_eq!(text.matches(line).count(), 1, "{line}");
         text.replace(line, &format!("{line}{keys}"))

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
+use replay::domain::rollout::Control;
 
 use crate::judge::Verdict;
 use crate::log::{Answer, QUARTER_S, SEGMENTS, VALUES};
@@ -297,16 +298,50 @@ impl Gate {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stage {
     pub(crate) exposure: f64,
+    /// The wave: values of the unit's tier; nobody is left out by none.
+    pub(crate) only: Vec<&'static str>,
+    /// Exposures of tiers, where they are not all the same.
+    pub(crate) by_tier: Vec<(&'static str, f64)>,
     pub(crate) looks: usize,
     pub(crate) slots_per_look: usize,
+    /// Looks at which gates say nothing.
+    pub(crate) quiet: usize,
 }
 
 impl Stage {
+    /// Of everyone.
+    pub(crate) const fn plain(exposure: f64, looks: usize, slots_per_look: usize) -> Self {
+        Self { exposure, only: Vec::new(), by_tier: Vec::new(), looks, slots_per_look, quiet: 0 }
+    }
+
+    /// Share of the units of a tier that this stage asks for; nothing outside its wave.
+    pub(crate) fn asks_for(&self, tier: &str) -> f64 {
+        if !self.only.is_empty() && !self.only.contains(&tier) {
+            return 0.0;
+        }
+        self.by_tier.iter().find(|(known, _)| *known == tier).map_or(self.exposure, |(_, exposure)| *exposure)
+    }
+
+    /// Whether it leaves anyone to compare with.
+    pub(crate) fn has_control(&self) -> bool {
+        self.exposure < 1.0
+    }
+
     pub(crate) fn slots(&self) -> usize {
         self.looks * self.slots_per_look
+    }
+
+    /// Takes waves, and exposures by tier where as many others can be compared with.
+    fn draw_who(&mut self, rng: &mut impl Rng) {
+        if rng.random::<f64>() < 0.5 {
+            self.only = vec![*["free", "pro", "(null)"].choose(rng).expect("not empty")];
+        }
+        if self.exposure <= 0.5 && rng.random::<f64>() < 0.4 {
+            self.by_tier = vec![("pro", if self.exposure < 0.3 { 0.3 } else { 0.5 })];
+        }
     }
 }
 
@@ -382,6 +417,8 @@ impl Effect {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) stages: Vec<Stage>,
+    /// Whom the candidate's units are compared with.
+    pub(crate) control: Control,
     pub(crate) gates: Vec<Gate>,
     pub(crate) effects: Vec<Effect>,
     /// From this stage on every gate must pass; `None` where no failure is enough.
@@ -407,6 +444,7 @@ impl Plan {
     pub(crate) fn of_gate(stage: Stage, gate: Gate) -> Self {
         Self {
             stages: vec![stage],
+            control: Control::Rest,
             gates: vec![gate],
             effects: Vec::new(),
             pass_from: Some(0),
@@ -435,12 +473,30 @@ impl Plan {
         // All stages look at multiples of one length, so that windows fit every stage.
         let mut stages: Vec<Stage> = exposures
             .into_iter()
-            .map(|exposure| Stage { exposure, looks: rng.random_range(1..6), slots_per_look: rng.random_range(1..4) })
+            .map(|exposure| Stage::plain(exposure, rng.random_range(1..6), rng.random_range(1..4)))
             .collect();
+        let control = if rng.random::<f64>() < 0.3 { Control::Matched } else { Control::Rest };
+        if control == Control::Matched {
+            stages.iter_mut().filter(|stage| stage.exposure == 0.8).for_each(|stage| stage.exposure = 0.5);
+        }
+        if rng.random::<f64>() < 0.4 {
+            for stage in &mut stages {
+                stage.draw_who(rng);
+            }
+            // A wave may take more than what follows.
+            let first = &mut stages[0];
+            if first.only == ["free"] && first.by_tier.is_empty() && rng.random::<f64>() < 0.7 {
+                first.exposure = *[0.5, 1.0].choose(rng).expect("not empty");
+                stages[1..].iter_mut().filter(|stage| stage.only == ["free"]).for_each(|stage| stage.only.clear());
+            }
+        }
         let last = stages.len() - 1;
         if last > 0 && stages[last].exposure >= 1.0 && rng.random::<f64>() < 0.5 {
             stages[last].looks = 0;
         }
+        stages.iter_mut().filter(|stage| stage.looks > 1).for_each(|stage| {
+            stage.quiet = if rng.random::<f64>() < 0.2 { rng.random_range(0..stage.looks) } else { 0 };
+        });
         let lasting: Vec<&Stage> = stages.iter().filter(|stage| stage.looks > 0).collect();
         let shortest = lasting.iter().map(|stage| stage.slots()).min().expect("a stage lasts");
         let windows: Vec<usize> =
@@ -467,6 +523,7 @@ impl Plan {
             approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
             stages,
+            control,
             gates,
             effects,
             poisson: rng.random::<f64>() < 0.7,
@@ -478,6 +535,16 @@ impl Plan {
             hold_slots: if !ranks && rng.random::<f64>() < 0.4 { 6 * rng.random_range(1..3) } else { 0 },
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
+    }
+
+    /// Whether a stage compares with as many others.
+    pub(crate) fn matches(&self, stage: usize) -> bool {
+        self.stages[stage].has_control() && (self.control == Control::Matched || !self.stages[stage].by_tier.is_empty())
+    }
+
+    /// Whether some stage takes not simply a share of everyone.
+    pub(crate) fn has_waves(&self) -> bool {
+        self.stages.iter().any(|stage| !stage.only.is_empty() || !stage.by_tier.is_empty())
     }
 
     /// With every stage held for as long as it may be.
@@ -518,16 +585,31 @@ impl Plan {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n\n\
-             [assignment]\nunit = \"user_id\"\n{METRICS}",
+             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\n{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
+            self.control.name(),
         );
         for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
             write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");
         }
         for (index, stage) in self.stages.iter().enumerate() {
-            write!(text, "\n[[stages]]\nname = \"stage {index}\"\nexposure = {:?}\n", stage.exposure)
-                .expect("strings take all");
+            let by_tier = stage
+                .by_tier
+                .iter()
+                .fold(String::new(), |text, (tier, share)| format!("{text}, \"tier={tier}\" = {share:?}"));
+            let exposure = format!("{:?}", stage.exposure);
+            let exposure = if by_tier.is_empty() { exposure } else { format!("{{ default = {exposure}{by_tier} }}") };
+            write!(text, "\n[[stages]]\nname = \"stage {index}\"\nexposure = {exposure}\n").expect("strings take all");
+            if !stage.only.is_empty() {
+                writeln!(text, "only = {{ tier = {:?} }}", stage.only).expect("strings take all");
+            }
+            if stage.quiet > 0 {
+                // The first look that counts is the first at or after this.
+                let look_s = stage.slots_per_look as i64 * self.slot_s;
+                let bake = (stage.quiet as i64 + 1) * look_s - stage.quiet as i64 % 2 * (look_s / 2);
+                writeln!(text, "bake = \"{bake}s\"").expect("strings take all");
+            }
             if stage.looks > 0 {
                 let (duration, look) = (stage.slots() as i64 * self.slot_s, stage.slots_per_look as i64 * self.slot_s);
                 write!(text, "duration = \"{duration}s\"\nlook_every = \"{look}s\"\n").expect("strings take all");

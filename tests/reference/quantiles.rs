@@ -7,7 +7,7 @@ use replay::outcome::player::Player;
 use replay::simulate::Simulator;
 
 use crate::Case;
-use crate::crowd::{self, Arm, Crowd, Traffic, members};
+use crate::crowd::{self, Arm, Crowd, Traffic};
 use crate::log::{Log, QUARTER_S, Row};
 use crate::plan::{Change, Effect, Gate, LEVEL, Margin, Plan, QUANTILE, Stage};
 use crate::thresholds;
@@ -28,7 +28,7 @@ fn exact(crowd: &Crowd<'_>, arm: Arm, latency: impl Fn(&Row) -> Option<f64>) -> 
 fn verdicts_agree_with_exact_quantiles() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let log = Log::draw(&mut rng, 8000, 400, 4, QUARTER_S);
-    let stage = Stage { exposure: 0.5, looks: 1, slots_per_look: 4 };
+    let stage = Stage::plain(0.5, 1, 4);
     let mut plan = Plan::of_gate(stage, Gate::point(QUANTILE, Margin::Percent(5.0), Vec::new()));
     let factors = [0.85, 0.95, 1.0, 1.02, 1.04, 1.07, 1.1, 1.15, 1.3];
     let scaled =
@@ -46,7 +46,7 @@ fn verdicts_agree_with_exact_quantiles() {
         let played = player.play_lanes(vec![(0, simulator.replicate(&case.scenario, replicate))]);
         let copies = crowd::copies(&case.log, &case.plan, replicate as u64);
         let arrivals = Traffic::new(&case.log, &case.plan, 0).arrivals(0..4);
-        let crowd = Crowd { arrivals, members: members(&copies, 0.5) };
+        let crowd = Crowd { arrivals, members: crowd::compared(&copies, &case.log, &case.plan, 0) };
         let stable = exact(&crowd, Arm::Stable, |row| row.stable.latency_ms);
         let would_be = exact(&crowd, Arm::Candidate, |row| row.stable.latency_ms);
         let recorded = exact(&crowd, Arm::Candidate, |row| row.candidate.latency_ms);

@@ -24,7 +24,7 @@ scale = 1.5
 only = { region = ["eu"] }
 "#;
 
-const STAGE: Stage = Stage { exposure: 0.3, looks: 24, slots_per_look: 1 };
+const STAGE: Stage = Stage::plain(0.3, 24, 1);
 
 fn case() -> Case {
     let mut rng = ChaCha8Rng::seed_from_u64(3);

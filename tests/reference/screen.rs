@@ -48,7 +48,7 @@ fn check(text: &str) {
     let lanes: Vec<_> = (0..6).map(|replicate| (start, simulator.replicate(&scenario, replicate))).collect();
     let (mut failures, mut asked) = (0, 0);
     for own in &simulator.trajectories(&lanes) {
-        let twins = Twins { own, swapped: None };
+        let twins = Twins::alone(own);
         let (screened, full) = (screened.judge(twins, &planned, rollback), full.judge(twins, &planned, rollback));
         for (gate, (screened, full)) in screened.verdicts.iter().zip(&full.verdicts).enumerate() {
             for (lens, (screened, full)) in screened.iter().zip(full).enumerate() {

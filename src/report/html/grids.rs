@@ -2,7 +2,7 @@
 
 use super::{Cell, Grid, heads};
 use crate::report::terminal::decides;
-use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, Spread, WorldRow, labels};
+use crate::report::{Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, WorldRow, labels};
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
     value.map_or_else(|| labels::NONE.to_owned(), written)
@@ -106,6 +106,50 @@ pub(super) fn served(report: &Report) -> Grid {
     }
 }
 
+/// What of error budgets the candidate spends; nothing without a gate on one.
+pub(super) fn budgets(report: &Report) -> Grid {
+    let rows = report.worlds.iter().flat_map(|world| {
+        world.budget_burned.iter().map(|(gate, burned)| {
+            vec![
+                Cell::name(labels::world(&world.world)),
+                Cell::name(labels::visible(gate)),
+                Cell::number(labels::spread(*burned, labels::percent)),
+            ]
+        })
+    });
+    Grid {
+        head: heads(&[("If the candidate is", ""), ("gate", ""), ("error budget spent", "budget_burned")]),
+        rows: rows.collect(),
+    }
+}
+
+/// Prompts with known answers; nothing without a gate on them.
+pub(super) fn sentinels(report: &Report) -> Grid {
+    let row = |row: &SentinelRow| {
+        vec![
+            Cell::name(labels::visible(&row.gate)),
+            Cell::number(labels::whole(u64::from(row.prompts))),
+            Cell::number(labels::whole(row.looks as u64)),
+            Cell::number(labels::percent(row.fails_good)),
+            Cell::number(labels::percent(row.fails_bad)),
+            Cell::number(labels::percent(row.false_alarm_closed_form)),
+            Cell::number(labels::share(row.false_alarm)),
+        ]
+    };
+    Grid {
+        head: heads(&[
+            ("sentinel", ""),
+            ("prompts at a look", ""),
+            ("looks", ""),
+            ("a look fails if good", ""),
+            ("if bad", ""),
+            ("some look fails if good, in closed form", ""),
+            ("as replayed", "false_alarm"),
+        ]),
+        rows: report.sentinels.iter().map(row).collect(),
+    }
+}
+
 /// Stages that went on past their durations.
 pub(super) fn held(report: &Report) -> Grid {
     let row = |world: &WorldRow| {
@@ -160,11 +204,14 @@ pub(super) fn stages(report: &Report) -> Grid {
     Grid {
         head: heads(&[
             ("stage", ""),
+            ("who", ""),
             ("exposure", ""),
+            ("compared with", "control"),
             ("duration", ""),
             ("looks", ""),
             ("units on the candidate", ""),
             ("requests on the candidate", ""),
+            ("of all requests", "requests_share"),
             ("all gates pass", "together"),
             ("in closed form", "together_closed_form"),
             ("at least", "together_at_least"),
@@ -179,11 +226,14 @@ pub(super) fn stages(report: &Report) -> Grid {
                 let at_least = together.and_then(|together| together.pass_at_least);
                 vec![
                     Cell::name(labels::visible(&stage.name)),
-                    Cell::number(labels::percent(stage.exposure)),
+                    Cell::name(stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible)),
+                    Cell::number(labels::exposure(stage)),
+                    Cell::name(or_none(stage.control.as_deref(), |control| labels::control(control).to_owned())),
                     Cell::number(labels::duration(stage.duration_s as f64)),
-                    Cell::number(labels::whole(stage.looks as u64)),
+                    Cell::number(labels::looks(stage)),
                     Cell::number(labels::count(stage.units_candidate)),
                     Cell::number(labels::count(stage.requests_candidate)),
+                    Cell::number(or_none(stage.requests_share, labels::percent)),
                     Cell::number(or_none(together, |together| labels::share(together.pass))),
                     Cell::number(or_none(closed_form, labels::percent)),
                     Cell::number(or_none(at_least, labels::percent)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{GATES, STAGES, sample, share, spread};
-use crate::report::{Report, Segment, StageFacts};
+use crate::report::{Report, Segment, SentinelRow, StageFacts};
 
 const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
@@ -59,7 +59,17 @@ pub(crate) fn hostile() -> Report {
         world.meaning = text(index + 1);
         world.rolled_back_by.iter_mut().for_each(|by| by.gate = text(index + 2));
         world.excess_bad = BTreeMap::from([(text(index), spread(3.0))]);
+        world.budget_burned = BTreeMap::from([(text(index + 3), spread(0.02))]);
     }
+    report.sentinels = vec![SentinelRow {
+        gate: text(3),
+        prompts: 20,
+        looks: 96,
+        fails_good: 0.001,
+        fails_bad: 0.5,
+        false_alarm_closed_form: 0.09,
+        false_alarm: share(0.1),
+    }];
     for (index, metric) in report.metrics.iter_mut().enumerate() {
         metric.unit = Some(text(index));
     }

@@ -9,7 +9,7 @@ use crate::report::{
 
 /// All tables in the order of the page.
 pub(super) fn all(report: &Report) -> Vec<Finished> {
-    vec![
+    let mut tables = vec![
         worlds(report),
         world_stages(report),
         rolled_back_by(report),
@@ -28,7 +28,11 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
         shadow_worth(report),
         detection(report),
         exposure(report),
-    ]
+    ];
+    if report.worlds.iter().any(|world| !world.budget_burned.is_empty()) {
+        tables.push(budget_burned(report));
+    }
+    tables
 }
 
 fn worlds(report: &Report) -> Finished {
@@ -97,6 +101,19 @@ fn excess_bad(report: &Report) -> Finished {
         .text("metric", |(_, metric, _)| metric)
         .spread("excess_bad", |(.., spread)| Some(**spread))
         .named("excess_bad")
+}
+
+fn budget_burned(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, &String, &Spread)> = report
+        .worlds
+        .iter()
+        .flat_map(|world| world.budget_burned.iter().map(move |(gate, spread)| (world, gate, spread)))
+        .collect();
+    Table::of(&rows)
+        .text("world", |(world, ..)| &world.world)
+        .text("gate", |(_, gate, _)| gate)
+        .spread("budget_burned", |(.., spread)| Some(**spread))
+        .named("budget_burned")
 }
 
 fn gates(report: &Report) -> Finished {

@@ -10,6 +10,7 @@ use super::super::wire::{self, Quantity, Seed};
 use crate::assign::overrides::Overrides;
 use crate::assign::values::{Trouble, What};
 use crate::assign::{Platform, platforms};
+use crate::domain::rollout::Control;
 use crate::domain::version::Version;
 
 /// Enough for results to agree with those of units.
@@ -37,16 +38,20 @@ pub(super) fn read(table: wire::Assignment, scenario: &Path, at: &At, problems: 
 }
 
 fn unsupported(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<()> {
-    let mut supported = Some(());
-    let mut later = |given: bool, key: &str, what: &str| {
-        if given {
-            supported = problems.later(&at.key(key), what);
+    match table.sticky {
+        Some(sticky) if sticky != wire::Sticky::Unit => {
+            problems.later(&at.key("sticky"), "`assignment.sticky` other than `unit`")
         }
-    };
-    let sticky = table.sticky.is_some_and(|sticky| sticky != wire::Sticky::Unit);
-    later(sticky, "sticky", "`assignment.sticky` other than `unit`");
-    later(table.control == Some(wire::Control::Matched), "control", "`assignment.control` other than `rest`");
-    supported
+        _ => Some(()),
+    }
+}
+
+/// Who the candidate is compared with.
+pub(super) fn control(table: Option<&wire::Assignment>) -> Control {
+    match table.and_then(|table| table.control) {
+        Some(wire::Control::Matched) => Control::Matched,
+        Some(wire::Control::Rest) | None => Control::Rest,
+    }
 }
 
 /// The platform with its keys; those of other platforms are refused.

@@ -32,7 +32,7 @@ fn read_one(
     let name = name(&at.key("name"), written.name.clone(), names, problems);
     let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
     let changes = changes(at, &written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
-    let only = values::only(&at.key("only"), written.only, context, problems);
+    let only = values::only(&at.key("only"), written.only, context.segments, problems);
     let onset = onset(&at.key("onset"), written.onset.as_ref(), context, problems);
     let ramp = problems.or_default(&at.key("ramp"), written.ramp.as_ref(), Seconds(0), |problems, text| {
         let ramp = values::duration(&at.key("ramp"), text, problems)?;

@@ -5,9 +5,10 @@ use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
 use super::kayenta;
+use super::monitors;
 use super::values::{self, Context, Names};
 use crate::domain::gate::{
-    Correction, Decision, Gate, Looks, Patience, Sequence, Spending, Style, Test, Tuning, Window,
+    Burn, Correction, Decision, Gate, Looks, Patience, Sequence, Spending, Style, Test, Tuning, Window,
 };
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Probability, Seconds};
@@ -18,6 +19,9 @@ const KAYENTA_ALPHA: f64 = 0.01;
 
 /// Windows of looks are kept in memory.
 const MOST_PATIENT_LOOKS: usize = 1000;
+
+/// What a step of a cumulative sum adds should be nearly normal.
+const STEP_REQUESTS: f64 = 100.0;
 
 /// Below this many units per arm a normal interval is not to be trusted.
 const MIN_UNITS: f64 = 40.0;
@@ -42,8 +46,12 @@ fn read_one(
 ) -> Option<Gate> {
     let name = names.fresh(&at.key("name"), written.name.clone(), problems);
     let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
-    let thresholds = thresholds(at, written, metric.and_then(|index| context.metrics[index].value.as_ref()), problems);
     let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
+    monitors::foreign_keys(at, written, problems);
+    let burns = written.test == Some(wire::Test::BurnRate);
+    let burn = if burns { monitors::burn(at, written, measured, context, problems) } else { None };
+    let thresholds =
+        if burns { burn.as_ref().map(Thresholds::of_burn) } else { thresholds(at, written, measured, problems) };
     let kind = measured.map(|metric| &metric.kind);
     let style = style(&at.key("style"), written.style, measured, problems);
     let covariate = covariate(at, written, measured, problems);
@@ -61,7 +69,11 @@ fn read_one(
     // Without it passing is one test at the stage's end; what is wrong with it is reported, and no scenario comes of it.
     let pass_spending =
         written.pass_spending.as_deref().and_then(|text| spent(&at.key("pass_spending"), text, written, problems));
-    let test = test(&at.key("test"), written.test, looks, spending, problems);
+    let test = match written.test {
+        Some(wire::Test::Cusum) => monitors::cusum(at, written, measured, context, problems).map(Test::Cusum),
+        Some(wire::Test::Sentinel) => monitors::sentinel(at, written, problems).map(Test::Sentinel),
+        _ => test(&at.key("test"), written.test, looks, spending, problems),
+    };
     let sequence = sequence(at, written, problems);
     let weight = weight(&at.key("weight"), written.weight, problems);
     let alpha = probability(&at.key("alpha"), written.alpha, if judged { KAYENTA_ALPHA } else { 0.05 }, 0.5, problems);
@@ -76,7 +88,11 @@ fn read_one(
     }
     let point = test == Some(Test::Point);
     // Exact counts need no normal interval, and units of a rare metric no design effect.
-    let free = point || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
+    // Prompts need no traffic.
+    let free = point
+        || burns
+        || written.test == Some(wire::Test::Sentinel)
+        || (test.is_some_and(Test::counts_events) && kind.is_some_and(MetricKind::is_rare));
     // The points of a trailing window may come from other units than the stage's.
     let any_units = free || judged || matches!(window, Some(Window::Trailing(_)));
     let thresholds = thresholds?;
@@ -88,13 +104,14 @@ fn read_one(
         metric: metric?,
         allow: thresholds.allow,
         harm: thresholds.harm,
-        limit: written.limit,
+        limit: thresholds.limit,
         allow_text: thresholds.text,
         test: test?,
         sequence: sequence?,
         style: style?,
         covariate,
         kayenta,
+        burn,
         alpha: alpha?,
         pass_spending,
         weight: weight?,
@@ -104,7 +121,11 @@ fn read_one(
         window: window?,
         looks,
         min_units: written.min_units.unwrap_or(if any_units { 0.0 } else { MIN_UNITS }),
-        min_requests: written.min_requests.unwrap_or(if free { 1.0 } else { 0.0 }),
+        min_requests: written.min_requests.unwrap_or(match test? {
+            Test::Cusum(_) => STEP_REQUESTS,
+            _ if free => 1.0,
+            _ => 0.0,
+        }),
         patience: patience?,
         on_fail: match written.on_fail {
             Some(wire::OnFail::Pause) => Decision::Hold,
@@ -184,7 +205,20 @@ fn decision(action: wire::Action) -> Decision {
 struct Thresholds {
     allow: Option<Margin>,
     harm: Option<Margin>,
+    limit: Option<f64>,
     text: String,
+}
+
+impl Thresholds {
+    /// What spends the budget in exactly its period is accepted.
+    fn of_burn(burn: &Burn) -> Self {
+        Self {
+            allow: None,
+            harm: None,
+            limit: Some(burn.budget()),
+            text: format!("{} % SLO", (burn.slo * 1e8).round() / 1e6),
+        }
+    }
 }
 
 fn thresholds(at: &At, gate: &wire::Gate, metric: Option<&Metric>, problems: &mut Problems) -> Option<Thresholds> {
@@ -215,6 +249,7 @@ fn thresholds(at: &At, gate: &wire::Gate, metric: Option<&Metric>, problems: &mu
     Some(Thresholds {
         allow: allow.map_or(Some(None), |allow| allow.map(Some))?,
         harm: harm.map_or(Some(None), |harm| harm.map(Some))?,
+        limit: gate.limit,
         text,
     })
 }
@@ -480,13 +515,14 @@ fn test(
         Some(wire::Test::Exact) => spending.map(Test::Exact),
         Some(wire::Test::MaxSprt) => Some(Test::MaxSprt),
         Some(wire::Test::EProcess) => Some(Test::EProcess),
+        Some(wire::Test::BurnRate) => Some(Test::BurnRate),
         Some(_) => {
             let shown = problems.shown(at);
             let what = format!("test {}", shown.replace(['"', '\''], ""));
             problems.add(
                 at,
                 format!("not supported yet: {what}"),
-                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`, `exact`, `max-sprt`, `e-process`",
+                "tests so far: `point`, `fixed`, `group-sequential`, `confidence-sequence`, `mann-whitney`, `exact`, `max-sprt`, `e-process`, `cusum`, `burn-rate`, `sentinel`",
             )
         }
         None if problems.is_broken(at) => None,
@@ -551,6 +587,9 @@ fn window(
         Err(_) => return problems.wrong(at, "which is not a window", "write `stage`, or a duration such as `1h`"),
     };
     let length = values::on_slots(at, length, context.slot, problems)?;
+    if test == Some(Test::BurnRate) {
+        return None;
+    }
     if let Some(test) = test
         && !matches!(test, Test::Point | Test::MannWhitney)
     {

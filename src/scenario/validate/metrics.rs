@@ -10,6 +10,7 @@ use super::super::places::At;
 use super::super::problems::{Problems, listed};
 use super::super::wire;
 use super::values::Named;
+use crate::domain::expression::Expression;
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::version::{PerVersion, Version};
 
@@ -23,13 +24,42 @@ pub(super) fn read(written: BTreeMap<String, wire::Metric>, problems: &mut Probl
     }
     let mut metrics: Vec<_> = written.into_iter().collect();
     metrics.sort_by_key(|(name, _)| problems.offset(&table.key(name)));
-    metrics
-        .into_iter()
-        .map(|(name, written)| {
-            let value = metric(&table.key(&name), name.clone(), written, problems);
-            Named { name, value }
-        })
-        .collect()
+    let mut read: Vec<Named<Metric>> = Vec::new();
+    for (name, written) in metrics {
+        let at = table.key(&name);
+        let quantiles = match &written.quantile {
+            Some(wire::Quantiles::Many(quantiles)) => quantiles.clone(),
+            _ => Vec::new(),
+        };
+        let value = metric(&at, name.clone(), written, problems);
+        let many = of_quantiles(&name, value.as_ref(), &quantiles);
+        for named in if many.is_empty() { vec![Named { name, value }] } else { many } {
+            let list = at.key("quantile");
+            if !problems.is_broken(&list) && read.iter().any(|other| other.name == named.name) {
+                let message = format!("metric `{}` is there twice", named.name);
+                problems.add::<()>(&list, message, "a list of quantiles names its metrics `NAME_p50` and so on");
+            }
+            read.push(named);
+        }
+    }
+    read
+}
+
+/// A metric for each quantile of a list.
+fn of_quantiles(name: &str, metric: Option<&Metric>, quantiles: &[f64]) -> Vec<Named<Metric>> {
+    let of = |&quantile: &f64| {
+        // 99.9, not what a hundred times the nearest binary number is.
+        let name = format!("{name}_p{}", (quantile * 1e8).round() / 1e6);
+        let value = metric.map(|metric| {
+            let kind = match &metric.kind {
+                MetricKind::Quantile { column, .. } => MetricKind::Quantile { column: column.clone(), quantile },
+                other => other.clone(),
+            };
+            Metric { name: name.clone(), kind, ..metric.clone() }
+        });
+        Named { name, value }
+    };
+    quantiles.iter().map(of).collect()
 }
 
 fn metric(at: &At, name: String, written: wire::Metric, problems: &mut Problems) -> Option<Metric> {
@@ -54,7 +84,11 @@ fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<Metr
         wire::MetricKind::Ratio => ("ratio", &["numerator", "denominator"]),
         wire::MetricKind::Quantile => ("quantile", &["column", "quantile"]),
         wire::MetricKind::Rare => ("rare", &["column", "over"]),
-        wire::MetricKind::Sentinel => return problems.later(&at.key("kind"), "metric kind `sentinel`"),
+        wire::MetricKind::Sentinel => {
+            let hint =
+                "a gate of test `sentinel` asks prompts with known answers; kind `rare` counts events of the log";
+            return problems.add(&at.key("kind"), "not supported yet: metric kind `sentinel`", hint);
+        }
         wire::MetricKind::Drift => return problems.later(&at.key("kind"), "metric kind `drift`"),
     };
     foreign_keys(at, written, word, keys, problems);
@@ -78,7 +112,7 @@ fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<Metr
         }
         _ => {
             let column = column(at, written, problems);
-            let quantile = quantile(&at.key("quantile"), written.quantile, problems);
+            let quantile = quantile(&at.key("quantile"), written.quantile.as_ref(), problems);
             Some(MetricKind::Quantile { column: column?, quantile: quantile? })
         }
     }
@@ -100,10 +134,16 @@ fn foreign_keys(at: &At, written: &wire::Metric, word: &str, keys: &[&str], prob
     }
 }
 
-fn quantile(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
+/// The quantile, or the first of a list.
+fn quantile(at: &At, written: Option<&wire::Quantiles>, problems: &mut Problems) -> Option<f64> {
+    let inside = |quantile: f64| quantile > 0.0 && quantile < 1.0;
     match written {
-        Some(quantile) if quantile > 0.0 && quantile < 1.0 => Some(quantile),
-        Some(_) => problems.wrong(at, "which is not between 0 and 1", "0.95 is p95"),
+        Some(&wire::Quantiles::One(quantile)) if inside(quantile) => Some(quantile),
+        Some(wire::Quantiles::One(_)) => problems.wrong(at, "which is not between 0 and 1", "0.95 is p95"),
+        Some(wire::Quantiles::Many(list)) => match list.iter().position(|&quantile| !inside(quantile)) {
+            Some(outside) => problems.wrong(&at.index(outside), "which is not between 0 and 1", "0.95 is p95"),
+            None => list.first().copied(),
+        },
         None => problems.missing(at, "which quantile: 0.95 is p95"),
     }
 }
@@ -133,7 +173,15 @@ fn source(at: &At, key: &str, written: Option<&str>, problems: &mut Problems) ->
 /// The column of each version.
 fn expand(at: &At, template: &str, problems: &mut Problems) -> Option<PerVersion<String>> {
     if template.contains(TEMPLATE) {
-        return Some(PerVersion::from_fn(|version: Version| template.replace(TEMPLATE, version.name())));
+        let columns = PerVersion::from_fn(|version: Version| template.replace(TEMPLATE, version.name()));
+        return match Expression::parse(&columns.stable) {
+            Ok(_) => Some(columns),
+            Err(why) => {
+                let hint = "write columns times numbers, added up, with spaces around operators: \
+                            `{version}_latency_ms - {version}_ttft_ms`, `{version}_latency_ms / 1000`";
+                problems.wrong(at, why, hint)
+            }
+        };
     }
     let stem = ["stable_", "candidate_"].iter().find_map(|prefix| template.strip_prefix(prefix)).unwrap_or(template);
     let hint = format!("write `{TEMPLATE}_{stem}` for the columns `stable_{stem}` and `candidate_{stem}`");

@@ -8,10 +8,12 @@ use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, OneOrMany, Quantity};
 use super::kayenta;
-use super::values::{self, Context};
+use super::values::{self, Context, Named};
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
-use crate::domain::rollout::{Approval, Budget, Delay, Promotion, Recovery, Rollout, Stage, StartTime, Starts};
+use crate::domain::rollout::{
+    Approval, Budget, Control, Delay, Promotion, Recovery, Rollout, Stage, StartTime, Starts,
+};
 
 /// What promotion needs; gates take a default from it.
 pub(super) fn promotion(written: &wire::Rollout) -> Promotion {
@@ -30,7 +32,7 @@ pub(super) fn read(
 ) -> Option<Rollout> {
     let at = At::root().key("rollout");
     let max_hold = max_hold(&at.key("max_hold"), &written, gates, context, problems);
-    let approval = approval(&at.key("approval"), written.approval.as_ref(), gates, context, problems);
+    let approval = approval(&at.key("approval"), &written, gates, context, problems);
     let diagnose = delay(&at.key("diagnose"), written.diagnose.as_ref(), problems);
     let mitigate = delay(&at.key("mitigate"), written.mitigate.as_ref(), problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
@@ -51,6 +53,11 @@ pub(super) fn read(
         kayenta: kayenta?,
     })
 }
+
+/// Why stages that may take longer than their durations refuse such a budget, and what to do about it.
+const PLANS_ALL: &str =
+    "but `budget = \"rollout\"` plans the information of all stages together, which holding changes";
+const OTHER_BUDGETS: &str = "use `budget = \"split\"` or `\"calibrated\"`";
 
 /// Looks go on while a stage is held.
 fn max_hold(
@@ -79,30 +86,30 @@ fn max_hold(
         return problems.wrong(at, why, "leave `max_hold` out, or use another style");
     }
     if written.budget == Some(wire::Budget::Rollout) {
-        return problems.wrong(
-            at,
-            "but `budget = \"rollout\"` plans the information of all stages together, which holding changes",
-            "use `budget = \"split\"` or `\"calibrated\"`",
-        );
+        return problems.wrong(at, PLANS_ALL, OTHER_BUDGETS);
     }
     Some(hold)
 }
 
 fn approval(
     at: &At,
-    written: Option<&wire::RolloutApproval>,
+    written: &wire::Rollout,
     gates: Option<&[Gate]>,
     context: &Context<'_>,
     problems: &mut Problems,
 ) -> Option<Approval> {
     let approved = |stage: &values::Named<Stage>| stage.value.as_ref().is_some_and(|stage| stage.approved);
-    let kayenta = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some());
-    if let Some((stage, gate)) = context.stages.iter().position(approved).zip(kayenta) {
+    if let Some(stage) = context.stages.iter().position(approved) {
         let at = At::root().key("stages").index(stage).key("approval");
-        let why = format!("but gate `{}` is of style `kayenta`, whose score lets no stage go on", gate.name);
-        return problems.wrong(&at, why, "leave it out, or use another style");
+        if let Some(gate) = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some()) {
+            let why = format!("but gate `{}` is of style `kayenta`, whose score lets no stage go on", gate.name);
+            return problems.wrong(&at, why, "leave it out, or use another style");
+        }
+        if written.budget == Some(wire::Budget::Rollout) {
+            return problems.wrong(&at, PLANS_ALL, OTHER_BUDGETS);
+        }
     }
-    let Some(written) = written else { return (!problems.is_broken(at)).then_some(Approval::AT_ONCE) };
+    let Some(written) = &written.approval else { return (!problems.is_broken(at)).then_some(Approval::AT_ONCE) };
     let delay = delay(&at.key("delay"), written.delay.as_ref(), problems);
     let at_hours = at.key("hours");
     let hours = problems.or_default(&at_hours, written.hours.as_ref(), None, |problems, text| {
@@ -172,14 +179,29 @@ pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Probl
         let why = format!("but gate `{}` is of style `kayenta`, which has no level to calibrate", gate.name);
         problems.wrong::<()>(&at, why, "use `split`, or another style");
     }
-    let bare = |gate: &&Gate| gate.test == Test::Point && gate.on_fail == Decision::RollBack;
+    let bare = |gate: &&Gate| gate.kayenta.is_none() && !gate.test.has_alpha() && gate.on_fail == Decision::RollBack;
     if let Some(gate) = gates.iter().find(bare) {
         let at = At::root().key("rollout").key("budget");
         problems.wrong::<()>(
             &at,
-            format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name),
+            if gate.test == Test::Point {
+                format!("but gate `{}` is a bare threshold without an error rate to calibrate", gate.name)
+            } else {
+                format!("but gate `{}` has test `{}`, which has no level to calibrate", gate.name, gate.test.name())
+            },
             "give it another test, or `on_fail = \"pause\"`",
         );
+    }
+}
+
+/// An error that is spent once is shared by how stages overlap, which is known where the rest is compared with everyone.
+pub(super) fn keeps_once(rollout: &Rollout, stages: &[Named<Stage>], problems: &mut Problems) {
+    let other = |stage: &&Stage| stage.asks_who() || stage.control == Control::Matched;
+    let stage = stages.iter().filter_map(|stage| stage.value.as_ref()).find(other);
+    if let Some(stage) = stage.filter(|_| rollout.budget == Budget::Rollout) {
+        let at = At::root().key("rollout").key("budget");
+        let why = format!("but stage `{}` does not compare everyone with the rest", stage.name);
+        problems.wrong::<()>(&at, why, "use `split` or `calibrated`");
     }
 }
 

@@ -39,17 +39,22 @@ impl Context<'_> {
 
     /// Index of a segment column by name.
     pub(super) fn segment(&self, at: &At, name: &str, problems: &mut Problems) -> Option<usize> {
-        let segments = self.segments?;
-        if let Some(index) = segments.iter().position(|known| known == name) {
-            return Some(index);
-        }
-        let known: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let hint = format!("{}; or add it to `log.segments`", known_words(name, &known, "segments"));
-        if at.last() == name {
-            return problems.add(at, format!("`{}` is not a segment of the log", problems.name(at)), hint);
-        }
-        problems.wrong(at, "which is not a segment of the log", hint)
+        segment(at, name, self.segments, problems)
     }
+}
+
+/// Index of a segment column by name; of unknown segments none, and nothing is said.
+pub(super) fn segment(at: &At, name: &str, segments: Option<&[String]>, problems: &mut Problems) -> Option<usize> {
+    let segments = segments?;
+    if let Some(index) = segments.iter().position(|known| known == name) {
+        return Some(index);
+    }
+    let known: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let hint = format!("{}; or add it to `log.segments`", known_words(name, &known, "segments"));
+    if at.last() == name {
+        return problems.add(at, format!("`{}` is not a segment of the log", problems.name(at)), hint);
+    }
+    problems.wrong(at, "which is not a segment of the log", hint)
 }
 
 /// A duration of zero or more whole seconds.
@@ -131,7 +136,7 @@ impl<'a> Names<'a> {
 pub(super) fn only(
     at: &At,
     written: Option<BTreeMap<String, Vec<String>>>,
-    context: &Context<'_>,
+    segments: Option<&[String]>,
     problems: &mut Problems,
 ) -> Option<Vec<(usize, Vec<String>)>> {
     let Some(written) = written else { return (!problems.is_broken(at)).then(Vec::new) };
@@ -144,7 +149,7 @@ pub(super) fn only(
         let at = at.key(&column);
         if values.is_empty() {
             problems.wrong::<()>(&at, "an empty list, which fits no request", "name at least one value");
-        } else if let Some(index) = context.segment(&at, &column, problems) {
+        } else if let Some(index) = segment(&at, &column, segments, problems) {
             conditions.push((index, values));
         }
     }
