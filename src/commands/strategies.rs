@@ -9,8 +9,9 @@ use crate::digest::Digest;
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Delay;
 use crate::error::{EXIT_INTERRUPTED, Problem, Result};
+use crate::outcome::mirror::blocked;
 use crate::outcome::player::Ground;
-use crate::outcome::strategies::{Prices, Tally, blocked};
+use crate::outcome::strategies::{Prices, Tally};
 use crate::outcome::variants::{Variants, same_simulation, union};
 use crate::report::strategies::{self as report, Strategies, StrategyRow};
 use crate::scenario::Scenario;
@@ -30,7 +31,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
     let simulator = Simulator::new(&digest, &scenario);
     let ground = Ground::new(&simulator, starts.clone());
     let (strategies, mut notes) = strategies::strategies(&scenario, &ground.levels_of_metrics, mirrored);
-    let chances = blocked(&digest, &scenario, &simulator, &ground, mirrored);
+    let chances = blocked(&digest, &scenario, &simulator, &ground, &starts, mirrored);
     notes.extend(meaning(&scenario));
 
     let replay = Replay { digest: &digest, starts: &starts, chances: &chances, progress: &progress };
@@ -88,7 +89,7 @@ fn scenario(args: &CompareArgs) -> Result<Scenario> {
 /// What holds for this scenario.
 fn meaning(scenario: &Scenario) -> Vec<String> {
     let mut notes = vec![
-        "What a mirror blocks is a closed form of paired differences over the log, with questions taken as independent; a limit on the candidate is not asked of it. Where few recorded outputs serve many requests, a mirror blocks more than is said here."
+        "What a mirror blocks comes from the paired differences of the requests that it sees, from each start, with questions taken as independent; a limit on the candidate is not asked of it."
             .to_owned(),
     ];
     if scenario.rollout.recovery.mitigate == Delay::NONE {

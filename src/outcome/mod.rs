@@ -5,6 +5,7 @@ pub mod calibration;
 pub mod comparison;
 pub mod health;
 mod held;
+pub mod mirror;
 pub mod player;
 pub mod recovery;
 pub mod rows;

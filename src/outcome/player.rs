@@ -292,25 +292,21 @@ impl Ground {
     }
 }
 
-/// How far a world's regression over the whole log lies beyond the failing margin, in one question.
+/// How far a world's regression over the whole log lies beyond a margin, in one question against stable.
 #[derive(Debug, Clone)]
 pub struct Beyond {
     /// Of all requests, or of a segment.
     pub slice: Slice,
-    /// Larger is worse.
+    /// Larger is worse; of a quantile in the share of requests above a threshold.
     pub difference: f64,
-    /// Its standard error, had each arm been all requests of other units.
-    pub se: Option<f64>,
-    /// It is of the share of requests above a threshold, for a quantile.
-    pub in_shares: bool,
-    /// The question's part of the gate's failing error; none of a limit.
-    pub level: Option<f64>,
+    /// The question's part of the gate's failing error.
+    pub level: f64,
 }
 
 impl Ground {
-    /// Per question of a gate: how far beyond its failing margin a lens shows the whole log.
+    /// Per question of a gate against stable: how far a lens shows the whole log beyond the margin that passing needs, or that failing needs.
     #[must_use]
-    pub fn beyond(&self, scenario: &Scenario, gate: usize, lens: Lens, simulator: &Simulator) -> Vec<Beyond> {
+    pub fn beyond(&self, scenario: &Scenario, gate: usize, lens: Lens, to_pass: bool, simulator: &Simulator) -> Vec<Beyond> {
         let (rule, layout) = (&scenario.gates[gate], &simulator.layout);
         let arms = whole_arms(simulator, &self.whole_log);
         let asker = Asker::new(rule, scenario, layout).without_covariate();
@@ -320,15 +316,10 @@ impl Ground {
         // Exchanged answers are as good as stable's own.
         let lens = if lens.swapped { Lens::NULL } else { lens };
         let of_question = |(question, share): (&Question, f64)| {
-            let fail = asker.evidence(*question, lens, &arms)?.fail;
-            let compares = matches!(question.against, Against::Stable { .. });
-            Some(Beyond {
-                slice: layout.slices[question.slice],
-                difference: fail.difference,
-                se: fail.variance.map(f64::sqrt),
-                in_shares: matches!(layout.shapes[rule.metric], Shape::Grid(_)),
-                level: compares.then_some(alpha * share),
-            })
+            let Against::Stable { .. } = question.against else { return None };
+            let shown = asker.evidence(*question, lens, &arms)?;
+            let contrast = if to_pass { shown.pass } else { shown.fail };
+            Some(Beyond { slice: layout.slices[question.slice], difference: contrast.difference, level: alpha * share })
         };
         asked.iter().zip(shares).filter_map(of_question).collect()
     }

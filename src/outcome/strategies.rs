@@ -1,94 +1,22 @@
 //! Endings of strategies → what each does, needs and costs in every world, over the same time.
 
 use super::comparison::{Moments, is_bad};
-use super::player::{Beyond, Ground, times};
+use super::player::times;
 use super::recovery::{Rollback, served_until};
 use super::rows::{kind, share, spread};
 use super::variants::{Block, BlockLane, Ending, Kind, worlds};
 use crate::assign::KeyedHash;
 use crate::digest::Digest;
-use crate::domain::gate::Test;
 use crate::domain::quantity::Seconds;
 use crate::domain::world::World;
-use crate::gate::lens::Lens;
 use crate::gate::stage::StagePlace;
 use crate::report::strategies::{StrategyRow, StrategyWorld};
 use crate::scenario::Scenario;
 use crate::scenario::strategies::{Strategy, Way};
-use crate::shadow::{self, Against};
-use crate::simulate::Simulator;
-use crate::simulate::layout::Slice;
-use crate::stats::normal;
 
 /// A draw that belongs to a replicate and to none of its units; beside those of its rollback.
 const OF_NO_UNIT: u64 = 0;
-const BLOCK_STREAM: u32 = (1 << 30) + 2;
-
-/// Per world of a scenario, by name: the chance that a mirror of some length blocks the launch.
-///
-/// # Formula
-/// With `m` the regression beyond the failing margin over the whole log in that world, `s` the paired standard error there, `D` the log's length
-/// and `L` the mirror's, a question lets the launch go with chance `Phi(z - m / (s sqrt(D / L)))`, where `z` is the upper quantile of its part of
-/// the gate's failing error (0 for a bare estimate). Where the schedule needs every gate to pass, that is `Phi(-z - m / ..)` with the gate's
-/// alpha. Where outcomes are 0 or 1, a regression of `d` beyond the log's own adds at least `|d| - d²` to the variance of a pair: answers must
-/// differ for it. Questions count as independent. A regression that sets in meanwhile counts by the part of the mirror that it lasts.
-#[must_use]
-pub fn blocked(
-    digest: &Digest,
-    scenario: &Scenario,
-    simulator: &Simulator,
-    ground: &Ground,
-    mirrored: Seconds,
-) -> Vec<(String, f64)> {
-    let log_s = (digest.end().0 - digest.first.0) as f64;
-    let stretch = (log_s / mirrored.0 as f64).sqrt();
-    let against = shadow::against_gates(digest, scenario);
-    let needs_pass = (0..scenario.stages.len()).any(|stage| scenario.rollout.needs_pass(stage));
-    let same = |slice: Slice, row: &Against| match (slice, &row.segment) {
-        (Slice::Overall, None) => true,
-        (Slice::Segment { column, value }, Some(segment)) => {
-            let own = &digest.segments[column];
-            own.name == segment.column && own.values[value] == segment.value
-        }
-        _ => false,
-    };
-    let beyond = |gate: usize, world: World| {
-        let metric = scenario.gates[gate].metric;
-        let lens = Lens::of(world, metric, scenario, &simulator.layout, &ground.levels_of_metrics);
-        ground.beyond(scenario, gate, lens, simulator)
-    };
-    let goes = |world: World| -> f64 {
-        let seen = match world {
-            World::Effect(effect) => (1.0 - scenario.effects[effect].onset.0 as f64 / mirrored.0 as f64).max(0.0),
-            _ => 1.0,
-        };
-        let of_gate = |gate: usize| -> f64 {
-            let rule = &scenario.gates[gate];
-            let (here, null) = (beyond(gate, world), beyond(gate, World::Null));
-            let share = scenario.metrics[rule.metric].kind.is_share();
-            let of_question = |question: &Beyond| {
-                let Some(level) = question.level else { return 1.0 };
-                let null = null.iter().find(|other| other.slice == question.slice);
-                let from = null.map_or(question.difference, |null| null.difference);
-                let mean = from + seen * (question.difference - from);
-                let row = against.iter().find(|row| row.gate == gate && same(question.slice, row));
-                let turned = if share && world != World::Recorded { (mean - from).abs().min(1.0) } else { 0.0 };
-                let paired = row.map(|row| (row.se.powi(2) + turned * (1.0 - turned) / row.requests.max(1.0)).sqrt());
-                // Quantiles are asked as shares, whose arms count as if they were other units.
-                let se = if question.in_shares { question.se } else { paired };
-                let Some(se) = se.filter(|&se| se > 0.0) else { return 1.0 };
-                let bare = rule.test == Test::Point;
-                let z = |level: f64| if bare { 0.0 } else { normal::upper_quantile(level.clamp(1e-12, 0.5)) };
-                let deviate = mean / (se * stretch);
-                let bound = if needs_pass { -z(rule.alpha.get()) } else { z(level) };
-                normal::cdf(bound - deviate)
-            };
-            here.iter().map(of_question).product()
-        };
-        (0..scenario.gates.len()).filter(|&gate| scenario.gates[gate].allow.is_some()).map(of_gate).product()
-    };
-    worlds(scenario).into_iter().map(|world| (scenario.world_name(world), 1.0 - goes(world))).collect()
-}
+const BLOCK_STREAM: u32 = 1 << 31;
 
 /// What does not change from replicate to replicate.
 #[derive(Debug, Clone, Copy)]
@@ -263,7 +191,7 @@ impl<'a> Tally<'a> {
             requests,
             units,
             harmed: (requests - fine).max(0.0),
-            replica_s: mirrored + self.replica_s(looks, after),
+            replica_s: mirrored + self.replica_s(lane, looks, after),
             judge_usd: mirror_usd + served_until(&both, looks, &self.places, Seconds(after)).0 * self.prices.judge_usd,
             // What is not capped: how long it takes.
             back_s: ended + rollback.0,
@@ -277,17 +205,19 @@ impl<'a> Tally<'a> {
     }
 
     /// Replicas on top of the service's own, times seconds. Stable keeps what it needs to take everyone back.
-    fn replica_s(&self, looks: usize, after_s: i64) -> f64 {
+    fn replica_s(&self, lane: BlockLane<'_>, looks: usize, after_s: i64) -> f64 {
         match self.strategy.way {
             // In place.
             Way::BigBang | Way::ShadowFirst => 0.0,
             Way::BlueGreen => (self.seconds[looks] + after_s) as f64,
             Way::AsWritten | Way::Half => {
-                let entered = self.places.iter().filter(|place| place.first_look < looks && place.plan.looks() > 0);
-                let stages = entered.map(|place| {
+                let stages = self.places.iter().zip(&self.strategy.scenario.stages);
+                let entered = stages.filter(|(place, _)| place.first_look < looks && place.plan.looks() > 0);
+                let stages = entered.map(|(place, stage)| {
                     let here = (looks - place.first_look).min(place.plan.looks());
                     let time = (here as i64 * place.look_every().0) as f64;
-                    (place.plan.exposure, time)
+                    let exposure = if stage.asks_who() { share_served(lane, place, here) } else { place.plan.exposure };
+                    (exposure, time)
                 });
                 let stages: Vec<(f64, f64)> = stages.collect();
                 let last = stages.last().map_or(0.0, |&(exposure, _)| exposure);
@@ -346,4 +276,14 @@ impl<'a> Tally<'a> {
             judge_usd: tally.judge_usd.estimate(),
         }
     }
+}
+
+/// The candidate's share of the requests during so many looks of a stage.
+fn share_served(lane: BlockLane<'_>, place: &StagePlace, looks: usize) -> f64 {
+    let during = |by_look: &dyn Fn(usize) -> f64| {
+        let before = place.first_look.checked_sub(1).map_or(0.0, by_look);
+        by_look(place.first_look + looks - 1) - before
+    };
+    let all = during(&|look| lane.traffic[look]);
+    if all > 0.0 { during(&|look| lane.served[look].0) / all } else { 0.0 }
 }

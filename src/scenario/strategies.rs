@@ -4,7 +4,7 @@ use super::{Scenario, quantities};
 use crate::domain::gate::{Decision, Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin};
 use crate::domain::quantity::{Fraction, Seconds};
-use crate::domain::rollout::{Delay, Promotion, Stage};
+use crate::domain::rollout::{Control, Delay, Promotion, Stage};
 use crate::error::{Problem, Result};
 
 /// A way of releasing.
@@ -107,7 +107,10 @@ pub fn strategies(scenario: &Scenario, levels: &[f64], mirrored: Seconds) -> (Ve
                 let mut after = whole.clone();
                 after.stages[0].duration.0 -= mirrored.0;
                 for effect in &mut after.effects {
-                    effect.onset.0 = (effect.onset.0 - mirrored.0).max(0);
+                    let onset = effect.onset.0 - mirrored.0;
+                    // What grows already is at its full size when it would have been.
+                    effect.ramp.0 = (effect.ramp.0 + onset.min(0)).max(0);
+                    effect.onset.0 = onset.max(0);
                 }
                 (after, mirrored)
             }
@@ -123,8 +126,17 @@ fn one_stage(scenario: &Scenario, exposure: f64, duration: Seconds) -> Scenario 
     let mut one = scenario.clone();
     let exposure = Fraction::new(exposure).expect("between 0 and 1");
     let name = if exposure.get() < 1.0 { "50%" } else { "100%" };
-    one.stages =
-        vec![Stage { name: name.into(), exposure, duration, look_every: look_every(scenario), approved: false }];
+    one.stages = vec![Stage {
+        name: name.into(),
+        exposure,
+        per_segment: None,
+        only: Vec::new(),
+        control: Control::Rest,
+        duration,
+        look_every: look_every(scenario),
+        settle: Seconds(0),
+        approved: false,
+    }];
     one.rollout.pass_from = 0;
     one.rollout.max_hold = Seconds(0);
     one
@@ -161,6 +173,10 @@ fn whole(scenario: &Scenario, levels: &[f64], duration: Seconds) -> (Scenario, V
 /// A gate as an alarm on the candidate alone; none for what has no such form.
 fn before_after(gate: &Gate, scenario: &Scenario, levels: &[f64]) -> Option<Gate> {
     let metric = &scenario.metrics[gate.metric];
+    // Prompts with known answers ask nobody else.
+    if let Test::Sentinel(_) = gate.test {
+        return Some(gate.clone());
+    }
     // The share of units with an event grows with the time that one looks; ranks need two arms.
     if metric.kind.is_rare() || gate.kayenta.is_some() || gate.test == Test::MannWhitney {
         return None;
