@@ -109,3 +109,128 @@ impl<'a> Mirrors<'a> {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest;
+
+    const SCENARIO: &str = r#"
+[log]
+timestamp = "ts"
+item = "prompt"
+slot = "1h"
+
+[assignment]
+unit = "user"
+
+[metrics.bad]
+kind = "proportion"
+column = "{version}_bad"
+better = "lower"
+
+[metrics.latency]
+kind = "quantile"
+quantile = 0.5
+column = "{version}_ms"
+better = "lower"
+unit = "ms"
+
+[[stages]]
+name = "half"
+exposure = "50%"
+duration = "2h"
+look_every = "1h"
+
+[[gates]]
+name = "bad"
+metric = "bad"
+allow = "10pp"
+
+[[gates]]
+name = "latency"
+metric = "latency"
+allow = "2ms"
+"#;
+
+    /// Four users ask two prompts in the first hour and again in the second; in the third, four others do. The candidate is wrong about the first
+    /// prompt, and slow where stable is fast.
+    fn log() -> String {
+        let mut text = String::from("ts,user,prompt,stable_bad,candidate_bad,stable_ms,candidate_ms\n");
+        for (hour, first) in [(0, 0), (1, 0), (2, 4)] {
+            for turn in 0..4 {
+                let (user, prompt, bad) = (first + turn, turn / 2, u8::from(turn < 2));
+                let (fast, slow) = (1 << turn, 16 >> turn);
+                text += &format!("2025-03-03T0{hour}:00:00Z,u{user},p{prompt},0,{bad},{fast},{slow}\n");
+            }
+        }
+        text
+    }
+
+    fn mirrors(check: impl FnOnce(&dyn Fn(Option<usize>, Range<usize>) -> Vec<Mirrored>)) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let scenario = Scenario::read(path("s.toml", SCENARIO).as_ref()).unwrap_or_else(|error| panic!("{error}"));
+        let digest =
+            digest::load(&path("log.csv", &log()), &scenario, &|_| ()).unwrap_or_else(|error| panic!("{error}"));
+        let margins: Vec<Option<Margin>> = scenario.gates.iter().map(|gate| gate.allow).collect();
+        check(&|period, slots| Mirrors::new(&digest, &scenario, &margins, period).during(slots));
+    }
+
+    fn near(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-12, "{a} {b}");
+    }
+
+    #[test]
+    fn new_users_are_worth_more_than_new_requests_and_old_prompts_nothing() {
+        mirrors(|during| {
+            let bad = |slots: Range<usize>| during(None, slots).swap_remove(0);
+            // Half of the answers turn bad, of 10 points accepted; stable's own would leave all of those.
+            let hour = bad(0..1);
+            near(hour.recorded.beyond, 0.4);
+            near(hour.alike, -0.1);
+            assert_eq!((hour.gate, &hour.segment, hour.stable, hour.requests), (0, &None, 0.0, 4.0));
+            // Influences ±1/8: by unit 4/3 · 4/64; by prompt 2 · 2 · (1/4)²; by both as by unit.
+            near(hour.recorded.by_unit, 1.0 / 12.0);
+            near(hour.recorded.both_ways.unwrap(), 1.0 / 4.0);
+            near(hour.recorded.se(), 0.5);
+            // Twice as long, with the same users: nothing new.
+            let again = bad(0..2);
+            near(again.recorded.by_unit, 1.0 / 12.0);
+            near(again.recorded.both_ways.unwrap(), 1.0 / 4.0);
+            // With other users, 8/7 · 8/256; the prompts are the same.
+            let others = bad(1..3);
+            near(others.recorded.by_unit, 1.0 / 28.0);
+            near(others.recorded.both_ways.unwrap(), 1.0 / 4.0);
+        });
+    }
+
+    #[test]
+    fn a_quantile_is_asked_in_shares() {
+        mirrors(|during| {
+            let latency = during(None, 0..1).swap_remove(1);
+            // Stable's median is 2 ms: half of its requests lie above that and a quarter above 4 ms, where half of the candidate's lie.
+            near(latency.stable, 0.5);
+            near(latency.recorded.beyond, 0.0);
+            near(latency.alike, -0.25);
+            // Influences ±1/4, of one sign for each prompt.
+            near(latency.recorded.by_unit, 1.0 / 3.0);
+            near(latency.recorded.both_ways.unwrap(), 1.0);
+        });
+    }
+
+    #[test]
+    fn a_log_that_repeats_is_mirrored_past_its_end() {
+        mirrors(|during| {
+            assert_eq!(during(Some(2), 1..3)[0].requests, 8.0);
+            // The second hour and, again, the first: in the third hour others would come.
+            near(during(Some(2), 1..3)[0].recorded.by_unit, 1.0 / 12.0);
+            assert_eq!(during(Some(2), 2..3), during(None, 0..1));
+            assert_eq!(during(Some(3), 0..7)[0].requests, 28.0);
+        });
+    }
+}

@@ -196,6 +196,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_threshold_within_a_bin_cuts_it() {
+        // Bins end at 2^(b/64), so this is in the middle of bin 65.
+        let threshold = Threshold::at(2.0_f64.powf(64.5 / 64.0));
+        assert_eq!(threshold.bin, 65);
+        assert!((threshold.above(&[64, 65, 65, 66]) - 2.0).abs() < 1e-9, "{}", threshold.part);
+        assert!((Threshold::at(2.0).above(&[64, 65, 65, 66]) - 3.0).abs() < 1e-12);
+        assert!((Threshold::at(0.0).above(&[bins::ZERO_BIN, 64]) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn a_quantile_of_bins_is_near_that_of_the_values() {
         let mut values: Vec<f64> = (1..=10_000).map(|n| (f64::from(n) / 1000.0).exp()).collect();
         values.sort_unstable_by(f64::total_cmp);
