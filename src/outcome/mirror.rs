@@ -168,11 +168,7 @@ fn goes(
 
 /// The chance that a normal estimate is at most a bound.
 fn chance(mean: f64, bound: f64, spread: f64) -> f64 {
-    if spread > 0.0 {
-        normal::cdf((bound - mean) / spread)
-    } else {
-        f64::from(u8::from(mean <= bound))
-    }
+    if spread > 0.0 { normal::cdf((bound - mean) / spread) } else { f64::from(u8::from(mean <= bound)) }
 }
 
 #[cfg(test)]

@@ -306,7 +306,14 @@ pub struct Beyond {
 impl Ground {
     /// Per question of a gate against stable: how far a lens shows the whole log beyond the margin that passing needs, or that failing needs.
     #[must_use]
-    pub fn beyond(&self, scenario: &Scenario, gate: usize, lens: Lens, to_pass: bool, simulator: &Simulator) -> Vec<Beyond> {
+    pub fn beyond(
+        &self,
+        scenario: &Scenario,
+        gate: usize,
+        lens: Lens,
+        to_pass: bool,
+        simulator: &Simulator,
+    ) -> Vec<Beyond> {
         let (rule, layout) = (&scenario.gates[gate], &simulator.layout);
         let arms = whole_arms(simulator, &self.whole_log);
         let asker = Asker::new(rule, scenario, layout).without_covariate();

@@ -202,9 +202,7 @@ pub fn summary(strategies: &Strategies) -> String {
         )));
     }
     let bad = if strategies.bad_worlds == "effect" { "the effects" } else { "every gate’s margin" };
-    text.push_str(&line(&format!(
-        "Bad: mean over {bad}. Extra: replica-hours beyond the service's own, where the candidate is bad."
-    )));
+    text.push_str(&line(&format!("Bad: mean over {bad}, as is extra: replica-hours beyond the service's own.")));
     if strategies.judges_cost {
         let costs: Vec<String> = strategies
             .strategies

@@ -96,7 +96,8 @@ impl<'a> Mirrors<'a> {
 
     /// Those of some cells that lie in some slots, in the order of time; cells are in the order of slots.
     fn cells(&self, cells: &[u32], slots: Range<usize>) -> Vec<u32> {
-        let before = |slot: usize| cells.partition_point(|&cell| (self.digest.cells.slot[cell as usize] as usize) < slot);
+        let before =
+            |slot: usize| cells.partition_point(|&cell| (self.digest.cells.slot[cell as usize] as usize) < slot);
         let Some(period) = self.period else { return cells[before(slots.start)..before(slots.end)].to_vec() };
         let mut found = Vec::new();
         let mut from = slots.start;

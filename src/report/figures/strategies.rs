@@ -53,7 +53,8 @@ fn draw(strategies: &Strategies) -> Picture {
     };
     let requests = panel(160.0, 600.0, Axis::new(Scale::Log, 1.0, most(&served) * 1.3));
     let hours = panel(640.0, 880.0, Axis::new(Scale::Number, 0.0, most(&|row| row.replica_hours.high).max(1.0) * 1.06));
-    requests.draw_x(&mut picture, "requests served by a bad candidate since its onset");
+    // A logarithm has no place for none.
+    requests.draw_x(&mut picture, "requests served by a bad candidate since its onset; fewer than 1 at 1");
     hours.draw_x(&mut picture, "extra replica-hours");
     for (index, row) in rows.iter().enumerate() {
         let y = TOP + ROW * (index as f64 + 0.5);
