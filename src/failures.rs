@@ -146,18 +146,20 @@ impl Losses {
     fn new(log: &TrafficLog, scenario: &Scenario, metrics: &[usize]) -> Self {
         let columns = log.columns();
         let chosen: Vec<Metric> = metrics.iter().map(|&metric| scenario.metrics[metric].clone()).collect();
-        let index = |source: &Source| match source {
-            Source::Column(name) => Some(columns.value_index(name)),
+        let index = |source: &Source, version: Version| match source {
+            Source::Column(name) => Some(columns.value_index(name, version)),
             Source::Requests => None,
         };
         let sources = |metric: &Metric| match &metric.kind {
-            MetricKind::Ratio { numerator, denominator } => {
-                PerVersion::from_fn(|version| (index(numerator.get(version)), index(denominator.get(version))))
-            }
+            MetricKind::Ratio { numerator, denominator } => PerVersion::from_fn(|version| {
+                (index(numerator.get(version), version), index(denominator.get(version), version))
+            }),
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, .. }
             | MetricKind::Rare { column, .. }
-            | MetricKind::Quantile { column, .. } => column.map(|name| (Some(columns.value_index(name)), None)),
+            | MetricKind::Quantile { column, .. } => {
+                PerVersion::from_fn(|version| (Some(columns.value_index(column.get(version), version)), None))
+            }
         };
         let mirrored = scenario.metrics.iter().flat_map(|metric| {
             let (numerator, denominator) = sources(metric).candidate;

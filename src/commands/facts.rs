@@ -82,7 +82,8 @@ fn coverage(digest: &Digest) -> Vec<Coverage> {
     let row = |segment: Option<Segment>, held: &dyn Fn(usize) -> bool| {
         let sum =
             |values: &[f64]| (0..cells.len()).filter(|&cell| held(cell)).map(|cell| values[cell]).sum::<f64>() as u64;
-        Coverage { segment, requests: sum(&cells.rows), covered: sum(&cells.covered) }
+        let candidate = cells.covered_candidate.as_deref().map_or(0, sum);
+        Coverage { segment, requests: sum(&cells.rows), covered: sum(&cells.covered) + candidate }
     };
     let mut rows = vec![row(None, &|_| true)];
     for (column, segment) in digest.segments.iter().enumerate() {
@@ -136,6 +137,13 @@ pub(super) fn limits(scenario: &Scenario, digest: &Digest) -> Vec<String> {
             "Recorded outputs belong to {} values of `{}`: the canary is replayed on these outputs as if they were all the candidate can say.",
             digest.items.len(),
             scenario.log.item.as_deref().unwrap_or("item")
+        ));
+    }
+    if let Some(served) = &scenario.log.served {
+        limits.push(format!(
+            "Each request was served by one version: whether those that `{}` served are like those that `{}` served is up to how the \
+             log was assigned, and no replay can show it.",
+            served.names.candidate, served.names.stable
         ));
     }
     if scenario.log.tile == Tile::Week {

@@ -6,6 +6,7 @@ use crate::digest::cells::MetricCells;
 use crate::digest::{self, Digest};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Stage;
+use crate::domain::version::Version;
 use crate::domain::world::Change;
 use crate::error::{Error, Problem, Result};
 use crate::scenario::{Scenario, Tile};
@@ -81,7 +82,8 @@ fn unknown_value(scenario: &Scenario, digest: &Digest, of: &str, column: usize, 
 
 /// A replay needs some request that both versions answered.
 pub(super) fn comparable(inputs: &Inputs, digest: &Digest) -> Result<()> {
-    if digest.cells.covered.iter().any(|&requests| requests > 0.0) {
+    let has_any = |version: Version| digest.cells.covered_by(version).iter().any(|&requests| requests > 0.0);
+    if Version::BOTH.into_iter().all(has_any) {
         return Ok(());
     }
     let message = format!(

@@ -68,6 +68,12 @@ fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
 
 fn found(path: &str, scenario: &Scenario, metrics: &[usize], most: usize) -> Result<Failures> {
     match ingest::open(path, scenario)? {
+        Input::Log(_) if scenario.log.served.is_some() => Err(Problem::new(
+            path,
+            "is in long form: no request has both versions' outcomes, so that none is worse than the other",
+        )
+        .hint("leave `--failures` out")
+        .into()),
         Input::Log(log) => failures::find(&log, scenario, metrics, most),
         Input::Digest(_) => Err(Problem::new(path, "is a digest, which holds no requests")
             .hint("name the log itself for `--failures`")

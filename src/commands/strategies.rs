@@ -80,6 +80,10 @@ fn scenario(args: &CompareArgs) -> Result<Scenario> {
     if let Some(problem) = plan::holding(&scenario) {
         return Err(problem.into());
     }
+    if scenario.log.served.is_some() {
+        let what = "strategies begin with a mirror, and in this log each request was served by one version";
+        return Err(Problem::new(path, what).hint("compare schedules without `--strategies`").into());
+    }
     let simulation = &mut scenario.simulation;
     simulation.seed = args.seed.unwrap_or(simulation.seed);
     simulation.replicates = args.replicates.map_or(simulation.replicates, |replicates| replicates as usize);

@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Fraction, Moment, Seconds};
+use crate::domain::version::Version;
 use crate::report::{
     Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
 };
@@ -48,6 +49,8 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         few_units(evidence),
         gap(evidence),
         coverage(evidence),
+        unpaired(evidence),
+        drawn_times(evidence),
         nulls(evidence),
         missingness(evidence),
         labels(evidence),
@@ -258,10 +261,17 @@ fn coverage(evidence: &Evidence<'_>) -> Vec<Warning> {
     let overall = covered_share(whole);
     let mut warnings = Vec::new();
     if whole.covered < whole.requests {
-        let text = format!(
-            "{} of requests have a shadow output; the others count as traffic only, as if they were missing at random",
-            percent(overall)
-        );
+        let text = if evidence.scenario.log.first_turns.is_some() {
+            format!(
+                "{} of requests are first turns with a shadow output; later turns answer what stable said before, and count as traffic only",
+                percent(overall)
+            )
+        } else {
+            format!(
+                "{} of requests have a shadow output; the others count as traffic only, as if they were missing at random",
+                percent(overall)
+            )
+        };
         warnings.push(warning("coverage", "log", text));
     }
     for row in segments.iter().filter(|row| (covered_share(row) - overall).abs() > COVERAGE_GAP) {
@@ -280,7 +290,7 @@ fn nulls(evidence: &Evidence<'_>) -> Vec<Warning> {
         evidence.shadow.iter().filter(|row| row.segment.is_none() && row.nulls_stable + row.nulls_candidate > 0);
     let text = |row: &ShadowRow| {
         let index = evidence.scenario.metrics.iter().position(|metric| metric.name == row.metric).unwrap_or_default();
-        let asked: f64 = evidence.digest.asked(index).iter().sum();
+        let asked = |version: Version| evidence.digest.asked(index, version).iter().sum::<f64>();
         let treated = match evidence.scenario.metrics[index].nulls {
             Nulls::Excluded => {
                 "leaves them out: the shadow report compares the requests where both have a value, a canary gate each arm's own; a \
@@ -292,11 +302,39 @@ fn nulls(evidence: &Evidence<'_>) -> Vec<Warning> {
         format!(
             "metric `{}` is null for {} of stable's and {} of the candidate's shadowed requests and {treated}",
             row.metric,
-            percent(row.nulls_stable as f64 / asked),
-            percent(row.nulls_candidate as f64 / asked)
+            percent(row.nulls_stable as f64 / asked(Version::Stable)),
+            percent(row.nulls_candidate as f64 / asked(Version::Candidate))
         )
     };
     overall.map(|row| warning("nulls", format!("metric {}", row.metric), text(row))).collect()
+}
+
+/// A log in long form: what is replayed of it, and how much that is.
+fn unpaired(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let cells = &evidence.digest.cells;
+    let Some(served) = evidence.scenario.log.served.as_ref().filter(|_| !cells.is_paired()) else { return Vec::new() };
+    let total: f64 = cells.rows.iter().sum();
+    let share = |version: Version| cells.covered_by(version).iter().sum::<f64>() / total;
+    let text = format!(
+        "each request was served by one version, so nothing is paired: stable's arm is replayed from the {} of requests that `{}` served, the \
+         candidate's, in the `recorded` world, from the {} that `{}` served, and in every other world from stable's; where the versions shared the traffic, a stage of the real rollout sees all of it and\
+         decides sooner",
+        percent(share(Version::Stable)),
+        served.names.stable,
+        percent(share(Version::Candidate)),
+        served.names.candidate
+    );
+    vec![warning("unpaired", "log", text)]
+}
+
+/// A log without times: when its units come is made up.
+fn drawn_times(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let Some(spread) = evidence.scenario.log.spread else { return Vec::new() };
+    let text = format!(
+        "the log has no times: each unit comes once, at a moment drawn over {spread}; durations here stand for numbers of units, and \
+         nothing is said of the hours of a day"
+    );
+    vec![warning("drawn-times", "log", text)]
 }
 
 /// One version lacks more values than the other on the same requests: pairs are then not a fair sample.
@@ -304,8 +342,10 @@ fn missingness(evidence: &Evidence<'_>) -> Vec<Warning> {
     let alarms = evidence.health.iter().filter(|row| row.check == "missingness" && row.alarm);
     let text = |row: &HealthRow| {
         let (stable, candidate) = (row.stable.unwrap_or_default(), row.candidate.unwrap_or_default());
+        let requests =
+            if evidence.digest.cells.is_paired() { "the same requests" } else { "the requests that each served" };
         format!(
-            "{} of stable's and {} of the candidate's values are missing on the same requests (p = {:.1e}): what is missing is not \
+            "{} of stable's and {} of the candidate's values are missing on {requests} (p = {:.1e}): what is missing is not \
              missing at random, and a comparison of what is left is one of other requests; `if_missing` in the shadow report bounds \
              what that can hide",
             percent(stable),

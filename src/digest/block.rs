@@ -1,9 +1,11 @@
 //! What the rows of a block add to their cells: masks, numbers and sums of a plan, one after the other.
 
+use polars::prelude::ChunkedArray;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::plan::{Mask, Number, Plan, Sum};
 use super::tally::Rows;
+use crate::domain::version::Version;
 
 /// Rows that are worked on together: all that is known of them stays in the nearest cache.
 pub(super) const BLOCK: usize = 128;
@@ -86,6 +88,13 @@ fn fill_mask(mask: &mut [bool; BLOCK], which: Mask, made: &[[bool; BLOCK]], plan
                 }
             }
         },
+        Mask::Served(version) => {
+            let by_candidate = rows.served.as_ref().map(ChunkedArray::downcast_as_array);
+            for (is_in, &row) in mask.iter_mut().zip(places) {
+                let served = by_candidate.and_then(|served| served.get(row as usize));
+                *is_in = served == Some(version == Version::Candidate);
+            }
+        }
         Mask::Drawn(share) => {
             for (is_in, &row) in mask.iter_mut().zip(places) {
                 *is_in = draw(rows, row as usize, plan.seed) < share;

@@ -52,7 +52,7 @@ pub fn build(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> 
     };
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
-    let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, log.place())?;
+    let assembled = table.assemble(first, scenario, log.place())?;
     Ok(assembled.complete(facts, slot, first, slots, used.members))
 }
 

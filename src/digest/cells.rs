@@ -1,7 +1,7 @@
 //! The sums of one (unit, slot, segment values, item) of the log.
 
 use super::bins::BinLists;
-use crate::domain::version::PerVersion;
+use crate::domain::version::{PerVersion, Version};
 
 /// Cells, column by column.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +17,10 @@ pub struct Cells {
     /// Requests.
     pub rows: Vec<f64>,
     /// Requests with a shadow output: any candidate column is not null. The others count as traffic only.
+    /// In a log in long form: those that stable served.
     pub covered: Vec<f64>,
+    /// In a log in long form: requests that the candidate served. Elsewhere both versions cover the same.
+    pub covered_candidate: Option<Vec<f64>>,
     /// Per metric of the scenario.
     pub metrics: Vec<MetricCells>,
     /// Per metric of the scenario: what its judge did.
@@ -29,6 +32,18 @@ impl Cells {
     #[must_use]
     pub fn len(&self) -> usize {
         self.slot.len()
+    }
+
+    /// Requests of which a version's outcome is known or is known to be missing.
+    #[must_use]
+    pub fn covered_by(&self, version: Version) -> &[f64] {
+        self.covered_candidate.as_ref().filter(|_| version == Version::Candidate).unwrap_or(&self.covered)
+    }
+
+    /// Whether requests have the outcomes of both versions.
+    #[must_use]
+    pub fn is_paired(&self) -> bool {
+        self.covered_candidate.is_none()
     }
 
     /// Whether there is none.

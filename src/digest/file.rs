@@ -1,7 +1,7 @@
 //! The digest on disk: one Parquet file whose metadata says how it was made, so that any number of them can be merged.
 //!
 //! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one, `rows`,
-//! `covered`, and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
+//! `covered` (and `covered.candidate` of a log in long form), and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
 //! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile; then `NAME.asked` of
 //! a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
 //! as, and how a judge errs, is applied when a digest is used.
@@ -36,6 +36,7 @@ const SLOT_START: &str = "slot_start";
 const ITEM: &str = "item";
 const ROWS: &str = "rows";
 const COVERED: &str = "covered";
+const COVERED_CANDIDATE: &str = "covered.candidate";
 
 /// What a digest says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,18 @@ struct Header {
     buckets: Option<Held>,
     segments: Vec<String>,
     item: Option<String>,
+    /// Of a log in long form.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    served: Option<String>,
+    /// Column of the turn, where only first turns counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    first_turns: Option<String>,
+    /// Of a log without times: seconds over which units come.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    spread_s: Option<i64>,
+    /// Rows that counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    only: Option<String>,
     metrics: Vec<Definition>,
     facts: FactsText,
 }
@@ -165,6 +178,12 @@ impl Header {
             unit: scenario.assignment.unit.clone(),
             segments: scenario.log.segments.clone(),
             item: scenario.log.item.clone(),
+            served: scenario.log.served.as_ref().map(|served| {
+                format!("`{}`, stable `{}`, candidate `{}`", served.column, served.names.stable, served.names.candidate)
+            }),
+            first_turns: scenario.log.first_turns.clone(),
+            spread_s: scenario.log.spread.map(|spread| spread.0),
+            only: (!scenario.log.only.is_empty()).then(|| format!("{:?}", scenario.log.only)),
             metrics: scenario.metrics.iter().map(|metric| Definition::of(metric, scenario.simulation.seed)).collect(),
             facts: FactsText {
                 rows: facts.rows,
@@ -199,6 +218,13 @@ impl Header {
         differ("assignment.cells", cells(&self.buckets), cells(&wanted.buckets));
         differ("log.segments", quoted(&self.segments), quoted(&wanted.segments));
         differ("log.item", item(&self.item), item(&wanted.item));
+        let rows = |rows: &Option<String>, without: &str| rows.clone().unwrap_or_else(|| without.to_owned());
+        differ("log.version", rows(&self.served, "nothing"), rows(&wanted.served, "nothing"));
+        let turns = |turn: &Option<String>| turn.as_ref().map_or("all".into(), |turn| format!("first by `{turn}`"));
+        differ("log.turns", turns(&self.first_turns), turns(&wanted.first_turns));
+        let spread = |spread: Option<i64>| spread.map_or("nothing".into(), |spread| Seconds(spread).to_string());
+        differ("log.spread", spread(self.spread_s), spread(wanted.spread_s));
+        differ("log.only", rows(&self.only, "all rows"), rows(&wanted.only, "all rows"));
         for metric in &wanted.metrics {
             match self.metrics.iter().find(|held| held.name == metric.name) {
                 Some(held) => differ(&format!("metrics.{}", metric.name), held.words(), metric.words()),
@@ -296,6 +322,7 @@ fn to_frame(digest: &Digest, scenario: &Scenario, range: Range<usize>) -> Polars
         columns.push(named(ITEM, &cells.item[within()], &digest.items));
     }
     columns.extend([counts(ROWS, &cells.rows[within()]), counts(COVERED, &cells.covered[within()])]);
+    columns.extend(cells.covered_candidate.iter().map(|covered| counts(COVERED_CANDIDATE, &covered[within()])));
     for ((metric, of), judged) in scenario.metrics.iter().zip(&cells.metrics).zip(&cells.judged) {
         let own = layout::columns(metric).into_iter().zip(layout::metric_columns(of));
         let judge = layout::judge_columns(metric).into_iter().zip(layout::judged_columns(judged));
@@ -369,7 +396,7 @@ pub fn read(paths: &[PathBuf], scenario: &Scenario) -> Result<Digest> {
         shards.frames.push(frame);
     }
     let table = guarded(|| shards.table()).map_err(|message| Error::at(&place, message))?;
-    let assembled = table.assemble(first, &scenario.log.segments, &scenario.metrics, &place)?;
+    let assembled = table.assemble(first, scenario, &place)?;
     let mut members = BTreeMap::new();
     for (name, units) in headers.iter().filter_map(|header| header.buckets.as_ref()).flat_map(|held| &held.members) {
         *members.entry(name.clone()).or_default() += units;
@@ -449,10 +476,9 @@ impl<'a> Shards<'a> {
             let columns = layout::columns(metric).into_iter().chain(layout::judge_columns(metric));
             columns.map(|(part, kind)| (format!("{}.{part}", metric.name), kind))
         });
-        [(ROWS.to_owned(), ColumnKind::Count), (COVERED.to_owned(), ColumnKind::Count)]
-            .into_iter()
-            .chain(metrics)
-            .collect()
+        let long = self.scenario.log.served.iter().map(|_| COVERED_CANDIDATE);
+        let requests = [ROWS, COVERED].into_iter().chain(long).map(|name| (name.to_owned(), ColumnKind::Count));
+        requests.chain(metrics).collect()
     }
 
     fn read(&self, path: &Path) -> PolarsResult<DataFrame> {

@@ -46,10 +46,10 @@ impl Digest {
         self.cells.judged[metric].recorded.as_ref().unwrap_or(&self.cells.metrics[metric])
     }
 
-    /// Per cell: mirrored requests that the judge of a metric was asked about.
+    /// Per cell: mirrored requests that the judge of a metric was asked about; in a log in long form, those of a version.
     #[must_use]
-    pub fn asked(&self, metric: usize) -> &[f64] {
-        self.cells.judged[metric].asked.as_ref().unwrap_or(&self.cells.covered)
+    pub fn asked(&self, metric: usize, version: Version) -> &[f64] {
+        self.cells.judged[metric].asked.as_deref().unwrap_or_else(|| self.cells.covered_by(version))
     }
 }
 
@@ -67,7 +67,7 @@ fn any_missing(digest: &Digest, metric: usize) -> bool {
     let is_full = |cell: usize| {
         Version::BOTH
             .iter()
-            .all(|&version| values(digest.recorded(metric), version, cell) >= digest.asked(metric)[cell])
+            .all(|&version| values(digest.recorded(metric), version, cell) >= digest.asked(metric, version)[cell])
     };
     !(0..digest.cells.len()).all(is_full)
 }
@@ -85,16 +85,21 @@ pub fn other_way(digest: &Digest, index: usize, metric: &Metric) -> Option<Metri
 
 /// The cells of a metric in true terms, with missing values counted in a given way.
 fn as_if(digest: &Digest, index: usize, metric: &Metric, nulls: Nulls) -> MetricCells {
-    let asked = digest.asked(index);
+    let asked =
+        PerVersion { stable: digest.asked(index, Version::Stable), candidate: digest.asked(index, Version::Candidate) };
+    let is_paired = digest.cells.is_paired();
     let worst = metric.worst.filter(|_| nulls == Nulls::Worst);
     match digest.recorded(index) {
         MetricCells::Bins(lists) => {
-            let filled = |list: &BinLists| worst.map_or_else(|| list.clone(), |worst| filled_bins(list, asked, worst));
-            MetricCells::Bins(lists.map(filled))
+            let filled = |version| {
+                let list = lists.get(version);
+                worst.map_or_else(|| list.clone(), |worst| filled_bins(list, asked.get(version), worst))
+            };
+            MetricCells::Bins(PerVersion::from_fn(filled))
         }
         MetricCells::Sums(sums) => {
             let sums = metric.judge.errors.map_or_else(|| sums.clone(), |errors| in_true_terms(sums, errors));
-            MetricCells::Sums(worst.map_or_else(|| sums.clone(), |worst| filled_sums(&sums, asked, worst)))
+            MetricCells::Sums(worst.map_or_else(|| sums.clone(), |worst| filled_sums(&sums, asked, is_paired, worst)))
         }
     }
 }
@@ -125,15 +130,22 @@ fn in_true_terms(sums: &SumCells, errors: JudgeErrors) -> SumCells {
 }
 
 /// Each version has a value for every request asked about: the worst where it has none.
-fn filled_sums(sums: &SumCells, asked: &[f64], worst: f64) -> SumCells {
-    let missing = |of: &Sums, cell: usize| asked[cell] - of.n[cell];
-    let cells = || 0..asked.len();
-    let version: PerVersion<Sums> = sums.version.map(|of| Sums {
-        n: asked.to_vec(),
-        num: cells().map(|cell| of.num[cell] + worst * missing(of, cell)).collect(),
-        num2: cells().map(|cell| of.num2[cell] + worst * worst * missing(of, cell)).collect(),
-        denominator: None,
+fn filled_sums(sums: &SumCells, asked: PerVersion<&[f64]>, is_paired: bool, worst: f64) -> SumCells {
+    let cells = || 0..asked.stable.len();
+    let version: PerVersion<Sums> = PerVersion::from_fn(|version| {
+        let (of, asked) = (sums.version.get(version), asked.get(version));
+        let missing = |cell: usize| asked[cell] - of.n[cell];
+        Sums {
+            n: asked.to_vec(),
+            num: cells().map(|cell| of.num[cell] + worst * missing(cell)).collect(),
+            num2: cells().map(|cell| of.num2[cell] + worst * worst * missing(cell)).collect(),
+            denominator: None,
+        }
     });
+    if !is_paired {
+        return SumCells { version, paired: sums.paired.clone() };
+    }
+    let asked = asked.stable;
     let product = sums.paired.product.as_ref().map(|product| {
         let alone =
             |version: Version, cell: usize| sums.version.get(version).num[cell] - sums.paired.num.get(version)[cell];

@@ -9,6 +9,7 @@ use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Result};
+use crate::scenario::Scenario;
 
 /// What a null segment value or item is called.
 pub(super) const NULL_NAME: &str = "(null)";
@@ -220,7 +221,7 @@ pub(super) struct Table {
     pub(super) unit: Codes,
     pub(super) segments: Vec<Codes>,
     pub(super) item: Option<Codes>,
-    /// Requests, covered requests, then the columns of every metric.
+    /// Requests, covered requests, in long form those that the candidate served, then the columns of every metric.
     pub(super) values: Vec<Values>,
 }
 
@@ -249,7 +250,8 @@ impl Assembled {
 
 impl Table {
     /// Sorts cells, adds up those with the same key, and counts slots from `first`.
-    pub(super) fn assemble(self, first: i64, names: &[String], metrics: &[Metric], place: &str) -> Result<Assembled> {
+    pub(super) fn assemble(self, first: i64, scenario: &Scenario, place: &str) -> Result<Assembled> {
+        let (names, metrics) = (&scenario.log.segments, &scenario.metrics);
         for (name, codes) in names.iter().zip(&self.segments) {
             if codes.names.len() > usize::from(u16::MAX) {
                 let problem = crate::error::Problem::new(
@@ -292,6 +294,7 @@ impl Table {
             _ => unreachable!("a table begins with the numbers of requests"),
         };
         let (rows, covered) = (numbers(), numbers());
+        let covered_candidate = scenario.log.served.as_ref().map(|_| numbers());
         let (of_metrics, judged) =
             metrics.iter().map(|metric| (metric_cells(metric, &mut values), judged(metric, &mut values))).unzip();
         let cells = Cells {
@@ -305,6 +308,7 @@ impl Table {
             item: self.item.as_ref().map_or_else(Vec::new, |codes| groups.firsts(|cell| codes.codes[cell])),
             rows,
             covered,
+            covered_candidate,
             metrics: of_metrics,
             judged,
         };

@@ -12,6 +12,8 @@ use crate::scenario::Scenario;
 pub(super) enum Mask {
     /// All of them.
     All,
+    /// In a log in long form: this version served the request.
+    Served(Version),
     /// This value column is not null.
     Measured(usize),
     /// The judge's draw is below this share.
@@ -67,7 +69,7 @@ pub(super) struct Plan {
     pub(super) numbers: Vec<Number>,
     pub(super) sums: Vec<Sum>,
     pub(super) bins: Vec<Binned>,
-    /// Columns of the digest: requests, covered requests, then those of each metric in the order of [`layout`].
+    /// Columns of the digest: requests, covered requests, in long form those that the candidate served, then those of each metric in the order of [`layout`].
     pub(super) outputs: Vec<Output>,
     /// Of judges' draws.
     pub(super) seed: u64,
@@ -80,9 +82,17 @@ impl Plan {
     /// The sums of a scenario's metrics, over a log of this extent.
     pub(super) fn of(scenario: &Scenario, columns: &Columns, extent: &Extent) -> Self {
         let plan = Self { seed: scenario.simulation.seed, outputs: vec![Output::Rows], ..Self::default() };
-        let mut maker = Maker { plan, columns, extent, covered: 0 };
-        maker.covered = maker.covered(scenario);
-        maker.count(maker.covered);
+        let mut maker = Maker { plan, columns, extent, covered: PerVersion::default() };
+        maker.covered = if columns.served.is_some() {
+            PerVersion::from_fn(|version| maker.mask(Mask::Served(version)))
+        } else {
+            let covered = maker.covered(scenario);
+            PerVersion::from_fn(|_| covered)
+        };
+        maker.count(maker.covered.stable);
+        if columns.served.is_some() {
+            maker.count(maker.covered.candidate);
+        }
         for metric in &scenario.metrics {
             maker.add(metric);
         }
@@ -99,7 +109,7 @@ struct Maker<'a> {
     plan: Plan,
     columns: &'a Columns,
     extent: &'a Extent,
-    covered: usize,
+    covered: PerVersion<usize>,
 }
 
 /// The index of an item, which is added if it is new.
@@ -119,8 +129,8 @@ impl Maker<'_> {
         self.mask(Mask::Both(a, b))
     }
 
-    fn measured(&mut self, column: &str) -> usize {
-        self.mask(Mask::Measured(self.columns.value_index(column)))
+    fn measured(&mut self, column: &str, version: Version) -> usize {
+        self.mask(Mask::Measured(self.columns.value_index(column, version)))
     }
 
     /// Whether any candidate column that a metric reads is measured; without one every request counts.
@@ -141,7 +151,7 @@ impl Maker<'_> {
                 }
             }
         }
-        let measured: Vec<usize> = names.into_iter().map(|name| self.measured(name)).collect();
+        let measured: Vec<usize> = names.into_iter().map(|name| self.measured(name, Version::Candidate)).collect();
         let either = measured.into_iter().reduce(|a, b| if a == b { a } else { self.mask(Mask::Either(a, b)) });
         either.unwrap_or_else(|| self.mask(Mask::All))
     }
@@ -171,8 +181,8 @@ impl Maker<'_> {
         (index_of(&mut self.plan.numbers, Number::One), 1.0)
     }
 
-    fn value(&mut self, column: &str) -> Bounded {
-        let column = self.columns.value_index(column);
+    fn value(&mut self, column: &str, version: Version) -> Bounded {
+        let column = self.columns.value_index(column, version);
         (index_of(&mut self.plan.numbers, Number::Value(column)), self.extent.peaks[column])
     }
 
@@ -182,14 +192,15 @@ impl Maker<'_> {
             None => self.covered,
             Some(share) => {
                 let drawn = self.mask(Mask::Drawn(share));
-                self.both(self.covered, drawn)
+                let covered = self.covered;
+                PerVersion::from_fn(|version| self.both(*covered.get(version), drawn))
             }
         };
         let measured = match &metric.kind {
-            MetricKind::Quantile { column, .. } => column.map(|column| {
-                let measured = self.measured(column);
-                let mask = self.both(asked, measured);
-                let column = self.columns.value_index(column);
+            MetricKind::Quantile { column, .. } => PerVersion::from_fn(|version| {
+                let measured = self.measured(column.get(version), version);
+                let mask = self.both(*asked.get(version), measured);
+                let column = self.columns.value_index(column.get(version), version);
                 let bins = index_of(&mut self.plan.bins, Binned { mask, column });
                 self.plan.outputs.push(Output::Bins(bins));
                 mask
@@ -197,7 +208,7 @@ impl Maker<'_> {
             _ => self.add_sums(metric, asked),
         };
         if metric.judge.share.is_some() {
-            self.count(asked);
+            self.count(asked.stable);
         }
         if let Some(human) = &metric.judge.human {
             for version in Version::BOTH {
@@ -207,14 +218,14 @@ impl Maker<'_> {
     }
 
     /// Gives the requests of each version that count.
-    fn add_sums(&mut self, metric: &Metric, asked: usize) -> PerVersion<usize> {
+    fn add_sums(&mut self, metric: &Metric, asked: PerVersion<usize>) -> PerVersion<usize> {
         let mut numbers = Vec::new();
         let measured = PerVersion::from_fn(|version| {
             let (num, column) = self.numerator(metric, version);
             let (den, den_column) = self.denominator(metric, version);
-            let mut mask = asked;
+            let mut mask = *asked.get(version);
             for column in column.into_iter().chain(den_column) {
-                let measured = self.measured(&column);
+                let measured = self.measured(&column, version);
                 mask = self.both(mask, measured);
             }
             self.count(mask);
@@ -252,9 +263,9 @@ impl Maker<'_> {
     /// Sums over the requests of a version that have a value and a label.
     fn add_labels(&mut self, metric: &Metric, version: Version, human: &str, measured: usize) {
         let (judge, _) = self.numerator(metric, version);
-        let labelled = self.measured(human);
+        let labelled = self.measured(human, version);
         let mask = self.both(measured, labelled);
-        let human = self.value(human);
+        let human = self.value(human, version);
         self.count(mask);
         self.sum(mask, human);
         self.sum(mask, judge);
@@ -268,27 +279,27 @@ impl Maker<'_> {
             | MetricKind::Rare { column, over: None }
             | MetricKind::Quantile { column, .. } => {
                 let column = column.get(version);
-                (self.value(column), Some(column.clone()))
+                (self.value(column, version), Some(column.clone()))
             }
             MetricKind::Proportion { column, over: Some(over) } | MetricKind::Rare { column, over: Some(over) } => {
                 let column = column.get(version);
-                let above = Number::Above(self.columns.value_index(column), *over);
+                let above = Number::Above(self.columns.value_index(column, version), *over);
                 ((index_of(&mut self.plan.numbers, above), 1.0), Some(column.clone()))
             }
-            MetricKind::Ratio { numerator, .. } => self.source(numerator.get(version)),
+            MetricKind::Ratio { numerator, .. } => self.source(numerator.get(version), version),
         }
     }
 
     fn denominator(&mut self, metric: &Metric, version: Version) -> (Bounded, Option<String>) {
         match &metric.kind {
-            MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version)),
+            MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version), version),
             _ => (self.one(), None),
         }
     }
 
-    fn source(&mut self, source: &Source) -> (Bounded, Option<String>) {
+    fn source(&mut self, source: &Source, version: Version) -> (Bounded, Option<String>) {
         match source {
-            Source::Column(column) => (self.value(column), Some(column.clone())),
+            Source::Column(column) => (self.value(column, version), Some(column.clone())),
             Source::Requests => (self.one(), None),
         }
     }

@@ -13,7 +13,7 @@ use super::layout::{Codes, NULL_NAME, Table, Values};
 use super::plan::{Output, Plan, Sum};
 use super::units::Units;
 use crate::assign::{Buckets, unit_key};
-use crate::ingest::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
+use crate::ingest::schema::{self, Columns, ITEM, REQUEST, SERVED, TIME, UNIT};
 
 /// What a log adds up to so far.
 pub(super) struct Tally {
@@ -140,6 +140,8 @@ pub(super) struct Rows {
     pub(super) time: Int64Chunked,
     /// Where judges draw by it.
     pub(super) request: Option<StringChunked>,
+    /// In a log in long form: whether the candidate served the row.
+    pub(super) served: Option<BooleanChunked>,
     /// Segments, then the item.
     texts: Vec<StringChunked>,
     pub(super) values: Vec<Float64Chunked>,
@@ -153,6 +155,10 @@ impl Rows {
             unit: text(UNIT)?,
             time: batch.column(TIME)?.i64()?.rechunk().into_owned(),
             request: columns.request.as_ref().filter(|_| plan.draws()).map(|_| text(REQUEST)).transpose()?,
+            served: match &columns.served {
+                Some(_) => Some(batch.column(SERVED)?.bool()?.rechunk().into_owned()),
+                None => None,
+            },
             texts: texts.map(|name| text(&name)).collect::<PolarsResult<_>>()?,
             values: (0..columns.values.len())
                 .map(|index| Ok(batch.column(&schema::value(index))?.f64()?.rechunk().into_owned()))

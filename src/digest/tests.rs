@@ -8,7 +8,7 @@ use super::cells::{MetricCells, SumCells};
 use super::{Digest, Facts, Step, bins, file, load};
 use crate::domain::metric::{JudgeErrors, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::version::PerVersion;
+use crate::domain::version::{PerVersion, Version};
 use crate::ingest::testing::{Numbers, columns, log, metric, scenario, source, text_times, with, write};
 use crate::scenario::{OnBadRow, Scenario};
 
@@ -492,16 +492,20 @@ fn judges_see_the_same_requests_in_any_order_of_rows() {
         let digest = recorded(&frame, &scenario);
         assert_eq!(unnamed(recorded(&shuffled(&frame), &scenario)), unnamed(digest.clone()), "{request:?}");
         let covered = total(&digest.cells.covered);
-        let [few, many] = [0, 1].map(|metric| digest.asked(metric));
+        let [few, many] = [0, 1].map(|metric| digest.asked(metric, Version::Candidate));
         for (asked, share) in [(few, 0.3), (many, 0.6)] {
             let sampled = total(asked) / covered;
             assert!((sampled - share).abs() < 0.05, "{sampled} of {share}");
         }
         assert!(few.iter().zip(many).all(|(few, many)| few <= many), "the smaller sample is part of the larger");
-        assert_eq!(digest.asked(1), digest.asked(3));
-        assert_eq!(digest.asked(2), digest.cells.covered);
+        assert_eq!(digest.asked(1, Version::Candidate), digest.asked(3, Version::Candidate));
+        assert_eq!(digest.asked(2, Version::Candidate), digest.cells.covered);
         scenario.simulation.seed += 1;
-        assert_ne!(recorded(&frame, &scenario).asked(0), few, "another seed asks about other requests");
+        assert_ne!(
+            recorded(&frame, &scenario).asked(0, Version::Candidate),
+            few,
+            "another seed asks about other requests"
+        );
     }
 }
 
@@ -547,7 +551,7 @@ fn a_digest_with_judges_comes_back_from_its_file_and_takes_any_meaning_of_nulls(
     let counted = load(path.to_str().unwrap(), &scenario, &quiet).unwrap();
     assert_eq!(counted.recorded(0), &digest.cells.metrics[0]);
     let (of, was) = (sums(&counted, 0), sums(&digest, 0));
-    let asked = total(digest.asked(0));
+    let asked = total(digest.asked(0, Version::Candidate));
     let missing = asked - total(&was.version.stable.n);
     assert!(missing > 10.0);
     assert_eq!((total(&of.version.stable.n), total(&of.paired.n)), (asked, asked));
@@ -589,7 +593,7 @@ fn a_missing_value_of_a_quantile_is_a_bin_of_the_worst() {
     let (MetricCells::Bins(of), MetricCells::Bins(was)) = (&counted.cells.metrics[0], counted.recorded(0)) else {
         panic!("a quantile has bins")
     };
-    let asked = total(counted.asked(0)) as usize;
+    let asked = total(counted.asked(0, Version::Candidate)) as usize;
     let at = |bins: &[i16]| bins.iter().filter(|&&bin| bin == bins::bin(0.2)).count();
     assert_eq!(of.candidate.bins.len(), asked);
     assert_eq!(at(&of.candidate.bins) - at(&was.candidate.bins), asked - was.candidate.bins.len());

@@ -302,7 +302,7 @@ impl StageGate<'_> {
         let fails = |index: usize, look: usize| {
             let arms = arms(look);
             let seen = || self.see(index, lens, &arms, look, 1.0);
-            self.enough(self.questions[index], &arms) && seen().is_some_and(|seen| seen.p_fail < 1.0)
+            self.enough(self.questions[index], lens, &arms) && seen().is_some_and(|seen| seen.p_fail < 1.0)
         };
         let mut wanted = last;
         for index in (0..open.len()).filter(|&index| open[index]) {
@@ -328,8 +328,9 @@ impl StageGate<'_> {
         let overall = open.iter().position(|&open| open).expect("something is asked");
         let question = self.questions[overall];
         let sides = screen.sides(&self.asker, question, lens, place);
-        let silent =
-            |look: usize| !self.enough(question, &arms(look)) || sides.effective_units(look) < FEWEST_EFFECTIVE_UNITS;
+        let silent = |look: usize| {
+            !self.enough(question, lens, &arms(look)) || sides.effective_units(look) < FEWEST_EFFECTIVE_UNITS
+        };
         // What another question shows there is a failure all the same.
         let failing = |look: usize| {
             (0..open.len()).any(|index| open[index] && result.questions[index].failed && fails(index, look))
@@ -374,7 +375,7 @@ impl StageGate<'_> {
                 self.burns(index, burn, lens, arms, place)
             } else if let Test::Cusum(cusum) = self.asker.gate.test {
                 self.add_up(index, lens, arms, (look, place.first_look, cusum.reference), state)
-            } else if !self.enough(*question, arms) {
+            } else if !self.enough(*question, lens, arms) {
                 None
             } else if let Some(series) = state.series.get(index) {
                 self.see_series(index, series, arms.span)
@@ -432,10 +433,9 @@ impl StageGate<'_> {
     ) -> Option<Seen> {
         let question = self.questions[index];
         let boundary = &self.boundaries[index];
-        let evidence = self
-            .asker
-            .evidence(question, lens, arms)
-            .filter(|evidence| self.enough(question, arms) && evidence.fail.effective_units >= FEWEST_EFFECTIVE_UNITS);
+        let evidence = self.asker.evidence(question, lens, arms).filter(|evidence| {
+            self.enough(question, lens, arms) && evidence.fail.effective_units >= FEWEST_EFFECTIVE_UNITS
+        });
         let sum = &mut state.sums[index];
         if let Some(plan) = &boundary.sum
             && (arms.span.look - first_look + 1).is_multiple_of(plan.looks)
@@ -469,7 +469,7 @@ impl StageGate<'_> {
         let difference = self.asker.evidence(question, lens, &step)?.fail.difference;
         // Of one request in each arm.
         let each = |arms: &LookArms<'_>| {
-            let requests = |arm| arms.reader.counts(arms.span, arm, question.slice).covered;
+            let requests = |arm| arms.reader.counts_of(arms.span, arm, lens.answers, question.slice).covered;
             let stable = if plan.factor > 0.0 { plan.factor * plan.factor / requests(Arm::Stable) } else { 0.0 };
             1.0 / requests(Arm::Candidate) + stable
         };
@@ -499,10 +499,10 @@ impl StageGate<'_> {
         series.within(span).beyond(allow, self.asker.better)
     }
 
-    fn enough(&self, question: Question, arms: &LookArms<'_>) -> bool {
+    fn enough(&self, question: Question, lens: Lens, arms: &LookArms<'_>) -> bool {
         let gate = self.asker.gate;
         let enough = |arm: Arm| {
-            let counts = arms.reader.counts(arms.span, arm, question.slice);
+            let counts = arms.reader.counts_of(arms.span, arm, lens.answers, question.slice);
             counts.units >= gate.min_units && counts.covered >= gate.min_requests
         };
         enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
@@ -565,7 +565,7 @@ impl StageGate<'_> {
                 Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
             }
             Test::ConfidenceSequence => {
-                let units = units(self.questions[index], arms);
+                let units = units(self.questions[index], lens, arms);
                 let p_value = |z: f64, contrast: Contrast| {
                     let variance = contrast.variance.expect("a deviate has a variance");
                     let look = sequence::Look { variance, planned: self.planned[index], units };
@@ -614,8 +614,8 @@ impl StageGate<'_> {
 }
 
 /// Units that a question is asked about.
-fn units(question: Question, arms: &LookArms<'_>) -> f64 {
-    let units = |arm: Arm| arms.reader.counts(arms.span, arm, question.slice).units;
+fn units(question: Question, lens: Lens, arms: &LookArms<'_>) -> f64 {
+    let units = |arm: Arm| arms.reader.counts_of(arms.span, arm, lens.answers, question.slice).units;
     match question.against {
         Against::Limit(_) => units(Arm::Candidate),
         Against::Stable { .. } => units(Arm::Candidate) + units(Arm::Stable),

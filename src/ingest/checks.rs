@@ -5,9 +5,10 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::engine::{Outcome, collect, fold, guarded};
-use super::schema::{self, Columns, Part, REQUEST, ROW, TIME, TIME_UNPARSED, UNIT, ValueColumn};
+use super::schema::{self, Columns, Part, REQUEST, ROW, SERVED, TIME, TIME_UNPARSED, UNIT, ValueColumn};
+use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Problem};
-use crate::scenario::OnBadRow;
+use crate::scenario::{OnBadRow, Served};
 
 /// No measurement is larger, and the square of a larger number leaves the range of sums.
 const LARGEST: f64 = 1e100;
@@ -31,6 +32,9 @@ pub(crate) struct Watch {
     pub(crate) bad_time: u64,
     null_time: u64,
     unparsed_time: u64,
+    /// In a log in long form: rows of neither version, and rows of each.
+    neither: u64,
+    served: PerVersion<u64>,
     values: Vec<Seen>,
 }
 
@@ -73,13 +77,15 @@ pub(crate) fn usable_rows(batch: DataFrame) -> PolarsResult<DataFrame> {
 /// Columns that a [`Watch`] sees.
 pub(crate) fn watched(columns: &Columns) -> Vec<String> {
     let values = (0..columns.values.len()).flat_map(|index| [schema::value(index), schema::unparsed(index)]);
-    [UNIT, TIME, TIME_UNPARSED].into_iter().map(str::to_owned).chain(values).collect()
+    let served = columns.served.iter().map(|_| SERVED);
+    [UNIT, TIME, TIME_UNPARSED].into_iter().chain(served).map(str::to_owned).chain(values).collect()
 }
 
 impl Watch {
     pub(crate) fn new(columns: &Columns) -> Self {
         let values = vec![Seen::default(); columns.values.len()];
-        Self { rows: 0, null_unit: 0, bad_time: 0, null_time: 0, unparsed_time: 0, values }
+        let served = PerVersion::default();
+        Self { rows: 0, null_unit: 0, bad_time: 0, null_time: 0, unparsed_time: 0, neither: 0, served, values }
     }
 
     pub(crate) fn see(&mut self, batch: &DataFrame) -> PolarsResult<()> {
@@ -91,6 +97,12 @@ impl Watch {
             self.unparsed_time += trues(batch.column(TIME_UNPARSED)?)?;
             let alone = &unit.is_not_null() & &time.is_null();
             self.bad_time += u64::from(alone.sum().unwrap_or_default());
+        }
+        if let Ok(served) = batch.column(SERVED) {
+            let (known, candidate) = (served.len() - served.null_count(), trues(served)?);
+            self.neither += served.null_count() as u64;
+            self.served.candidate += candidate;
+            self.served.stable += known as u64 - candidate;
         }
         self.values.par_iter_mut().enumerate().try_for_each(|(index, seen)| {
             seen.see(batch.column(&schema::value(index))?, batch.column(&schema::unparsed(index))?)
@@ -110,13 +122,28 @@ impl Watch {
         missing: OnBadRow,
     ) -> Outcome<Vec<Problem>> {
         if self.rows == 0 {
-            return Ok(vec![Problem::new(place, "the log has no rows")]);
+            let problem = Problem::new(place, "the log has no rows");
+            let named: Vec<String> = columns.only.iter().map(|(column, _)| format!("`{column}`")).collect();
+            let hint = format!("`log.only` leaves none: look at the values of {}", named.join(", "));
+            return Ok(vec![if named.is_empty() { problem } else { problem.hint(hint) }]);
         }
         let mut rules = if missing == OnBadRow::Refuse { self.missing_rules(columns) } else { Vec::new() };
+        if let Some(served) = columns.served.as_ref().filter(|_| self.neither > 0) {
+            rules.push(Rule::neither(served));
+        }
         for ((index, column), seen) in columns.values.iter().enumerate().zip(&self.values) {
             seen.rules(index, column, &mut rules);
         }
         let mut problems = locate(parts, columns, rules)?;
+        if let Some(served) = columns.served.as_ref().filter(|_| self.neither == 0) {
+            for version in Version::BOTH.into_iter().filter(|&version| *self.served.get(version) == 0) {
+                let message = format!("no row was served by `{}` ({})", served.names.get(version), version.name());
+                let place = format!("{place}: column `{}`", served.column);
+                problems.push(Problem::new(place, message).hint(
+                    "both versions must have served some requests; see `log.version`, and `log.only` if it is set",
+                ));
+            }
+        }
         if missing == OnBadRow::Exclude && self.null_unit + self.bad_time == self.rows {
             let (unit, time) = (self.null_unit, self.bad_time);
             let message = format!("no row is left: {unit} without a unit, {time} without a time stamp");
@@ -219,6 +246,22 @@ impl Rule {
     fn null(column: &str, fault: Expr, hint: String) -> Self {
         let message = Box::new(|_: &str| "value is null".to_owned());
         Self { column: column.to_owned(), fault, shown: lit("null"), message, hint }
+    }
+
+    /// A row that neither version served.
+    fn neither(served: &Served) -> Self {
+        let (stable, candidate) = (served.names.stable.clone(), served.names.candidate.clone());
+        let message = move |shown: &str| {
+            format!("value `{shown}` is neither `{stable}`, which is stable, nor `{candidate}`, which is the candidate")
+        };
+        let hint = format!("name the rows that count: `log.only = {{ {} = [..] }}`, or another column", served.column);
+        Self {
+            column: served.column.clone(),
+            fault: col(SERVED).is_null(),
+            shown: col(schema::raw(SERVED)),
+            message: Box::new(message),
+            hint,
+        }
     }
 }
 

@@ -12,6 +12,10 @@ use super::schema::{Columns, Part};
 
 /// Rows and peaks, where every file tells them.
 pub(super) fn extent(parts: &[Part], columns: &Columns) -> Option<Extent> {
+    // Statistics are of all rows of a column.
+    if columns.served.is_some() || columns.first_turns.is_some() || !columns.only.is_empty() {
+        return None;
+    }
     let mut extent = Extent { rows: 0, peaks: vec![0.0; columns.values.len()] };
     for part in parts {
         if part.format() != Format::Parquet {

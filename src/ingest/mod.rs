@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{DataFrame, Expr, IntoLazy as _, LazyFrame, PolarsResult, col};
+use polars::prelude::{ChunkAgg as _, DataFrame, Expr, IntoLazy as _, LazyFrame, PolarsResult, col};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::digest::file;
@@ -78,14 +78,34 @@ pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
     {
         return Ok(Input::Digest(digests));
     }
-    let columns = Columns::of(scenario);
+    let mut columns = Columns::of(scenario);
     let parts = schema::parts(&found, &columns)?;
     let problems = schema::problems(&parts, &columns);
     if !problems.is_empty() {
         return Err(Error::from(problems));
     }
+    if let Some((turn, _)) = columns.first_turns.take() {
+        columns.first_turns = Some((turn.clone(), first_turn(path, &parts, &turn)?));
+    }
     let (missing, duplicates) = (scenario.log.missing, scenario.log.duplicates);
     Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, missing, duplicates })))
+}
+
+/// The lowest number of a turn: logs count from 0 or from 1.
+fn first_turn(path: &str, parts: &[Part], turn: &str) -> Result<i64> {
+    let mut lowest = None;
+    for part in parts {
+        let found = guarded(|| part.lowest(turn)).and_then(engine::collect);
+        let found = found.map_err(|message| Error::at(path, format!("cannot be read: {message}")))?;
+        let found = guarded(|| Ok(found.column(schema::LOWEST)?.i64()?.min()));
+        let found = found.map_err(|message| Error::at(path, format!("cannot be read: {message}")))?;
+        lowest = found.into_iter().chain(lowest).min();
+    }
+    lowest.ok_or_else(|| {
+        let problem =
+            Problem::new(format!("{path}: column `{turn}`"), "holds no whole number, so that no turn is the first");
+        problem.hint("number the turns of a conversation from 0 or 1").into()
+    })
 }
 
 /// The files, if they are digests.

@@ -14,7 +14,7 @@ use crate::domain::expression::Expression;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Served};
 
 /// Names of the checked columns; the log's own names end here.
 pub(crate) const UNIT: &str = "unit";
@@ -22,6 +22,8 @@ pub(crate) const TIME: &str = "time";
 pub(crate) const REQUEST: &str = "request";
 pub(crate) const ITEM: &str = "item";
 pub(crate) const ROW: &str = "row";
+/// Whether the candidate served the row, in a log in long form; null where it was neither version.
+pub(crate) const SERVED: &str = "served by the candidate";
 /// Whether the time stamp is text that is none.
 pub(crate) const TIME_UNPARSED: &str = "time unparsed";
 
@@ -57,6 +59,8 @@ pub(crate) struct ValueColumn {
     pub(crate) name: String,
     /// What of the log it is.
     expression: Expression,
+    /// In a log in long form: the version of whose rows it is; null in the others.
+    pub(crate) served: Option<Version>,
     /// The scenario's key that names it first.
     pub(crate) key: String,
     /// Whether each metric that reads it is a share of 0/1 outcomes, which may be boolean.
@@ -76,6 +80,14 @@ pub(crate) struct Columns {
     pub(crate) item: Option<String>,
     pub(crate) segments: Vec<String>,
     pub(crate) values: Vec<ValueColumn>,
+    /// In a log in long form: what says which version served a row.
+    pub(crate) served: Option<Served>,
+    /// Where only first turns count: the column of the turn, and the number of the first.
+    pub(crate) first_turns: Option<(String, i64)>,
+    /// Where the log has no times: microseconds over which units come.
+    pub(crate) spread: Option<i64>,
+    /// Rows that count, by the values of columns.
+    pub(crate) only: Vec<(String, Vec<String>)>,
 }
 
 /// What a column must hold.
@@ -100,6 +112,10 @@ impl Columns {
             item: scenario.log.item.clone(),
             segments: scenario.log.segments.clone(),
             values: Vec::new(),
+            served: scenario.log.served.clone(),
+            first_turns: scenario.log.first_turns.clone().map(|column| (column, i64::MIN)),
+            spread: scenario.log.spread.map(|spread| spread.0 * 1_000_000),
+            only: scenario.log.only.clone(),
         };
         for metric in &scenario.metrics {
             columns.add_metric(metric);
@@ -111,39 +127,42 @@ impl Columns {
         let key = |part: &str| format!("metrics.{}.{part}", metric.name);
         let cost = metric.unit.as_deref() == Some("usd");
         for version in Version::BOTH {
+            let mut add = |name: &str, key: String, boolean: bool, not_negative: bool, share: bool| {
+                self.add((name, version), key, boolean, not_negative, share);
+            };
             match &metric.kind {
-                MetricKind::Mean { column } => self.add(column.get(version), key("column"), false, cost, false),
+                MetricKind::Mean { column } => add(column.get(version), key("column"), false, cost, false),
                 MetricKind::Proportion { column, over: None } | MetricKind::Rare { column, over: None } => {
-                    self.add(column.get(version), key("column"), true, false, true);
+                    add(column.get(version), key("column"), true, false, true);
                 }
                 MetricKind::Proportion { column, over: Some(_) } | MetricKind::Rare { column, over: Some(_) } => {
-                    self.add(column.get(version), key("column"), false, false, false);
+                    add(column.get(version), key("column"), false, false, false);
                 }
                 MetricKind::Quantile { column, .. } => {
-                    self.add(column.get(version), key("column"), false, true, false);
+                    add(column.get(version), key("column"), false, true, false);
                 }
                 MetricKind::Ratio { numerator, denominator } => {
                     if let Source::Column(column) = numerator.get(version) {
-                        self.add(column, key("numerator"), false, cost, false);
+                        add(column, key("numerator"), false, cost, false);
                     }
                     if let Source::Column(column) = denominator.get(version) {
-                        self.add(column, key("denominator"), false, true, false);
+                        add(column, key("denominator"), false, true, false);
                     }
                 }
             }
             if let Some(human) = &metric.judge.human {
                 let share = matches!(metric.kind, MetricKind::Proportion { .. });
-                self.add(human.get(version), key("measured.human"), share, cost, share);
+                add(human.get(version), key("measured.human"), share, cost, share);
             }
         }
     }
 
-    fn add(&mut self, name: &str, key: String, boolean: bool, not_negative: bool, share: bool) {
+    fn add(&mut self, (name, version): (&str, Version), key: String, boolean: bool, not_negative: bool, share: bool) {
         let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
-        let index = self.values.iter().position(|column| column.name == name).unwrap_or_else(|| {
+        let index = self.place(name, version).unwrap_or_else(|| {
             let expression = Expression::parse(name).unwrap_or_else(|_| Expression::of_column(name));
-            let name = name.to_owned();
-            self.values.push(ValueColumn { name, expression, key, boolean, not_negative: None, share: None });
+            let (name, served) = (name.to_owned(), self.served.as_ref().map(|_| version));
+            self.values.push(ValueColumn { name, expression, served, key, boolean, not_negative: None, share: None });
             self.values.len() - 1
         });
         let column = &mut self.values[index];
@@ -156,27 +175,39 @@ impl Columns {
         }
     }
 
-    /// Index of a value column.
-    pub(crate) fn value_index(&self, name: &str) -> usize {
-        self.values.iter().position(|column| column.name == name).expect("every metric's columns were added")
+    /// Index of the value column that holds a version's outcomes.
+    pub(crate) fn value_index(&self, name: &str, version: Version) -> usize {
+        self.place(name, version).expect("every metric's columns were added")
+    }
+
+    fn place(&self, name: &str, version: Version) -> Option<usize> {
+        let is_it = |column: &ValueColumn| column.name == name && column.served.is_none_or(|served| served == version);
+        self.values.iter().position(is_it)
     }
 
     /// Every need: column, the scenario's key that names it, what it must hold.
     fn needs(&self) -> Vec<(&str, String, Want)> {
-        let mut needs = vec![
-            (self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time),
-            (self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier),
-        ];
+        let mut needs = Vec::new();
+        if self.spread.is_none() {
+            needs.push((self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time));
+        }
+        needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
+        needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
-        let plain = |column: &ValueColumn| column.expression.column().is_some();
-        for column in self.values.iter().filter(|column| plain(column)) {
+        needs.extend(
+            self.served.iter().map(|served| (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)),
+        );
+        needs.extend(self.only.iter().map(|(name, _)| (name.as_str(), "log.only".to_owned(), Want::Segment)));
+        // Both versions' outcomes may lie in one column.
+        let named = || self.values.iter().filter(|column| column.served != Some(Version::Candidate));
+        let plain = |column: &&ValueColumn| column.expression.column().is_some();
+        for column in named().filter(plain) {
             needs.push((column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean }));
         }
-        let mut told: BTreeSet<&str> =
-            self.values.iter().filter(|column| plain(column)).map(|column| column.name.as_str()).collect();
-        for column in self.values.iter().filter(|column| !plain(column)) {
+        let mut told: BTreeSet<&str> = named().filter(plain).map(|column| column.name.as_str()).collect();
+        for column in named().filter(|column| !plain(column)) {
             let terms = column.expression.terms.iter().map(|term| term.column.as_str());
             let new = terms.filter(|name| told.insert(name)).collect::<Vec<_>>();
             needs.extend(new.into_iter().map(|name| (name, column.key.clone(), Want::Number { boolean: false })));
@@ -216,6 +247,35 @@ struct Computed {
     failed: Expr,
     /// That text.
     text: Expr,
+}
+
+/// Which rows count, and whose outcomes they hold.
+struct Choice<'a> {
+    /// In a log in long form: the text that says which version served, and what versions are called there.
+    served: Option<(Expr, &'a Served)>,
+    /// Whether the row is a first turn, where only those have outcomes.
+    first_turn: Option<Expr>,
+    /// Whether the row counts, where some do not.
+    counts: Option<Expr>,
+}
+
+impl Choice<'_> {
+    /// A version's outcome, null in rows that have none of it.
+    fn outcome(&self, column: Expr, of: Option<Version>) -> Expr {
+        // Later turns have no outcome to compare, whatever they hold: they count as traffic.
+        let column = match &self.first_turn {
+            Some(first_turn) => when(first_turn.clone()).then(column).otherwise(lit(NULL)),
+            None => column,
+        };
+        // What another version's row holds is no outcome of this one.
+        match (&self.served, of) {
+            (Some((text, served)), Some(version)) => {
+                let own = text.clone().eq(lit(served.names.get(version).clone())).fill_null(lit(false));
+                when(own).then(column).otherwise(lit(NULL))
+            }
+            _ => column,
+        }
+    }
 }
 
 /// Where a column's values come from.
@@ -305,12 +365,25 @@ impl Part {
             names.push(col(ROW));
         }
         let mut parsed = Vec::new();
-        let mut add = |source: &str, name: &str, read: &dyn Fn(Expr, bool) -> Expr, flag: Option<&str>| {
+        let choice = self.choice(columns);
+        if let Some((text, served)) = &choice.served {
+            let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));
+            let known = by(Version::Stable).or(by(Version::Candidate)).fill_null(lit(false));
+            let by_candidate = when(known).then(by(Version::Candidate)).otherwise(lit(NULL).cast(DataType::Boolean));
+            raws.extend([by_candidate.alias(SERVED), text.clone().alias(raw(SERVED))]);
+            names.extend([col(SERVED), col(raw(SERVED))]);
+        }
+        raws.extend(choice.counts.iter().map(|counts| counts.clone().alias(COUNTS)));
+        let mut add = |(source, of, is_value): (&str, Option<Version>, bool),
+                       name: &str,
+                       read: &dyn Fn(Expr, bool) -> Expr,
+                       flag: Option<&str>| {
             let (column, is_text) = match self.origin(source) {
                 Some(Origin::Typed(column, dtype)) => (column, dtype == DataType::String),
                 Some(Origin::Text(column)) => (column, true),
                 None => (lit(NULL).cast(DataType::String), true),
             };
+            let column = if is_value { choice.outcome(column, of) } else { column };
             let raw_name = raw(name);
             raws.push(column.alias(&raw_name));
             parsed.push(read(col(&raw_name), is_text).alias(name));
@@ -326,14 +399,14 @@ impl Part {
             }
         };
         let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
-        add(&columns.unit, UNIT, &text, None);
+        add((&columns.unit, None, false), UNIT, &text, None);
         for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
             if let Some(column) = column {
-                add(column, name, &text, None);
+                add((column, None, false), name, &text, None);
             }
         }
         for (index, column) in columns.segments.iter().enumerate() {
-            add(column, &segment(index), &text, None);
+            add((column, None, false), &segment(index), &text, None);
         }
         let is_null = matches!(self.origin(&columns.timestamp), Some(Origin::Typed(_, DataType::Null)));
         let time = |column: Expr, is_text: bool| {
@@ -345,7 +418,13 @@ impl Part {
                 column.cast(DataType::Datetime(TimeUnit::Microseconds, None)).cast(DataType::Int64)
             }
         };
-        add(&columns.timestamp, TIME, &time, Some(TIME_UNPARSED));
+        match columns.spread {
+            None => add((&columns.timestamp, None, false), TIME, &time, Some(TIME_UNPARSED)),
+            Some(spread) => {
+                let drawn = |unit: Expr, is_text: bool| values::drawn_times(text(unit, is_text), spread);
+                add((&columns.unit, None, false), TIME, &drawn, None);
+            }
+        }
         for (index, column) in columns.values.iter().enumerate() {
             let number = |expression: Expr, is_text: bool| {
                 if is_text {
@@ -355,12 +434,12 @@ impl Part {
                 }
             };
             if column.expression.column().is_some() {
-                add(&column.name, &value(index), &number, Some(&unparsed(index)));
+                add((&column.name, column.served, true), &value(index), &number, Some(&unparsed(index)));
             }
         }
         for (index, column) in columns.values.iter().enumerate() {
             if column.expression.column().is_none() {
-                let computed = self.computed(index, &column.expression);
+                let computed = self.computed(index, &column.expression, |part| choice.outcome(part, column.served));
                 raws.extend(computed.raws);
                 parsed.push(computed.value.alias(value(index)));
                 names.push(col(value(index)));
@@ -368,11 +447,46 @@ impl Part {
                 names.push(computed.text.alias(raw(&value(index))));
             }
         }
-        Ok(scan.select(raws).with_columns(parsed).select(names))
+        if columns.spread.is_some() {
+            names.extend([lit(false).alias(TIME_UNPARSED), lit(NULL).cast(DataType::String).alias(raw(TIME))]);
+        }
+        let scan = scan.select(raws);
+        let scan = if choice.counts.is_some() { scan.filter(col(COUNTS)) } else { scan };
+        Ok(scan.with_columns(parsed).select(names))
     }
 
-    /// What a value is computed from and how; null without one of its columns.
-    fn computed(&self, index: usize, expression: &Expression) -> Computed {
+    /// Which rows count, and whose outcomes they hold.
+    fn choice<'a>(&self, columns: &'a Columns) -> Choice<'a> {
+        let only = columns.only.iter().map(|(column, values)| {
+            let is_one = |value: &String| self.text_of(column).eq(lit(value.clone()));
+            values.iter().map(is_one).reduce(Expr::or).unwrap_or_else(|| lit(true)).fill_null(lit(false))
+        });
+        let is_first = |(column, first): &(String, i64)| {
+            self.text_of(column).cast(DataType::Int64).eq(lit(*first)).fill_null(lit(false))
+        };
+        Choice {
+            served: columns.served.as_ref().map(|served| (self.text_of(&served.column), served)),
+            first_turn: columns.first_turns.as_ref().map(is_first),
+            counts: only.reduce(Expr::and),
+        }
+    }
+
+    /// The lowest number in a column.
+    pub(crate) fn lowest(&self, name: &str) -> PolarsResult<LazyFrame> {
+        Ok(self.scan()?.select([self.text_of(name).cast(DataType::Int64).min().alias(LOWEST)]))
+    }
+
+    /// A column as text.
+    fn text_of(&self, name: &str) -> Expr {
+        match self.origin(name) {
+            Some(Origin::Typed(column, _)) => column.cast(DataType::String),
+            Some(Origin::Text(column)) => column,
+            None => lit(NULL).cast(DataType::String),
+        }
+    }
+
+    /// What a value is computed from and how, of what `outcome` leaves of the columns; null without one of them.
+    fn computed(&self, index: usize, expression: &Expression, outcome: impl Fn(Expr) -> Expr) -> Computed {
         let mut computed = Computed {
             raws: Vec::new(),
             value: lit(expression.constant),
@@ -386,7 +500,7 @@ impl Part {
                 Some(Origin::Text(column)) => (column, true),
                 None => (lit(NULL).cast(DataType::String), true),
             };
-            computed.raws.push(column.alias(&name));
+            computed.raws.push(outcome(column).alias(&name));
             let value =
                 if is_text { values::numbers_from_text(col(&name), false) } else { col(&name).cast(DataType::Float64) };
             if is_text {
@@ -399,6 +513,12 @@ impl Part {
         computed
     }
 }
+
+/// Name of what [`Part::lowest`] gives.
+pub(crate) const LOWEST: &str = "lowest";
+
+/// Whether a row is one that counts.
+const COUNTS: &str = "row counts";
 
 /// A name that no log will use; the log's own columns stand beside it for a moment.
 const ROW_OF_FILE: &str = "\u{1}row of the file";

@@ -60,6 +60,10 @@ pub(crate) fn scenario() -> Scenario {
             missing: OnBadRow::Refuse,
             duplicates: OnBadRow::Refuse,
             tile: Tile::None,
+            served: None,
+            first_turns: None,
+            spread: None,
+            only: Vec::new(),
         },
         assignment: Assignment {
             unit: "user_id".into(),

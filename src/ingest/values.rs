@@ -4,6 +4,7 @@ use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use polars::prelude::arity::unary_elementwise;
 use polars::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Microseconds since 1970-01-01 UTC of ISO 8601 text; without an offset it is UTC.
 pub(crate) fn micros(text: &str) -> Option<i64> {
@@ -38,6 +39,20 @@ pub(crate) fn times_from_text(column: Expr) -> Expr {
         |column| {
             let parsed: Int64Chunked = unary_elementwise(column.str()?, |text| text.and_then(micros));
             Ok(parsed.into_column())
+        },
+        |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
+    )
+}
+
+/// A moment for each unit, drawn evenly over so many microseconds from a Monday on, by a hash of its name.
+pub(crate) fn drawn_times(unit: Expr, spread: i64) -> Expr {
+    /// 2001-01-01, 00:00 UTC.
+    const MONDAY: i64 = 978_307_200_000_000;
+    unit.map(
+        move |unit| {
+            let draw = |unit: &str| MONDAY + ((u128::from(xxh3_64(unit.as_bytes())) * spread as u128) >> 64) as i64;
+            let drawn: Int64Chunked = unary_elementwise(unit.str()?, |unit: Option<&str>| unit.map(draw));
+            Ok(drawn.into_column())
         },
         |_, field| Ok(Field::new(field.name().clone(), DataType::Int64)),
     )

@@ -76,8 +76,9 @@ fn left(shown: &str, found: &Against, recorded: Option<f64>, canary: &str) -> St
                     } else {
                         String::new()
                     };
+                    let kind = if found.is_paired { "mirrored requests" } else { "requests of the two versions" };
                     format!(
-                        "open: {} more mirrored requests{days} part what was recorded from what is allowed",
+                        "open: {} more {kind}{days} part what was recorded from what is allowed",
                         labels::count(more)
                     )
                 },

@@ -397,10 +397,35 @@ pub struct ShadowRow {
     pub q_value: Option<f64>,
     /// The same difference with missing values counted in other ways, whatever the scenario chose.
     pub if_missing: IfMissing,
+    /// Of a log in long form, in which nothing is paired: what each version served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedCounts>,
     /// Of a proportion of 0/1 outcomes: its pairs, counted.
     pub pairs: Option<PairCounts>,
     /// What people would say, where they labelled some requests.
     pub human: Option<HumanRow>,
+}
+
+/// What each version served, where no request has the outcomes of both.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct UnpairedCounts {
+    /// Of stable.
+    pub stable: VersionCounts,
+    /// Of the candidate.
+    pub candidate: VersionCounts,
+}
+
+/// Units and requests with a value of one version, and how values vary.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct VersionCounts {
+    /// Units.
+    pub units: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Variance of the units' own means; null where units have one request each, and of quantiles and ratios.
+    pub variance_between: Option<f64>,
+    /// Variance of the requests of one unit: of a version that answers the same prompt several times, its own noise.
+    pub variance_within: Option<f64>,
 }
 
 /// A paired difference with missing values counted in other ways.

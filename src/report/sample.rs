@@ -345,6 +345,7 @@ fn shadow() -> Vec<ShadowRow> {
                 p_value: Some(0.012),
                 q_value: slice.as_ref().map(|_| 0.06),
                 if_missing: IfMissing { exclude: None, worst: Some(alternative(stable, difference)) },
+                unpaired: None,
                 pairs: (gate.metric == "error_rate").then(pair_counts),
                 human: (gate.metric == "quality").then(human_row),
             });

@@ -22,6 +22,7 @@ use crate::domain::gate::{Decision, Gate, Test, Waits};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Budget, Promotion, Rollout, Stage};
+use crate::domain::version::PerVersion;
 use crate::domain::world::{CURVE_MULTIPLES, Effect, World};
 
 /// What to do with a row that cannot be used.
@@ -42,10 +43,19 @@ pub enum Tile {
     Week,
 }
 
+/// What says which version served a row, in a log in long form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Column of the version's name.
+    pub column: String,
+    /// What each version is called there.
+    pub names: PerVersion<String>,
+}
+
 /// Which columns of the log mean what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogMapping {
-    /// Column of the request's time.
+    /// Column of the request's time; with `spread`, what a drawn time is called.
     pub timestamp: String,
     /// Time zone of display and of weekly starts; calculation is in UTC.
     pub timezone: String,
@@ -63,6 +73,14 @@ pub struct LogMapping {
     pub duplicates: OnBadRow,
     /// Whether a short log may be repeated.
     pub tile: Tile,
+    /// In long form, which version served a row; else every row has the outcomes of both.
+    pub served: Option<Served>,
+    /// Where only first turns of conversations count: column of the turn's number.
+    pub first_turns: Option<String>,
+    /// A log without times: its units come at moments drawn over so long.
+    pub spread: Option<Seconds>,
+    /// Rows that count: the allowed values of each column. Empty: all.
+    pub only: Vec<(String, Vec<String>)>,
 }
 
 /// Who is assigned, and how.

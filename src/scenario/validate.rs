@@ -4,6 +4,7 @@ mod assignment;
 mod effects;
 mod gates;
 mod kayenta;
+mod long;
 mod metrics;
 mod monitors;
 mod rollout;
@@ -94,7 +95,8 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let assignment = written
         .assignment
         .and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
-    let metrics = metrics::read(written.metrics.unwrap_or_default(), problems);
+    let form = log.as_ref().map_or(Form::Wide, |log| log.form);
+    let metrics = metrics::read(written.metrics.unwrap_or_default(), form, problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
         for rare in metrics.iter().filter(|metric| metric.value.as_ref().is_some_and(|metric| metric.kind.is_rare())) {
             let why = "but a rare event counts units, and cells of buckets know none";
@@ -110,6 +112,10 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let rollout_table = written.rollout.unwrap_or_default();
     let promote = rollout::promotion(&rollout_table);
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
+    let simulation_table = written.simulation.unwrap_or_default();
+    if form == Form::Long {
+        long::refuse_pairs(written.gates.as_deref().unwrap_or_default(), &simulation_table, problems);
+    }
     let gates = gates::read(written.gates.unwrap_or_default(), &context, problems);
     let zone = log.as_ref().and_then(|log| log.zone.clone());
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
@@ -122,7 +128,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
         rollout::keeps_once(rollout, &stages, problems);
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
-    let simulation = simulation(&written.simulation.unwrap_or_default());
+    let simulation = simulation(&simulation_table);
     Some(Scenario {
         path: path.to_owned(),
         fingerprint: fingerprint(text, assignment.as_ref()),
@@ -147,8 +153,18 @@ fn fingerprint(text: &str, assignment: Option<&Assignment>) -> String {
     format!("{:016x}", xxh3_64(&bytes))
 }
 
+/// How outcomes lie in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A row has the outcomes of both versions.
+    Wide,
+    /// A row has the outcomes of the version that served it.
+    Long,
+}
+
 /// What is known of `[log]`, as far as it goes.
 struct Log {
+    form: Form,
     slot: Option<Seconds>,
     segments: Option<Vec<String>>,
     zone: Option<TimeZone>,
@@ -160,16 +176,30 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
     let timezone = log.timezone.unwrap_or_else(|| "UTC".into());
     let zone = zone(&timezone, &at.key("timezone"), problems);
     let segments = values::unique(&at.key("segments"), log.segments, problems);
-    if log.turn.is_some() {
-        problems.later::<()>(&at.key("turn"), "`log.turn` (turns of a conversation)");
-    }
-    if log.turns == Some(wire::Turns::First) {
-        problems.later::<()>(&at.key("turns"), "`log.turns` (turns of a conversation)");
-    }
-    if log.version.is_some() {
-        problems.later::<()>(&at.key("version"), "`log.version` (one row for each version)");
-    }
-    let mapping = log.timestamp.and_then(|timestamp| {
+    let form = if log.version.is_some() { Form::Long } else { Form::Wide };
+    let served = match &log.version {
+        Some(version) => long::served(version, &at.key("version"), problems).map(Some),
+        None => Some(None),
+    };
+    let only = long::only(log.only, &at.key("only"), problems);
+    let first_turns = match log.turns {
+        Some(wire::Turns::First) => first_turns(log.turn, form, at, problems).map(Some),
+        _ => Some(None),
+    };
+    let spread = match &log.spread {
+        Some(written) => values::duration(&at.key("spread"), written, problems).map(Some),
+        None => (!problems.is_broken(&at.key("spread"))).then_some(None),
+    };
+    let timestamp = match (log.timestamp, &spread) {
+        (Some(_), Some(Some(_))) => {
+            let message = format!("`{}` is for a log without `log.timestamp`", problems.name(&at.key("spread")));
+            problems.add(&at.key("spread"), message, "keep one of the two")
+        }
+        (None, Some(Some(_))) => Some("drawn_time".to_owned()),
+        (None, Some(None)) => problems.missing(&at.key("timestamp"), "`timestamp`: column of the request's time"),
+        (written, _) => written,
+    };
+    let mapping = timestamp.and_then(|timestamp| {
         Some(LogMapping {
             timestamp,
             timezone,
@@ -189,9 +219,23 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
                 Some(wire::Tile::Week) => Tile::Week,
                 Some(wire::Tile::None) | None => Tile::None,
             },
+            served: served?,
+            first_turns: first_turns?,
+            spread: spread?,
+            only: only?,
         })
     });
-    Log { slot, segments, zone, mapping }
+    Log { form, slot, segments, zone, mapping }
+}
+
+/// The column of the turn, where only first turns count.
+fn first_turns(turn: Option<String>, form: Form, at: &At, problems: &mut Problems) -> Option<String> {
+    if form == Form::Long {
+        return problems.later(&at.key("turns"), "`log.turns` of a log in long form");
+    }
+    turn.or_else(|| {
+        problems.missing(&at.key("turn"), "`turn`: column of the turn's number, without which none is the first")
+    })
 }
 
 fn slot(written: Option<&wire::Duration>, at: &At, problems: &mut Problems) -> Option<Seconds> {

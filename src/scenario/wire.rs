@@ -207,8 +207,11 @@ pub(super) struct Scenario {
 #[serde(deny_unknown_fields)]
 pub(super) struct Log {
     /// Column of the request's time.
-    #[schemars(required, length(min = 1))]
+    #[schemars(length(min = 1))]
     pub(super) timestamp: Option<String>,
+    /// For a log without times: units come at moments drawn evenly over so long.
+    #[schemars(extend("examples" = ["24h", "7d"]))]
+    pub(super) spread: Option<Duration>,
     /// IANA time zone of weekly starts and of display. Default: UTC.
     #[schemars(extend("examples" = ["UTC", "Europe/Berlin"]))]
     pub(super) timezone: Option<String>,
@@ -230,12 +233,31 @@ pub(super) struct Log {
     pub(super) duplicates: Option<Duplicates>,
     /// Whether whole weeks of a short log are repeated. Default: none.
     pub(super) tile: Option<Tile>,
-    /// Column of the turn in a conversation.
+    /// Column of the turn's number in its conversation; the log's lowest is the first.
+    #[schemars(length(min = 1))]
     pub(super) turn: Option<String>,
-    /// Which turns of a conversation count. Default: all.
+    /// Which turns of a conversation count: later ones answer what stable said before. Default: all.
     pub(super) turns: Option<Turns>,
-    /// Column that names the version, for logs with one row per version.
-    pub(super) version: Option<String>,
+    /// What says which version served a row, for logs in long form: each request was served by one version.
+    pub(super) version: Option<ServedBy>,
+    /// Rows that count, by the values of columns. Default: all.
+    #[schemars(with = "Option<BTreeMap<String, OneOrMany>>", extend("examples" = [{ "campaign": "men" }]))]
+    pub(super) only: Option<BTreeMap<String, OneOrMany>>,
+}
+
+/// What says which version served a row, for logs in long form.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServedBy {
+    /// Column of the version's name.
+    #[schemars(required, length(min = 1))]
+    pub(super) column: Option<String>,
+    /// What stable is called there. Default: stable.
+    #[schemars(length(min = 1))]
+    pub(super) stable: Option<String>,
+    /// What the candidate is called there. Default: candidate.
+    #[schemars(length(min = 1))]
+    pub(super) candidate: Option<String>,
 }
 
 /// What to do with rows without a unit or a time.

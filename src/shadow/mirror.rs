@@ -87,7 +87,7 @@ impl<'a> Mirrors<'a> {
             let shown = quantile::shares_beyond(lists, *quantile, metric.better, &self.clusters, cells, margin)?;
             return Some(of(shown.alike, shown.stable, shown.pairs, shown.recorded));
         }
-        let found = difference(values, metric, &self.clusters, cells, Some(margin))?;
+        let found = difference((values, true), metric, &self.clusters, cells, Some(margin))?;
         let (factor, offset) = margin.contrast(metric.better);
         let stable = found.value.stable;
         let alike = metric.better.worse_sign() * (1.0 - factor) * stable - offset;

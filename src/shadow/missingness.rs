@@ -1,4 +1,4 @@
-//! Whether one version lacks more values than the other on the same mirrored requests.
+//! Whether one version lacks more values than the other: on the same mirrored requests, or on those that each served.
 
 use super::clusters::Clusters;
 use crate::digest::{Digest, judged};
@@ -14,7 +14,7 @@ const ALARM: f64 = 0.001;
 /// One row per metric.
 ///
 /// # Formula
-/// The paired difference of the shares of requests without a value, with the variance of [`Clusters::variances`], against Student's t
+/// The difference of the shares of requests without a value, paired where requests are, with the variance of [`Clusters::variances`], against Student's t
 /// with one degree of freedom less than there are units.
 #[must_use]
 pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
@@ -24,20 +24,31 @@ pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
 }
 
 fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32], metric: usize) -> Option<HealthRow> {
-    let asked = digest.asked(metric);
-    let total: f64 = asked.iter().sum();
-    if total <= 0.0 {
+    let asked = PerVersion::from_fn(|version| digest.asked(metric, version));
+    let total = asked.map(|asked| asked.iter().sum::<f64>());
+    if total.stable <= 0.0 || total.candidate <= 0.0 {
         return None;
     }
-    let missing = |version: Version, cell: usize| asked[cell] - judged::values(digest.recorded(metric), version, cell);
-    let share = PerVersion::from_fn(|version| (0..asked.len()).map(|cell| missing(version, cell)).sum::<f64>() / total);
+    let missing = |version: Version, cell: usize| {
+        asked.get(version)[cell] - judged::values(digest.recorded(metric), version, cell)
+    };
+    let share = PerVersion::from_fn(|version| {
+        (0..digest.cells.len()).map(|cell| missing(version, cell)).sum::<f64>() / total.get(version)
+    });
     let difference = share.candidate - share.stable;
     let influence = |cell: u32| {
         let cell = cell as usize;
-        (missing(Version::Candidate, cell) - missing(Version::Stable, cell) - difference * asked[cell]) / total
+        if digest.cells.is_paired() {
+            let lacking = missing(Version::Candidate, cell) - missing(Version::Stable, cell);
+            return (lacking - difference * asked.stable[cell]) / total.stable;
+        }
+        let part = |version: Version| {
+            (missing(version, cell) - share.get(version) * asked.get(version)[cell]) / total.get(version)
+        };
+        part(Version::Candidate) - part(Version::Stable)
     };
     let (by_unit, by_item) = clusters.variances(cells, influence);
-    let (units, _) = clusters.counts(cells, |cell| asked[cell] > 0.0);
+    let (units, _) = clusters.counts(cells, |cell| asked.stable[cell] + asked.candidate[cell] > 0.0);
     let p_value = by_unit.map(|by_unit| {
         let t = difference / by_unit.max(by_item.unwrap_or(0.0)).sqrt();
         Alternative::TwoSided.p_value(t, |t| student_t::upper_tail(t, units as f64 - 1.0))
@@ -46,7 +57,7 @@ fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32],
         check: "missingness".into(),
         metric: Some(scenario.metrics[metric].name.clone()),
         stage: None,
-        r#where: "mirrored requests without a value".into(),
+        r#where: if digest.cells.is_paired() { "mirrored" } else { "served" }.to_owned() + " requests without a value",
         observed: None,
         expected: None,
         e_value: None,

@@ -1,4 +1,5 @@
-//! Digest → paired differences: what shadow mode has already shown, before anyone is exposed.
+//! Digest → paired differences: what shadow mode has already shown, before anyone is exposed. Of a log in long form: differences of what
+//! each version served, which are not paired.
 
 mod clusters;
 mod human;
@@ -17,10 +18,10 @@ use crate::digest::judged;
 use crate::domain::gate::Gate;
 use crate::domain::metric::{Margin, Metric, Nulls};
 use crate::domain::version::{PerVersion, Version};
-use crate::report::{Alternative, IfMissing, Segment, ShadowRow};
+use crate::report::{Alternative, IfMissing, Segment, ShadowRow, UnpairedCounts, VersionCounts};
 use crate::scenario::Scenario;
 use crate::stats::cluster::UnitSums;
-use crate::stats::{adjust, alternative, normal};
+use crate::stats::{adjust, alternative, clustering, normal};
 
 /// Two-sided 95 %.
 const Z_95: f64 = 1.959_963_984_540_054;
@@ -96,7 +97,9 @@ pub struct Against {
     pub se: f64,
     /// `allow` in the metric's unit.
     pub allowed: f64,
-    /// Requests with both answers.
+    /// Whether requests have both answers.
+    pub is_paired: bool,
+    /// Requests that are compared.
     pub requests: f64,
     /// The same per day of the log.
     pub requests_per_day: f64,
@@ -122,7 +125,8 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
         let gate = &scenario.gates[index];
         let allow = gate.allow?;
         let metric = &scenario.metrics[gate.metric];
-        let found = difference(&digest.cells.metrics[gate.metric], metric, &clusters, &slice.cells, Some(allow))?;
+        let cells = (&digest.cells.metrics[gate.metric], digest.cells.is_paired());
+        let found = difference(cells, metric, &clusters, &slice.cells, Some(allow))?;
         let shown = found.beyond_allow?;
         let allowed = match allow {
             Margin::Relative(share) => share * found.value.stable.abs(),
@@ -134,6 +138,7 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
             beyond: shown.beyond,
             se: shown.se(),
             allowed,
+            is_paired: digest.cells.is_paired(),
             requests: found.pairs,
             requests_per_day: found.pairs / days,
         })
@@ -181,14 +186,33 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
     let Source { digest, scenario, clusters, .. } = source;
     let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
     let allow = gate.and_then(|gate| gate.allow);
-    let found_in = |cells: &MetricCells| difference(cells, &scenario.metrics[metric], clusters, &slice.cells, allow);
+    let is_paired = digest.cells.is_paired();
+    let found_in =
+        |cells: &MetricCells| difference((cells, is_paired), &scenario.metrics[metric], clusters, &slice.cells, allow);
     let found = found_in(&digest.cells.metrics[metric])?;
     let other = source.other_ways[metric].as_ref().and_then(found_in);
     let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
-    let counts = clusters.counts(&slice.cells, |cell| pairs_in(&digest.cells.metrics[metric], cell) > 0.0);
+    let of_metric = &digest.cells.metrics[metric];
+    let counts = clusters.counts(&slice.cells, |cell| requests_in(of_metric, is_paired, cell) > 0.0);
+    let unpaired = (!is_paired).then(|| {
+        let of = |version: Version| {
+            let has_any = |cell: usize| judged::values(of_metric, version, cell) > 0.0;
+            let requests = values(of_metric, version, &slice.cells).round() as u64;
+            let (variance_between, variance_within) = variances(of_metric, version, clusters, &slice.cells).unzip();
+            VersionCounts {
+                units: clusters.counts(&slice.cells, has_any).0,
+                requests,
+                variance_between,
+                variance_within,
+            }
+        };
+        UnpairedCounts { stable: of(Version::Stable), candidate: of(Version::Candidate) }
+    });
     let difference = found.difference();
-    let asked: f64 = slice.cells.iter().map(|&cell| digest.asked(metric)[cell as usize]).sum();
-    let nulls = |version: Version| (asked - values(digest.recorded(metric), version, &slice.cells)).round() as u64;
+    let nulls = |version: Version| {
+        let asked: f64 = slice.cells.iter().map(|&cell| digest.asked(metric, version)[cell as usize]).sum();
+        (asked - values(digest.recorded(metric), version, &slice.cells)).round() as u64
+    };
     let role = match slice.column {
         None => "overall",
         Some(column) if scenario.gates.iter().any(|gate| gate.metric == metric && gate.by.contains(&column)) => "named",
@@ -217,6 +241,7 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
         p_value: found.p_value(),
         q_value: None,
         if_missing,
+        unpaired,
         pairs: pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, allow),
         human: human::row(digest, metric, scenario.metrics[metric].better, clusters, &slice.cells, gate),
     })
@@ -254,9 +279,9 @@ fn if_missing(metric: &Metric, chosen: &Difference, other: Option<&Difference>) 
     IfMissing { exclude: way(Nulls::Excluded), worst: metric.worst.and_then(|_| way(Nulls::Worst)) }
 }
 
-/// The paired difference of a metric in some cells, and how far it lies beyond a margin.
+/// The difference of a metric in some cells, paired where requests are, and how far it lies beyond a margin.
 fn difference(
-    values: &MetricCells,
+    (values, is_paired): (&MetricCells, bool),
     metric: &Metric,
     clusters: &Clusters,
     cells: &[u32],
@@ -264,9 +289,14 @@ fn difference(
 ) -> Option<Difference> {
     let contrast = allow.map(|allow: Margin| (metric.better.worse_sign(), allow.contrast(metric.better)));
     match values {
-        MetricCells::Sums(sums) if metric.kind.is_rare() => of_firsts(sums, clusters, cells, contrast),
-        MetricCells::Sums(sums) => of_sums(sums, clusters, cells, contrast),
-        MetricCells::Bins(lists) => quantile::difference(lists, metric, clusters, cells, allow),
+        MetricCells::Sums(sums) if metric.kind.is_rare() => of_firsts((sums, is_paired), clusters, cells, contrast),
+        MetricCells::Sums(sums) => of_sums((sums, is_paired), clusters, cells, contrast),
+        MetricCells::Bins(lists) => {
+            let found = quantile::difference(lists, metric, clusters, cells, allow)?;
+            let requests = |version| self::values(values, version, cells);
+            let unpaired = || requests(Version::Stable) + requests(Version::Candidate);
+            Some(if is_paired { found } else { Difference { pairs: unpaired(), ..found } })
+        }
     }
 }
 
@@ -282,8 +312,10 @@ fn shown(gate: &Gate, (beyond, se): (f64, f64)) -> &'static str {
     }
 }
 
-fn pairs_in(metric: &MetricCells, cell: usize) -> f64 {
+/// Requests of a cell that are compared: pairs, or what either version served.
+fn requests_in(metric: &MetricCells, is_paired: bool, cell: usize) -> f64 {
     match metric {
+        _ if !is_paired => Version::BOTH.iter().map(|&version| judged::values(metric, version, cell)).sum(),
         MetricCells::Sums(sums) => sums.paired.n[cell],
         MetricCells::Bins(lists) => lists.stable.of(cell).len().min(lists.candidate.of(cell).len()) as f64,
     }
@@ -293,18 +325,23 @@ fn values(metric: &MetricCells, version: Version, cells: &[u32]) -> f64 {
     cells.iter().map(|&cell| judged::values(metric, version, cell as usize)).sum()
 }
 
-/// The paired difference of two ratios over the same requests.
+/// The difference of two ratios: paired over the same requests, or over those that each version served.
 ///
 /// # Formula
-/// Influence of a cluster: `(Yc - Rc Xc) / sum Xc - (Ys - Rs Xs) / sum Xs` over its pairs; variance as in [`Clusters::variances`].
+/// Influence of a cluster: `(Yc - Rc Xc) / sum Xc - (Ys - Rs Xs) / sum Xs` over its requests; variance as in [`Clusters::variances`]. A
+/// unit that both versions served is one cluster all the same.
 fn of_sums(
-    sums: &SumCells,
+    (sums, is_paired): (&SumCells, bool),
     clusters: &Clusters,
     cells: &[u32],
     contrast: Option<(f64, (f64, f64))>,
 ) -> Option<Difference> {
     let paired = &sums.paired;
     let of = |cell: usize, version: Version| {
+        if !is_paired {
+            let own = sums.version.get(version);
+            return (own.num[cell], own.den(cell));
+        }
         let x = paired.den.as_ref().map_or(paired.n[cell], |den| den.get(version)[cell]);
         (paired.num.get(version)[cell], x)
     };
@@ -327,9 +364,28 @@ fn of_sums(
     };
     Some(Difference {
         design_effect: design_effect(sums, clusters, cells),
-        pairs: cells.iter().map(|&cell| paired.n[cell as usize]).sum(),
+        pairs: cells.iter().map(|&cell| compared(sums, is_paired, cell as usize)).sum(),
         ..spread(clusters, cells, value, contrast, influence)
     })
+}
+
+/// Variance of a version's values between units and within them, where a value is one request's.
+fn variances(metric: &MetricCells, version: Version, clusters: &Clusters, cells: &[u32]) -> Option<(f64, f64)> {
+    let MetricCells::Sums(sums) = metric else { return None };
+    let of = sums.version.get(version);
+    if of.denominator.is_some() {
+        return None;
+    }
+    let at = |cell: u32| [of.n[cell as usize], of.num[cell as usize], of.num2[cell as usize]];
+    let units: Vec<(f64, f64, f64)> =
+        clusters.totals(cells, at).into_iter().map(|[n, sum, squares]| (n, sum, squares)).collect();
+    let found = clustering::anova_of_sums(&units)?;
+    Some((((found.between - found.within) / found.size).max(0.0), found.within))
+}
+
+/// Requests of a cell that are compared.
+fn compared(sums: &SumCells, is_paired: bool, cell: usize) -> f64 {
+    if is_paired { sums.paired.n[cell] } else { sums.version.stable.n[cell] + sums.version.candidate.n[cell] }
 }
 
 /// A difference with its standard errors, by unit and both ways, and how far it lies beyond a margin; from influences of cells on
@@ -357,42 +413,50 @@ fn spread<I: Fn(u32) -> f64>(
     }
 }
 
-/// The paired difference of two shares of units with an event.
+/// The difference of two shares of units with an event.
 ///
 /// # Formula
-/// Influence of a unit: `(Ec - Rc) / K - (Es - Rs) / K` of `K` units with a pair, `E` 1 with an event. For clusters of items it is laid
-/// on cells: an event on the cell that had the first, the rest by pairs.
+/// Influence of a unit: `(Ec - Rc) / K - (Es - Rs) / K` of `K` units with a pair, `E` 1 with an event; without pairs, `K` are the units that
+/// each version served. For clusters of items it is laid on cells: an event on the cell that had the first, the rest by requests.
 fn of_firsts(
-    sums: &SumCells,
+    (sums, is_paired): (&SumCells, bool),
     clusters: &Clusters,
     cells: &[u32],
     contrast: Option<(f64, (f64, f64))>,
 ) -> Option<Difference> {
-    let paired = &sums.paired;
-    let pairs = |cell: u32| paired.n[cell as usize];
-    let per_unit = clusters.total_of_each(cells, pairs);
-    let units = per_unit.iter().filter(|&&pairs| pairs > 0.0).count() as f64;
-    if units == 0.0 {
+    let requests = |version: Version, cell: u32| {
+        let of = if is_paired { &sums.paired.n } else { &sums.version.get(version).n };
+        of[cell as usize]
+    };
+    let events = |version: Version, cell: u32| {
+        let of = if is_paired { sums.paired.num.get(version) } else { &sums.version.get(version).num };
+        of[cell as usize]
+    };
+    let per_unit = PerVersion::from_fn(|version| clusters.total_of_each(cells, |cell| requests(version, cell)));
+    let units = per_unit.map(|per_unit| per_unit.iter().filter(|&&requests| requests > 0.0).count() as f64);
+    if units.stable == 0.0 || units.candidate == 0.0 {
         return None;
     }
     // Cells are in the order of time.
-    let first =
-        PerVersion::from_fn(|version| clusters.first(cells, |cell| paired.num.get(version)[cell as usize] > 0.0));
-    let value = first.map(|first| first.iter().flatten().count() as f64 / units);
+    let first = PerVersion::from_fn(|version| clusters.first(cells, |cell| events(version, cell) > 0.0));
+    let value = PerVersion::from_fn(|version| first.get(version).iter().flatten().count() as f64 / units.get(version));
     let influence = |factor: f64| {
-        let (first, value, per_unit) = (&first, &value, &per_unit);
+        let (first, value, per_unit, units) = (&first, &value, &per_unit, &units);
         move |cell: u32| {
             let unit = clusters.unit_of(cell);
             let part = |version: Version| {
                 let event = f64::from(u8::from(first.get(version)[unit] == Some(cell)));
-                let of_pairs = if pairs(cell) > 0.0 { pairs(cell) / per_unit[unit] } else { 0.0 };
-                (event - value.get(version) * of_pairs) / units
+                let own = requests(version, cell);
+                let of_requests = if own > 0.0 { own / per_unit.get(version)[unit] } else { 0.0 };
+                (event - value.get(version) * of_requests) / units.get(version)
             };
             part(Version::Candidate) - factor * part(Version::Stable)
         }
     };
     // A unit is one observation, whatever its requests: there is no design effect.
-    Some(Difference { pairs: per_unit.iter().sum(), ..spread(clusters, cells, value, contrast, influence) })
+    let pairs =
+        if is_paired { per_unit.stable.iter().sum() } else { per_unit.stable.iter().chain(&per_unit.candidate).sum() };
+    Some(Difference { pairs, ..spread(clusters, cells, value, contrast, influence) })
 }
 
 /// Variance of stable's value over units, against what independent requests would give.

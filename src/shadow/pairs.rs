@@ -21,6 +21,9 @@ pub(super) fn count(
 ) -> Option<PairCounts> {
     let of_metric = if metric.judge.errors.is_some() { digest.recorded(index) } else { &digest.cells.metrics[index] };
     let MetricCells::Sums(sums) = of_metric else { return None };
+    if !digest.cells.is_paired() {
+        return None;
+    }
     let product = sums.paired.product.as_ref()?;
     let all = |of: &Sums| cells.iter().all(|&cell| of.is_yes_or_no(cell as usize));
     if !all(&sums.version.stable) || !all(&sums.version.candidate) {
@@ -62,7 +65,7 @@ pub(super) fn count(
 
 /// Clustered variance of the difference over that of independent pairs, `(b + c - (b - c)² / n) / n²`; at least 1.
 fn design_effect(sums: &SumCells, clusters: &Clusters, cells: &[u32], n: f64, b: f64, c: f64) -> Option<f64> {
-    let found = of_sums(sums, clusters, cells, None)?;
+    let found = of_sums((sums, true), clusters, cells, None)?;
     let independent = (b + c - (b - c).powi(2) / n) / (n * n);
     let clustered = found.se().map_or(0.0, |se| se * se);
     Some(if independent > 0.0 { (clustered / independent).max(1.0) } else { 1.0 })

@@ -198,17 +198,18 @@ impl SliceAdditions {
         self.rows.push(Row { values, weight: row.weight });
         let (totals, ladders) = self.totals.unit(row.unit, index);
         let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
-        let (mut rows, mut covered) = (0.0, 0.0);
+        let (mut rows, mut covered) = (0.0, [0.0; 2]);
         for cell in row.cells.clone() {
             let inputs = row.sim.cells.inputs(cell);
             rows += inputs[0];
-            covered += inputs[1];
+            covered[0] += inputs[1];
+            covered[1] += inputs[2];
         }
-        let newly_seen = covered > 0.0 && *seen == 0.0;
-        if newly_seen {
-            *seen = 1.0;
-        }
-        self.tiles.push([f64::from(u8::from(newly_seen)), covered, rows, 0.0, 0.0]);
+        let known = *seen as u8;
+        let newly_seen = [0, 1].map(|version| covered[version] > 0.0 && known & (1 << version) == 0);
+        *seen += f64::from(u8::from(newly_seen[0]) | u8::from(newly_seen[1]) << 1);
+        let [units, units_candidate] = newly_seen.map(|newly| f64::from(u8::from(newly)));
+        self.tiles.push([units, covered[0], rows, units_candidate, covered[1]]);
         for ((answer, own), due) in self.answers.iter().zip(pairs.chunks_exact_mut(2)).zip(&mut self.due) {
             let tile = match &row.sim.cells.metrics[answer.metric] {
                 FlatMetric::Sums(place) => row.moments(answer, *place, own),
@@ -368,7 +369,7 @@ impl NewRow<'_> {
 struct Totals {
     /// Units seen so far, in the order of their totals.
     seen: Vec<u32>,
-    /// Whether a covered request was seen, then Y and X, or X and where the ladder is, of each answer.
+    /// Of which versions a covered request was seen, as bits, then Y and X, or X and where the ladder is, of each answer.
     sums: Vec<f64>,
     width: usize,
     ladders: Ladders,

@@ -8,7 +8,7 @@ use crate::domain::metric::Metric;
 use crate::domain::version::{PerVersion, Version};
 use crate::stats::covariate;
 
-/// Cells with items merged; `inputs` holds rows, covered, then Y and X of stable and of the candidate for each metric of sums.
+/// Cells with items merged; `inputs` holds rows, covered of each version, then Y and X of stable and of the candidate for each metric of sums.
 pub(super) struct FlatCells {
     pub(super) unit: Vec<u32>,
     /// The unit of each cell by its place in `by_rank`.
@@ -35,8 +35,8 @@ pub(super) enum FlatMetric {
     Bins(PerVersion<BinLists>),
 }
 
-/// Rows and covered requests come first.
-const HEAD: usize = 2;
+/// Rows come first, then covered requests of stable and of the candidate.
+const HEAD: usize = 3;
 
 impl FlatCells {
     pub(super) fn new(digest: &Digest, metrics: &[Metric]) -> Self {
@@ -149,6 +149,7 @@ fn merged(list: &BinLists, runs: &[(usize, usize)]) -> BinLists {
 fn add_inputs(cells: &Cells, metrics: &[FlatMetric], cell: usize, row: &mut [f64]) {
     row[0] += cells.rows[cell];
     row[1] += cells.covered[cell];
+    row[2] += cells.covered_by(Version::Candidate)[cell];
     for (metric, flat) in cells.metrics.iter().zip(metrics) {
         if let (MetricCells::Sums(sums), FlatMetric::Sums(at) | FlatMetric::Firsts(at)) = (metric, flat) {
             for (version, at) in Version::BOTH.into_iter().zip([*at, *at + 2]) {

@@ -8,8 +8,9 @@ use crate::domain::metric::MetricKind;
 use crate::domain::world::{CURVE_MULTIPLES, Change};
 use crate::scenario::Scenario;
 
-/// Units, covered requests and all requests come first in every slice.
-pub(super) const COUNTS: usize = 3;
+/// Units, covered requests and all requests come first in every slice, then units and covered requests of the candidate's answers:
+/// in a log in long form these are not those of stable's.
+pub(super) const COUNTS: usize = 5;
 
 /// Sums of a metric that is not a quantile: Y, X, YY, YX, XX.
 pub(super) const MOMENTS: usize = 5;

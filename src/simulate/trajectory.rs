@@ -80,12 +80,19 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Units and requests of an arm in a slice.
+    /// Units and requests of an arm in a slice, as far as stable's answers to them are known.
     #[must_use]
     pub fn counts(&self, span: Span, arm: Arm, slice: usize) -> Counts {
+        self.counts_of(span, arm, Answers::Stable, slice)
+    }
+
+    /// The same, had its units got these answers: in a log in long form the candidate's are known of other requests.
+    #[must_use]
+    pub fn counts_of(&self, span: Span, arm: Arm, answers: Answers, slice: usize) -> Counts {
         let since = self.since(span, arm, slice);
+        let [units, covered] = places_of_counts(arm, answers);
         // Units of a trailing window are not a difference of cumulative counts: they stay those of the stage.
-        Counts { units: self.row(span.look, arm, slice).at(0), covered: since(1), requests: since(2) }
+        Counts { units: self.row(span.look, arm, slice).at(units), covered: since(covered), requests: since(2) }
     }
 
     /// Share of the requests of stable's arm above a threshold of a quantile metric's grid; `None` without requests.
@@ -111,13 +118,14 @@ impl Reader<'_> {
         place: Option<GridPlace>,
     ) -> UnitSums {
         let base = self.base(slice, answers, metric);
+        let [units, _] = places_of_counts(arm, answers);
         match &self.layout.shapes[metric] {
-            Shape::Moments => self.moments(span, arm, slice, [base, base + 1, base + 2, base + 3, base + 4]),
+            Shape::Moments => self.moments(span, arm, units, slice, [base, base + 1, base + 2, base + 3, base + 4]),
             Shape::Grid(grid) => {
                 let place = place.expect("quantile metrics are asked at a place of their grid");
                 let at = |index: usize| {
                     let y = base + 2 + 3 * index;
-                    self.moments(span, arm, slice, [y, base, y + 1, y + 2, base + 1])
+                    self.moments(span, arm, units, slice, [y, base, y + 1, y + 2, base + 1])
                 };
                 let below = at(place.index);
                 if place.part <= 0.0 || place.index + 1 >= grid.len() {
@@ -162,7 +170,7 @@ impl Reader<'_> {
         }
     }
 
-    fn moments(&self, span: Span, arm: Arm, slice: usize, places: [usize; 5]) -> UnitSums {
+    fn moments(&self, span: Span, arm: Arm, units: usize, slice: usize, places: [usize; 5]) -> UnitSums {
         let now = self.row(span.look, arm, slice);
         let mut values = places.map(|place| now.at(place));
         if let Some(since) = span.since {
@@ -172,7 +180,7 @@ impl Reader<'_> {
         let [y, x, yy, yx, xx] = values;
         // Stable's arm is what is left of all traffic.
         let taken_from = now.all.map_or((0.0, 0.0), |all| (all[places[2]], all[places[4]]));
-        UnitSums { units: now.at(0), y, x, yy, yx, xx, taken_from }
+        UnitSums { units: now.at(units), y, x, yy, yx, xx, taken_from }
     }
 
     /// A sum of first order by its place in the slice, over the span alone.
@@ -192,6 +200,11 @@ impl Reader<'_> {
             all: (arm == Arm::Stable).then(of_all),
         }
     }
+}
+
+/// Where units and covered requests of some answers are in a slice. Stable's arm always gets stable's.
+fn places_of_counts(arm: Arm, answers: Answers) -> [usize; 2] {
+    if arm == Arm::Candidate && answers == Answers::Candidate { [3, 4] } else { [0, 1] }
 }
 
 /// An arm's sums of one slice at one look.

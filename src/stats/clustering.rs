@@ -47,6 +47,28 @@ impl Anova {
     }
 }
 
+/// The same from each unit's number of values, their sum and the sum of their squares.
+///
+/// # Formula
+/// `within = sum (q - s²/n) / (N - K)`, `between = sum n (s/n - S/N)² / (K - 1)`.
+///
+/// # Source
+/// The textbook identity of [`anova`]; squares of large values lose digits, outcomes of 0 and 1 none.
+#[must_use]
+pub fn anova_of_sums(units: &[(f64, f64, f64)]) -> Option<Anova> {
+    let units: Vec<&(f64, f64, f64)> = units.iter().filter(|(n, ..)| *n > 0.0).collect();
+    let total = |of: &dyn Fn(&(f64, f64, f64)) -> f64| units.iter().map(|unit| of(unit)).sum::<f64>();
+    let (k, n) = (units.len() as f64, total(&|unit| unit.0));
+    if k < 2.0 || n <= k {
+        return None;
+    }
+    let mean = total(&|unit| unit.1) / n;
+    let within = total(&|&(n, sum, squares)| (squares - sum * sum / n).max(0.0)) / (n - k);
+    let between = total(&|&(n, sum, _)| n * (sum / n - mean).powi(2)) / (k - 1.0);
+    let size = (n - total(&|unit| unit.0 * unit.0) / n) / (k - 1.0);
+    Some(Anova { between, within, size })
+}
+
 /// One-way analysis of variance of values by unit.
 ///
 /// # Formula

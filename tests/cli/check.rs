@@ -23,6 +23,8 @@ fn shipped() -> Vec<(String, &'static str)> {
         | "llm-serving.toml"
         | "llm-shadow-tenants.toml" => "../shared/datasets/llm-shadow.parquet",
         "llm-costdown.toml" => "../shared/datasets/llm-shadow-costdown.parquet",
+        "open-bandit.toml" => "../shared/datasets/open-bandit.parquet",
+        "repeated-trials.toml" => "../shared/datasets/repeated-trials.parquet",
         _ => panic!("say here which log scenarios/{name} is for"),
     };
     names.into_iter().map(|name| (format!("scenarios/{name}"), name)).map(|(path, name)| (path, log(&name))).collect()

@@ -256,6 +256,22 @@ fn this_schedule_among_strategies_is_that_of_a_plain_comparison() {
 }
 
 #[test]
+fn a_mirror_blocks_what_its_requests_show() {
+    let home = Home::new();
+    home.write("log.csv", Rows::small().csv());
+    // Answers scatter by about 0.4, of a mean of 0.5 over some 240 requests: a tenth of it is past 1.9 standard errors of the mean, all of it past 19.
+    let effects = ["0.9", "0.01"]
+        .map(|scale| format!("\n[[effects]]\nname = \"times {scale}\"\nmetric = \"quality\"\nscale = {scale}\n"));
+    home.write("s.toml", scenario(&[]) + &effects.concat());
+    let found = compare(&home, &["log.csv", "--scenario", "s.toml", "--strategies"], "out");
+    let blocked =
+        |name: &str| world(&found, "shadow, then big bang", name)["blocked"]["share"].as_f64().expect("a share");
+    let (null, some, all) = (blocked("null"), blocked("times 0.9"), blocked("times 0.01"));
+    assert!(null <= some && some < all && all > 0.99, "{null} {some} {all}");
+    assert_eq!(world(&found, "big bang", "times 0.01")["blocked"]["share"], 0.0);
+}
+
+#[test]
 fn strategies_are_the_same_for_any_number_of_threads() {
     let home = Home::new();
     strategies(&home, &["--threads", "1"], "one");

@@ -680,6 +680,13 @@ fn sample_size_cluster_mean() {
 fn icc_anova() {
     for case in cases::of_kind("icc_anova") {
         let anova = clustering::anova(&by_cluster(&case)).expect("units");
+        let sums: Vec<(f64, f64, f64)> = by_cluster(&case)
+            .iter()
+            .map(|group| (group.len() as f64, group.iter().sum(), group.iter().map(|value| value * value).sum()))
+            .collect();
+        let of_sums = clustering::anova_of_sums(&sums).expect("units");
+        assert!((of_sums.between - anova.between).abs() < 1e-9 && (of_sums.within - anova.within).abs() < 1e-9);
+        assert!((of_sums.size - anova.size).abs() < 1e-12);
         let found = [("msb", anova.between), ("msw", anova.within), ("m0", anova.size), ("icc", anova.icc())];
         check_keys(&case, &found);
     }

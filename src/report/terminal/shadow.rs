@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{clipped, day, wrapped};
-use crate::report::{ShadowReport, ShadowRow, labels};
+use crate::report::{ShadowReport, ShadowRow, VersionCounts, labels};
 
 /// Every gate and what is left of its question, then every metric with both standard errors, overall and by segment.
 #[must_use]
@@ -17,6 +17,13 @@ pub fn shadow(report: &ShadowReport) -> String {
         labels::short(day(&log.end), 10),
         labels::tail(&log.path, 40),
     ));
+    let unpaired = |row: &&ShadowRow| row.segment.is_none() && row.unpaired.is_some();
+    if report.shadow.iter().any(|row| unpaired(&row)) {
+        text.push('\n');
+        let line = "Nothing is paired: each request was served by one version. Differences are between the requests of the two, with standard \
+                    errors over units; they are the versions' own only if requests were assigned by chance.";
+        text.push_str(&wrapped(line, ""));
+    }
     if !report.gates.is_empty() {
         text.push_str("\nWHAT SHADOW HAS SHOWN OF EACH GATE\n");
     }
@@ -42,17 +49,34 @@ pub fn shadow(report: &ShadowReport) -> String {
         }
         text.push_str(&line(row));
     }
+    for (row, counts) in report.shadow.iter().filter(unpaired).filter_map(|row| Some((row, row.unpaired?))) {
+        let of = |counts: VersionCounts| counts.variance_between.zip(counts.variance_within);
+        let (Some(stable), Some(candidate)) = (of(counts.stable), of(counts.candidate)) else { continue };
+        text.push('\n');
+        let line = format!(
+            "{}: one answer's variance is, between units, {} for stable and {} for the candidate; within a unit, from one answer to the \
+             next, {} and {}.",
+            labels::visible(&row.metric),
+            labels::number(stable.0),
+            labels::number(candidate.0),
+            labels::number(stable.1),
+            labels::number(candidate.1)
+        );
+        text.push_str(&wrapped(&line, ""));
+    }
     for row in report.health.iter().filter(|row| row.alarm) {
         let name = row.metric.as_deref().unwrap_or_default();
+        text.push('\n');
         text.push_str(&wrapped(
-            &format!("\nValues of {} are not missing alike in both versions.", labels::visible(name)),
+            &format!("Values of {} are not missing alike in both versions.", labels::visible(name)),
             "",
         ));
     }
     if let Some(failures) = &report.failures {
         let names: Vec<String> = failures.metrics.iter().map(|name| labels::visible(name)).collect();
+        text.push('\n');
         let line = format!(
-            "\nThe candidate is worse in {} of {} requests; the {} worst are in {}, by their losses in {}, each over the root mean square of \
+            "The candidate is worse in {} of {} requests; the {} worst are in {}, by their losses in {}, each over the root mean square of \
              that metric's differences.",
             labels::whole(failures.worse),
             labels::whole(failures.compared),

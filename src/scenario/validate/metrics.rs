@@ -9,6 +9,7 @@ mod missing;
 use super::super::places::At;
 use super::super::problems::{Problems, listed};
 use super::super::wire;
+use super::Form;
 use super::values::Named;
 use crate::domain::expression::Expression;
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
@@ -17,7 +18,7 @@ use crate::domain::version::{PerVersion, Version};
 const TEMPLATE: &str = "{version}";
 const REQUESTS: &str = "requests";
 
-pub(super) fn read(written: BTreeMap<String, wire::Metric>, problems: &mut Problems) -> Vec<Named<Metric>> {
+pub(super) fn read(written: BTreeMap<String, wire::Metric>, form: Form, problems: &mut Problems) -> Vec<Named<Metric>> {
     let table = At::root().key("metrics");
     if written.is_empty() && !problems.is_broken(&table) {
         problems.add::<()>(&table, "`metrics` has no metric", "add a table such as `[metrics.quality]`");
@@ -31,7 +32,7 @@ pub(super) fn read(written: BTreeMap<String, wire::Metric>, problems: &mut Probl
             Some(wire::Quantiles::Many(quantiles)) => quantiles.clone(),
             _ => Vec::new(),
         };
-        let value = metric(&at, name.clone(), written, problems);
+        let value = metric(&at, name.clone(), written, form, problems);
         let many = of_quantiles(&name, value.as_ref(), &quantiles);
         for named in if many.is_empty() { vec![Named { name, value }] } else { many } {
             let list = at.key("quantile");
@@ -62,22 +63,22 @@ fn of_quantiles(name: &str, metric: Option<&Metric>, quantiles: &[f64]) -> Vec<N
     quantiles.iter().map(of).collect()
 }
 
-fn metric(at: &At, name: String, written: wire::Metric, problems: &mut Problems) -> Option<Metric> {
+fn metric(at: &At, name: String, written: wire::Metric, form: Form, problems: &mut Problems) -> Option<Metric> {
     if written.observed == Some(wire::Observed::Stable) {
         problems.later::<()>(&at.key("observed"), "`observed = \"stable\"` (outcomes that only stable has)");
     }
-    let kind = kind(at, &written, problems);
+    let kind = kind(at, &written, form, problems);
     let better = match written.better? {
         wire::Better::Higher => Direction::Higher,
         wire::Better::Lower => Direction::Lower,
     };
-    let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), problems);
+    let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), form, problems);
     let worst = missing::worst(at, &written, kind.as_ref(), better, problems);
     let nulls = missing::nulls(at, &written, kind.as_ref(), problems);
     Some(Metric { name, kind: kind?, better, unit: written.unit, judge, nulls: nulls?, worst })
 }
 
-fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<MetricKind> {
+fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) -> Option<MetricKind> {
     let (word, keys): (_, &[&str]) = match written.kind? {
         wire::MetricKind::Mean => ("mean", &["column"]),
         wire::MetricKind::Proportion => ("proportion", &["column", "over"]),
@@ -93,9 +94,9 @@ fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<Metr
     };
     foreign_keys(at, written, word, keys, problems);
     match written.kind? {
-        wire::MetricKind::Mean => Some(MetricKind::Mean { column: column(at, written, problems)? }),
+        wire::MetricKind::Mean => Some(MetricKind::Mean { column: column(at, written, form, problems)? }),
         kind @ (wire::MetricKind::Proportion | wire::MetricKind::Rare) => {
-            let (column, over) = (column(at, written, problems)?, written.over);
+            let (column, over) = (column(at, written, form, problems)?, written.over);
             let over_broken = over.is_none() && problems.is_broken(&at.key("over"));
             let rare = kind == wire::MetricKind::Rare;
             if rare && matches!(written.better, Some(wire::Better::Higher)) {
@@ -106,12 +107,12 @@ fn kind(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<Metr
             (!over_broken).then_some(kind)
         }
         wire::MetricKind::Ratio => {
-            let numerator = source(at, "numerator", written.numerator.as_deref(), problems);
-            let denominator = source(at, "denominator", written.denominator.as_deref(), problems);
+            let numerator = source(at, "numerator", written.numerator.as_deref(), form, problems);
+            let denominator = source(at, "denominator", written.denominator.as_deref(), form, problems);
             Some(MetricKind::Ratio { numerator: numerator?, denominator: denominator? })
         }
         _ => {
-            let column = column(at, written, problems);
+            let column = column(at, written, form, problems);
             let quantile = quantile(&at.key("quantile"), written.quantile.as_ref(), problems);
             Some(MetricKind::Quantile { column: column?, quantile: quantile? })
         }
@@ -148,15 +149,22 @@ fn quantile(at: &At, written: Option<&wire::Quantiles>, problems: &mut Problems)
     }
 }
 
-fn column(at: &At, written: &wire::Metric, problems: &mut Problems) -> Option<PerVersion<String>> {
+fn column(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) -> Option<PerVersion<String>> {
     let at = at.key("column");
     match &written.column {
-        Some(template) => expand(&at, template, problems),
+        Some(template) => expand(&at, template, form, problems),
+        None if form == Form::Long => problems.missing(&at, "column of the outcome, such as `quality`"),
         None => problems.missing(&at, "column of each version, such as `{version}_quality`"),
     }
 }
 
-fn source(at: &At, key: &str, written: Option<&str>, problems: &mut Problems) -> Option<PerVersion<Source>> {
+fn source(
+    at: &At,
+    key: &str,
+    written: Option<&str>,
+    form: Form,
+    problems: &mut Problems,
+) -> Option<PerVersion<Source>> {
     let at = at.key(key);
     match written {
         Some(REQUESTS) if key == "denominator" => Some(PerVersion::from_fn(|_| Source::Requests)),
@@ -164,21 +172,30 @@ fn source(at: &At, key: &str, written: Option<&str>, problems: &mut Problems) ->
             let hint = "a number of requests can only be a denominator: sum a column here";
             problems.wrong(&at, "which is the same for both versions", hint)
         }
-        Some(template) => expand(&at, template, problems).map(|column| column.map(|name| Source::Column(name.clone()))),
+        Some(template) => {
+            expand(&at, template, form, problems).map(|column| column.map(|name| Source::Column(name.clone())))
+        }
         None if key == "denominator" => problems.missing(&at, "a column such as `{version}_tokens`, or `requests`"),
         None => problems.missing(&at, "a column such as `{version}_cost_usd`"),
     }
 }
 
 /// The column of each version.
-fn expand(at: &At, template: &str, problems: &mut Problems) -> Option<PerVersion<String>> {
-    if template.contains(TEMPLATE) {
+fn expand(at: &At, template: &str, form: Form, problems: &mut Problems) -> Option<PerVersion<String>> {
+    if form == Form::Long && template.contains(TEMPLATE) {
+        let hint = format!("write the column that holds both versions' outcomes, without `{TEMPLATE}`");
+        return problems.wrong(at, "but `log.version` says that a row has the outcomes of one version", hint);
+    }
+    if form == Form::Long || template.contains(TEMPLATE) {
         let columns = PerVersion::from_fn(|version: Version| template.replace(TEMPLATE, version.name()));
         return match Expression::parse(&columns.stable) {
             Ok(_) => Some(columns),
             Err(why) => {
-                let hint = "write columns times numbers, added up, with spaces around operators: \
-                            `{version}_latency_ms - {version}_ttft_ms`, `{version}_latency_ms / 1000`";
+                let hint = format!(
+                    "write columns times numbers, added up, with spaces around operators: \
+                     `{0}latency_ms - {0}ttft_ms`, `{0}latency_ms / 1000`",
+                    if form == Form::Long { "" } else { "{version}_" }
+                );
                 problems.wrong(at, why, hint)
             }
         };

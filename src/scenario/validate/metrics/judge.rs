@@ -3,7 +3,7 @@
 use super::super::super::places::At;
 use super::super::super::problems::Problems;
 use super::super::super::wire::{self, Quantity};
-use super::super::values;
+use super::super::{Form, values};
 use super::expand;
 use crate::domain::metric::{Judge, JudgeErrors, MetricKind};
 use crate::domain::version::PerVersion;
@@ -13,9 +13,17 @@ pub(super) fn read(
     at: &At,
     written: Option<&wire::Measured>,
     kind: Option<&MetricKind>,
+    form: Form,
     problems: &mut Problems,
 ) -> Judge {
     let Some(written) = written else { return Judge::default() };
+    if form == Form::Long {
+        for (key, given) in [("share", written.share.is_some()), ("human", written.human.is_some())] {
+            if given {
+                problems.later::<()>(&at.key(key), format!("`measured.{key}` of a log in long form"));
+            }
+        }
+    }
     let delay = written.delay.as_ref().and_then(|delay| values::duration(&at.key("delay"), delay, problems));
     let corrects = [
         ("human", written.human.is_some()),
@@ -34,7 +42,7 @@ pub(super) fn read(
         // A judge of all requests is no sample.
         share: share.filter(|&share| share < 1.0),
         errors: errors(at, written, kind, problems),
-        human: human(&at.key("human"), written, kind, problems),
+        human: if form == Form::Long { None } else { human(&at.key("human"), written, kind, problems) },
         cost_usd: cost(&at.key("cost_usd"), written.cost_usd, problems),
         delay: delay.unwrap_or_default(),
     }
@@ -93,7 +101,7 @@ fn human(
         let message = format!("`{}` beside `sensitivity` and `specificity`: both correct the judge", problems.name(at));
         return problems.add(at, message, "keep one: people's labels need no assumption of how the judge errs");
     }
-    expand(at, template, problems)
+    expand(at, template, Form::Wide, problems)
 }
 
 fn cost(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
