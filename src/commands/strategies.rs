@@ -81,8 +81,8 @@ fn scenario(args: &CompareArgs) -> Result<Scenario> {
         return Err(problem.into());
     }
     if scenario.log.served.is_some() {
-        let what = "strategies begin with a mirror, and in this log each request was served by one version";
-        return Err(Problem::new(path, what).hint("compare schedules without `--strategies`").into());
+        let what = "one of the strategies is a mirror, and in this log each request was served by one version";
+        return Err(Problem::new(&scenario.path, what).hint("compare schedules without `--strategies`").into());
     }
     let simulation = &mut scenario.simulation;
     simulation.seed = args.seed.unwrap_or(simulation.seed);
