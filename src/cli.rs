@@ -47,6 +47,8 @@ Examples:
       Every combination: nine variants
   replay compare log.parquet --scenario release.toml --sweep 'gates.*.alpha=0.01,0.05' --sweep 'rollout.start=Mon 09:00,Fri 16:00'
       All gates at once; several starts of one variant go in brackets: [\"Mon 09:00\", \"Tue 09:00\"]
+  replay compare log.parquet --scenario release.toml --strategies
+      This schedule against a big bang, blue-green, a shadow before a big bang, and a fixed 50/50 split
 
 All variants share users, starts and random numbers, so differences are paired with the first. Those that differ only in what
 gates decide share one simulation.";
@@ -211,6 +213,12 @@ pub struct CompareArgs {
     /// Values that a key takes in turn; repeated, every combination: `stages.5%.duration=12h,24h`
     #[arg(long, value_name = "KEY=V1,V2")]
     pub sweep: Vec<String>,
+    /// Hold the scenario against other ways of releasing: big bang, blue-green, shadow then big bang, fixed 50/50
+    #[arg(long, conflicts_with = "sweep")]
+    pub strategies: bool,
+    /// How long traffic is mirrored before a big bang, such as `24h`, instead of the length of the first stage
+    #[arg(long, value_name = "TIME", requires = "strategies")]
+    pub shadow: Option<String>,
     /// Directory of the comparison; an earlier one there is replaced when the new one is complete
     #[arg(long, value_name = "DIR", default_value = "replay-comparison")]
     pub out: PathBuf,
@@ -366,6 +374,8 @@ pub enum Form {
     Report,
     /// `compare.json`
     Comparison,
+    /// `compare.json` of `--strategies`
+    Strategies,
     /// `plan.json`
     Plan,
     /// Scenario files

@@ -274,12 +274,14 @@ fn placed(rows: Vec<(VariantRow, Objectives)>) -> Vec<VariantRow> {
 }
 
 /// The command that gives the same comparison, whatever the number of threads and wherever it is written.
-fn command(args: &CompareArgs) -> String {
+pub(super) fn command(args: &CompareArgs) -> String {
     let mut words = vec!["replay compare".to_owned(), quoted(&args.log)];
     for scenario in &args.scenario {
         words.push(format!("--scenario {}", quoted(&scenario.display().to_string())));
     }
     words.extend(args.sweep.iter().map(|sweep| format!("--sweep {}", quoted(sweep))));
+    words.extend(args.strategies.then(|| "--strategies".to_owned()));
+    words.extend(args.shadow.iter().map(|time| format!("--shadow {}", quoted(time))));
     words.extend(args.replicates.map(|replicates| format!("--replicates {replicates}")));
     words.extend(args.seed.map(|seed| format!("--seed {seed}")));
     words.join(" ")

@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod shadow;
 mod silence;
+mod strategies;
 mod synth;
 mod warnings;
 
@@ -35,6 +36,7 @@ pub fn run_command(cli: Cli) -> Result<u8> {
         None => run::run(&cli.run),
         Some(Command::Power(args)) => power::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Compare(args)) if args.strategies => strategies::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Digest(args)) => digest::run(&args),

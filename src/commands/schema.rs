@@ -11,6 +11,7 @@ pub(super) fn run(form: Form) -> Result<u8> {
     print(&match form {
         Form::Report => report::schema(),
         Form::Comparison => report::comparison::schema(),
+        Form::Strategies => report::strategies::schema(),
         Form::Plan => report::plan::schema(),
         Form::Scenario => scenario::schema::json_schema(),
     })

@@ -30,21 +30,21 @@ const OF_WORLD: usize = 3;
 
 /// Sums of a sample.
 #[derive(Debug, Clone, Copy, Default)]
-struct Moments {
+pub(super) struct Moments {
     n: f64,
     sum: f64,
     squares: f64,
 }
 
 impl Moments {
-    fn add(&mut self, value: f64) {
+    pub(super) fn add(&mut self, value: f64) {
         self.n += 1.0;
         self.sum += value;
         self.squares += value * value;
     }
 
     /// The mean with its normal 95 % interval; the variance over replicates has n - 1 in its denominator.
-    fn estimate(self) -> Estimate {
+    pub(super) fn estimate(self) -> Estimate {
         let mean = self.sum / self.n;
         // Rounding must not make a sample without spread negative.
         let variance = ((self.squares - self.n * mean * mean) / (self.n - 1.0).max(1.0)).max(0.0);

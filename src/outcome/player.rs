@@ -20,13 +20,13 @@ use crate::domain::rollout::Budget;
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
 use crate::gate::lens::Lens;
-use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
+use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::lanes::Lane;
-use crate::simulate::layout::{Answers, Layout, Shape};
+use crate::simulate::layout::{Answers, Layout, Shape, Slice};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::simulate::{Simulator, StagePlan};
 
@@ -289,6 +289,46 @@ impl Ground {
         };
         let past = |question: Question| !lens.swapped && is_harmful(&asker, question, lens, &arms, scale);
         questions(rule, &simulator.layout).into_iter().map(past).collect()
+    }
+}
+
+/// How far a world's regression over the whole log lies beyond a margin, in one question against stable.
+#[derive(Debug, Clone)]
+pub struct Beyond {
+    /// Of all requests, or of a segment.
+    pub slice: Slice,
+    /// Larger is worse; of a quantile in the share of requests above a threshold.
+    pub difference: f64,
+    /// The question's part of the gate's failing error.
+    pub level: f64,
+}
+
+impl Ground {
+    /// Per question of a gate against stable: how far a lens shows the whole log beyond the margin that passing needs, or that failing needs.
+    #[must_use]
+    pub fn beyond(
+        &self,
+        scenario: &Scenario,
+        gate: usize,
+        lens: Lens,
+        to_pass: bool,
+        simulator: &Simulator,
+    ) -> Vec<Beyond> {
+        let (rule, layout) = (&scenario.gates[gate], &simulator.layout);
+        let arms = whole_arms(simulator, &self.whole_log);
+        let asker = Asker::new(rule, scenario, layout).without_covariate();
+        let asked = questions(rule, layout);
+        let shares = correction::shares(rule.correction, &asked);
+        let alpha = scenario.alpha_fail(gate);
+        // Exchanged answers are as good as stable's own.
+        let lens = if lens.swapped { Lens::NULL } else { lens };
+        let of_question = |(question, share): (&Question, f64)| {
+            let Against::Stable { .. } = question.against else { return None };
+            let shown = asker.evidence(*question, lens, &arms)?;
+            let contrast = if to_pass { shown.pass } else { shown.fail };
+            Some(Beyond { slice: layout.slices[question.slice], difference: contrast.difference, level: alpha * share })
+        };
+        asked.iter().zip(shares).filter_map(of_question).collect()
     }
 }
 
@@ -902,6 +942,22 @@ pub(super) fn served_through(reader: Reader<'_>, places: &[StagePlace], last: us
 /// The same of a rollout that goes through all stages.
 pub(super) fn served(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64)> {
     served_through(reader, places, places.len())
+}
+
+/// Requests that both versions have served by each look, where the candidate has `served` so many.
+pub(super) fn traffic(reader: Reader<'_>, places: &[StagePlace], served: &[(f64, f64)]) -> Vec<f64> {
+    let mut before = 0.0;
+    let mut by_look = Vec::with_capacity(served.len());
+    for place in places {
+        let mut stable = 0.0;
+        let of_stage = served.iter().enumerate().skip(place.first_look).take(place.plan.looks());
+        for (look, &(candidate, _)) in of_stage {
+            stable = reader.counts(Span { look, since: None }, Arm::Stable, 0).requests;
+            by_look.push(before + stable + candidate);
+        }
+        before += stable;
+    }
+    by_look
 }
 
 /// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::player::{Ground, PlannedAt, Player, Screens, Twins, served, times};
+use super::player::{Ground, PlannedAt, Player, Screens, Twins, served, times, traffic};
 use crate::domain::quantity::Moment;
 use crate::domain::rollout::Budget;
 use crate::domain::world::World;
@@ -49,6 +49,8 @@ pub struct Block {
     pub replicates: Vec<usize>,
     /// Per replicate and look: requests and units that the candidate has served, had nothing stopped the rollout.
     pub served: Vec<Vec<(f64, f64)>>,
+    /// Per replicate and look: requests that both versions have served.
+    pub traffic: Vec<Vec<f64>>,
     /// Per replicate: how each world of each scenario ended, scenario by scenario.
     pub endings: Vec<Vec<Ending>>,
 }
@@ -58,13 +60,14 @@ pub struct Block {
 pub(super) struct BlockLane<'b> {
     pub(super) replicate: usize,
     pub(super) served: &'b [(f64, f64)],
+    pub(super) traffic: &'b [f64],
     pub(super) endings: &'b [Ending],
 }
 
 impl Block {
     pub(super) fn lanes(&self) -> impl Iterator<Item = BlockLane<'_>> {
-        let lanes = self.replicates.iter().zip(&self.served).zip(&self.endings);
-        lanes.map(|((&replicate, served), endings)| BlockLane { replicate, served, endings })
+        let lanes = self.replicates.iter().zip(&self.served).zip(&self.traffic).zip(&self.endings);
+        lanes.map(|(((&replicate, served), traffic), endings)| BlockLane { replicate, served, traffic, endings })
     }
 }
 
@@ -245,12 +248,15 @@ impl<'a> Variants<'a> {
         let planned: Vec<PlannedAt> = self.players.iter().map(|player| player.planned_at(&replayed)).collect();
         let endings = replayed.twins().map(|(start, twins)| self.endings(start, twins, &planned)).collect();
         let places = first.places();
-        let served_by_look = |(_, twins): (usize, Twins<'_>)| {
+        let by_look = |(_, twins): (usize, Twins<'_>)| {
             let reader = Reader { layout: &first.simulator.layout, trajectory: twins.served(false) };
-            served(reader, &places)
+            let served = served(reader, &places);
+            let traffic = traffic(reader, &places, &served);
+            (served, traffic)
         };
+        let (served, traffic) = replayed.twins().map(by_look).unzip();
         let replicates = block.iter().map(|&(_, replicate)| replicate).collect();
-        Block { replicates, served: replayed.twins().map(served_by_look).collect(), endings }
+        Block { replicates, served, traffic, endings }
     }
 
     /// How one replicate ends in every world of every scenario.

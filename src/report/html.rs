@@ -20,6 +20,8 @@ pub(super) mod plan;
 
 mod planning;
 
+pub(super) mod strategies;
+
 mod words;
 
 const TEMPLATE: &str = include_str!("report.html.j2");

@@ -25,6 +25,8 @@ pub mod comparison;
 
 pub mod plan;
 
+pub mod strategies;
+
 #[cfg(test)]
 mod sample;
 

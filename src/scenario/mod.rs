@@ -10,6 +10,7 @@ mod quantities;
 pub mod rewrite;
 pub mod schema;
 mod starts;
+pub mod strategies;
 mod structure;
 pub mod sweep;
 mod validate;

@@ -3,6 +3,7 @@
 
 mod clusters;
 mod human;
+pub mod mirror;
 pub mod missingness;
 mod pairs;
 mod quantile;
@@ -63,6 +64,26 @@ fn add_q_values(rows: &mut [ShadowRow]) {
     }
 }
 
+/// A regression beyond a margin with its variances; larger is worse.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Regression {
+    /// How far beyond.
+    pub beyond: f64,
+    /// Its variance over units: what other users would change.
+    pub by_unit: f64,
+    /// Its variance over units and items both, where there are items: what other prompts, or other outputs to them, would change too.
+    /// It falls with more requests only as far as they bring new items.
+    pub both_ways: Option<f64>,
+}
+
+impl Regression {
+    /// Its larger standard error.
+    #[must_use]
+    pub fn se(&self) -> f64 {
+        self.by_unit.max(self.both_ways.unwrap_or(0.0)).sqrt()
+    }
+}
+
 /// What the pairs show against one gate's `allow`, in one slice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Against {
@@ -106,7 +127,7 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
         let metric = &scenario.metrics[gate.metric];
         let cells = (&digest.cells.metrics[gate.metric], digest.cells.is_paired());
         let found = difference(cells, metric, &clusters, &slice.cells, Some(allow))?;
-        let (beyond, se) = found.beyond_allow?;
+        let shown = found.beyond_allow?;
         let allowed = match allow {
             Margin::Relative(share) => share * found.value.stable.abs(),
             Margin::Absolute(amount) => amount,
@@ -114,8 +135,8 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
         Some(Against {
             gate: index,
             segment: slice.segment.clone(),
-            beyond,
-            se,
+            beyond: shown.beyond,
+            se: shown.se(),
             allowed,
             is_paired: digest.cells.is_paired(),
             requests: found.pairs,
@@ -156,8 +177,7 @@ pub(crate) struct Difference {
     pub(crate) value: PerVersion<f64>,
     pub(crate) se_unit: Option<f64>,
     pub(crate) se_item: Option<f64>,
-    /// Regression beyond `allow` and its larger standard error.
-    pub(crate) beyond_allow: Option<(f64, f64)>,
+    pub(crate) beyond_allow: Option<Regression>,
     pub(crate) design_effect: Option<f64>,
     pub(crate) pairs: f64,
 }
@@ -217,7 +237,7 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
         nulls_candidate: nulls(Version::Candidate),
         design_effect: found.design_effect,
         allow: gate.map(|gate| gate.allow_text.clone()),
-        shown: gate.zip(found.beyond_allow).map(|(gate, beyond)| shown(gate, beyond).into()),
+        shown: gate.zip(found.beyond_allow).map(|(gate, found)| shown(gate, (found.beyond, found.se())).into()),
         p_value: found.p_value(),
         q_value: None,
         if_missing,
@@ -378,9 +398,9 @@ fn spread<I: Fn(u32) -> f64>(
     influence: impl Fn(f64) -> I,
 ) -> Difference {
     let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
-        let (unit, item) = clusters.variances(cells, influence(factor));
-        let variance = unit?.max(item.unwrap_or(0.0));
-        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
+        let (by_unit, both_ways) = clusters.variances(cells, influence(factor));
+        let beyond = sign * (value.candidate - factor * value.stable) - offset;
+        Some(Regression { beyond, by_unit: by_unit?, both_ways })
     });
     let (unit, item) = clusters.variances(cells, influence(1.0));
     Difference {

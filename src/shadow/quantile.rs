@@ -1,9 +1,9 @@
 //! The difference of two quantiles over the same requests.
 
-use super::Difference;
 use super::clusters::Clusters;
+use super::{Difference, Regression};
 use crate::digest::bins::{self, BinLists};
-use crate::domain::metric::{Margin, Metric, MetricKind};
+use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::version::{PerVersion, Version};
 use crate::stats::normal;
 
@@ -41,9 +41,9 @@ pub(super) fn difference(
     let (unit, item) = if has_density { clusters.variances(cells, influence(1.0)) } else { (None, None) };
     let beyond_allow = allow.filter(|_| has_density).and_then(|allow| {
         let (factor, offset) = allow.contrast(metric.better);
-        let (unit, item) = clusters.variances(cells, influence(factor));
-        let variance = unit?.max(item.unwrap_or(0.0));
-        Some((sign * (value.candidate - factor * value.stable) - offset, variance.sqrt()))
+        let (by_unit, both_ways) = clusters.variances(cells, influence(factor));
+        let beyond = sign * (value.candidate - factor * value.stable) - offset;
+        Some(Regression { beyond, by_unit: by_unit?, both_ways })
     });
     let design_effect = arms.stable.share_variance.map(|variance| variance / (p * (1.0 - p) / arms.stable.n));
     Some(Difference {
@@ -54,6 +54,83 @@ pub(super) fn difference(
         design_effect,
         pairs: arms.stable.n.min(arms.candidate.n),
     })
+}
+
+/// A quantile's regression, asked as its gate does.
+pub(super) struct SharesBeyond {
+    pub(super) recorded: Regression,
+    /// Had the candidate answered as stable did.
+    pub(super) alike: f64,
+    /// Stable's share above its threshold.
+    pub(super) stable: f64,
+    pub(super) pairs: f64,
+}
+
+/// The candidate's share of requests above stable's quantile moved by a margin, less stable's share above its quantile.
+///
+/// # Formula
+/// Influence of a cluster: `(Ac - Pc Nc) / sum Nc - (As - Ps Ns) / sum Ns`, `A` of its `N` requests above, `P` the share of all above.
+/// Thresholds are taken as given: any is a valid question.
+pub(super) fn shares_beyond(
+    lists: &PerVersion<BinLists>,
+    p: f64,
+    better: Direction,
+    clusters: &Clusters,
+    cells: &[u32],
+    margin: Margin,
+) -> Option<SharesBeyond> {
+    let sorted = lists.map(|list| sorted_bins(list, cells));
+    if sorted.stable.is_empty() || sorted.candidate.is_empty() {
+        return None;
+    }
+    let n = sorted.map(|bins| bins.len() as f64);
+    let sign = better.worse_sign();
+    let (factor, offset) = margin.contrast(better);
+    let threshold = sorted.stable[((p * n.stable).ceil() as usize).clamp(1, sorted.stable.len()) - 1];
+    let threshold = Threshold { bin: threshold, part: 0.0 };
+    let moved = Threshold::at(factor * bins::edge(threshold.bin) + sign * offset);
+    let share = |version: Version, threshold: Threshold| threshold.above(sorted.get(version)) / n.get(version);
+    let (stable, candidate) = (share(Version::Stable, threshold), share(Version::Candidate, moved));
+    let influence = |cell: u32| {
+        let part = |version: Version, threshold: Threshold, share: f64| {
+            let bins = lists.get(version).of(cell as usize);
+            (threshold.above(bins) - share * bins.len() as f64) / n.get(version)
+        };
+        part(Version::Candidate, moved, candidate) - part(Version::Stable, threshold, stable)
+    };
+    let (by_unit, both_ways) = clusters.variances(cells, influence);
+    let beyond = sign * (candidate - stable);
+    Some(SharesBeyond {
+        recorded: Regression { beyond, by_unit: by_unit?, both_ways },
+        alike: sign * (share(Version::Stable, moved) - stable),
+        stable,
+        pairs: n.stable.min(n.candidate),
+    })
+}
+
+/// A value among binned ones.
+#[derive(Clone, Copy)]
+struct Threshold {
+    bin: i16,
+    /// Part of the bin that lies above.
+    part: f64,
+}
+
+impl Threshold {
+    /// Values of a bin are taken as spread evenly over it, on the scale of logarithms.
+    fn at(value: f64) -> Self {
+        let bin = bins::bin(value);
+        let width = (bins::edge(bin) / bins::edge(bin.saturating_sub(1))).ln();
+        let part = if value > 0.0 { (bins::edge(bin) / value).ln() / width } else { 0.0 };
+        Self { bin, part: part.clamp(0.0, 1.0) }
+    }
+
+    /// How many of sorted bins.
+    fn above(self, bins: &[i16]) -> f64 {
+        let higher = bins.partition_point(|&bin| bin <= self.bin);
+        let same = higher - bins.partition_point(|&bin| bin < self.bin);
+        (bins.len() - higher) as f64 + self.part * same as f64
+    }
 }
 
 /// One version's quantile and what moves it.
@@ -117,6 +194,16 @@ fn interpolated(sorted: &[i16], p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threshold_within_a_bin_cuts_it() {
+        // Bins end at 2^(b/64), so this is in the middle of bin 65.
+        let threshold = Threshold::at(2.0_f64.powf(64.5 / 64.0));
+        assert_eq!(threshold.bin, 65);
+        assert!((threshold.above(&[64, 65, 65, 66]) - 2.0).abs() < 1e-9, "{}", threshold.part);
+        assert!((Threshold::at(2.0).above(&[64, 65, 65, 66]) - 3.0).abs() < 1e-12);
+        assert!((Threshold::at(0.0).above(&[bins::ZERO_BIN, 64]) - 1.0).abs() < 1e-12);
+    }
 
     #[test]
     fn a_quantile_of_bins_is_near_that_of_the_values() {

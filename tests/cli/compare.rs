@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{Home, demo_log, demo_scenario, repository, scenario, tree};
+use crate::support::{Home, Rows, demo_log, demo_scenario, repository, scenario, tree};
 
 const FEW: [&str; 2] = ["--replicates", "24"];
 
@@ -189,5 +189,102 @@ fn every_problem_of_every_variant_is_named_once() {
     home.refuses(
         &["compare", "log.csv", "--scenario", "s.toml", "--sweep", "simulation.seed=1,2"],
         "error: --sweep simulation.seed=1,2: `simulation.seed` cannot be compared\n\nhint: all variants share it; use `--seed`\n",
+    );
+}
+
+/// `compare.json` of strategies for the small log, whose judge takes a cent for each answer.
+fn strategies(home: &Home, more: &[&str], out: &str) -> Value {
+    home.write("log.csv", Rows::small().csv());
+    home.write(
+        "s.toml",
+        scenario(&[("column = \"{version}_error\"", "column = \"{version}_error\"\nmeasured = { cost_usd = 0.01 }")]),
+    );
+    compare(home, &[&["log.csv", "--scenario", "s.toml", "--strategies"], more].concat(), out)
+}
+
+/// A world of a strategy.
+fn world<'v>(found: &'v Value, strategy: &str, name: &str) -> &'v Value {
+    let named = |list: &'v Value, key: &str, name: &str| {
+        list.as_array().expect("a list").iter().find(|row| row[key] == name).unwrap_or_else(|| panic!("{name}"))
+    };
+    &named(&named(&found["strategies"], "name", strategy)["worlds"], "world", name)
+}
+
+#[test]
+fn strategies_take_the_replicas_and_judges_that_their_models_say() {
+    let home = Home::new();
+    let found = strategies(&home, &[], "out");
+    let schema: Value = serde_json::from_str(&home.succeeds(&["schema", "strategies"])).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    assert!(validator.is_valid(&found), "{:?}", validator.iter_errors(&found).next());
+    let mean = |strategy: &str, part: &str| world(&found, strategy, "null")[part]["mean"].as_f64().expect("a number");
+    let kept = |strategy: &str| world(&found, strategy, "null")["kept"]["share"].as_f64().expect("a number");
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6 * b.abs().max(1.0), "{a} {b}");
+    for strategy in ["this schedule", "fixed 50/50"] {
+        near(kept(strategy), 1.0);
+    }
+    // 10 % for 12 hours and 50 % for 24; half for all 36; the old version warm for as long; a mirror of 12 hours.
+    near(mean("this schedule", "replica_hours"), 0.1 * 12.0 + 0.5 * 24.0);
+    near(mean("fixed 50/50", "replica_hours"), 18.0);
+    near(mean("big bang", "replica_hours"), 0.0);
+    near(mean("shadow, then big bang", "replica_hours"), 12.0);
+    near(mean("big bang", "exposed_requests"), mean("blue-green", "exposed_requests"));
+    // Every answer of a big bang is the candidate's and is judged once.
+    near(mean("big bang", "judge_usd"), 0.01 * mean("big bang", "exposed_requests"));
+    // Both arms are judged, so two schedules of one length that nothing stops cost the same.
+    near(mean("this schedule", "judge_usd"), mean("fixed 50/50", "judge_usd"));
+    let full = |strategy: &str| world(&found, strategy, "null")["time_to_full_s"].as_f64().expect("a number") / 3600.0;
+    let hours = ["this schedule", "big bang", "blue-green", "shadow, then big bang", "fixed 50/50"].map(full);
+    assert!(hours.iter().zip([36.0, 0.0, 0.0, 12.0, 36.0]).all(|(a, b)| (a - b).abs() < 1e-9), "{hours:?}");
+}
+
+#[test]
+fn this_schedule_among_strategies_is_that_of_a_plain_comparison() {
+    let home = Home::new();
+    let found = strategies(&home, &[], "out");
+    let plain = compare(&home, &["log.csv", "--scenario", "s.toml"], "plain");
+    for row in plain["variants"][0]["worlds"].as_array().expect("a list") {
+        let name = row["world"].as_str().expect("a name");
+        let own = world(&found, "this schedule", name);
+        assert_eq!(own["kept"], row["promoted"], "{name}");
+        assert_eq!(own["rolled_back"], row["rolled_back"], "{name}");
+        if row["stalled"]["share"] == 0.0 {
+            assert_eq!(own["exposed_requests"], row["exposed_requests"], "{name}");
+            assert_eq!(own["exposed_units"], row["exposed_units"], "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_mirror_blocks_what_its_requests_show() {
+    let home = Home::new();
+    home.write("log.csv", Rows::small().csv());
+    // Answers scatter by about 0.4, of a mean of 0.5 over some 240 requests: a tenth of it is past 1.9 standard errors of the mean, all of it past 19.
+    let effects = ["0.9", "0.01"]
+        .map(|scale| format!("\n[[effects]]\nname = \"times {scale}\"\nmetric = \"quality\"\nscale = {scale}\n"));
+    home.write("s.toml", scenario(&[]) + &effects.concat());
+    let found = compare(&home, &["log.csv", "--scenario", "s.toml", "--strategies"], "out");
+    let blocked =
+        |name: &str| world(&found, "shadow, then big bang", name)["blocked"]["share"].as_f64().expect("a share");
+    let (null, some, all) = (blocked("null"), blocked("times 0.9"), blocked("times 0.01"));
+    assert!(null <= some && some < all && all > 0.99, "{null} {some} {all}");
+    assert_eq!(world(&found, "big bang", "times 0.01")["blocked"]["share"], 0.0);
+}
+
+#[test]
+fn strategies_are_the_same_for_any_number_of_threads() {
+    let home = Home::new();
+    strategies(&home, &["--threads", "1"], "one");
+    strategies(&home, &["--threads", "2"], "two");
+    assert!(tree(&home.path("one")) == tree(&home.path("two")), "threads change nothing");
+}
+
+#[test]
+fn a_mirror_that_leaves_no_time_is_refused() {
+    let home = Home::small();
+    let arguments = ["compare", "log.csv", "--scenario", "s.toml", "--strategies", "--shadow", "36h"];
+    home.refuses(
+        &arguments,
+        "error: s.toml: the mirror before a big bang takes 1d 12h, of a schedule of 1d 12h\n\nhint: give `--shadow` a multiple of 1h, shorter than the schedule\n",
     );
 }

@@ -10,7 +10,7 @@ pub(super) fn all(comparison: &Comparison) -> [Finished; 2] {
 
 impl<R> Table<'_, R> {
     /// A mean with its interval: three columns.
-    fn estimate(self, name: &str, value: impl Fn(&R) -> Option<Estimate>) -> Self {
+    pub(in crate::report) fn estimate(self, name: &str, value: impl Fn(&R) -> Option<Estimate>) -> Self {
         self.number_or(name, |row| value(row).map(|estimate| estimate.mean))
             .number_or(format!("{name}_low"), |row| value(row).map(|estimate| estimate.low))
             .number_or(format!("{name}_high"), |row| value(row).map(|estimate| estimate.high))

@@ -12,7 +12,7 @@ mod terminal;
 
 mod write;
 
-pub(super) use terminal::{counts, points};
+pub(super) use terminal::{counts, line, points, wrapped};
 pub use terminal::{places, summary};
 pub use write::{prepare, write};
 
@@ -111,6 +111,14 @@ pub struct Estimate {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+}
+
+impl Estimate {
+    /// The same in another unit.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { mean: self.mean * factor, low: self.low * factor, high: self.high * factor }
+    }
 }
 
 /// Paired differences to the first variant.

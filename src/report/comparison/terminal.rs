@@ -186,11 +186,13 @@ fn more(text: &mut String, all: usize, shown: usize, what: &str) {
     }
 }
 
-fn line(text: &str) -> String {
+/// One line, not wider than the screen.
+pub(in crate::report) fn line(text: &str) -> String {
     labels::short(text.trim_end(), WIDTH) + "\n"
 }
 
-fn wrapped(text: &str) -> String {
+/// Lines of the screen's width.
+pub(in crate::report) fn wrapped(text: &str) -> String {
     let (mut lines, mut used) = (String::new(), 0);
     for word in text.split(' ') {
         let width = word.chars().count();

@@ -32,6 +32,8 @@ mod pareto;
 
 mod plan;
 
+mod strategies;
+
 use rayon::prelude::*;
 
 use super::Report;
@@ -41,6 +43,7 @@ use picture::Picture;
 pub(super) use font::{BOLD, REGULAR};
 pub(super) use pareto::pareto;
 pub(super) use plan::plan;
+pub(super) use strategies::strategies;
 
 /// A rendered figure.
 pub(super) struct Figure {

@@ -42,9 +42,9 @@ struct Line {
 
 /// The worlds of one variant.
 #[derive(Serialize)]
-struct Detail {
-    name: String,
-    worlds: Grid,
+pub(super) struct Detail {
+    pub(super) name: String,
+    pub(super) worlds: Grid,
 }
 
 /// The page.
@@ -117,7 +117,7 @@ fn percent(estimate: Estimate) -> String {
     format!("{} ({}–{})", labels::percent(estimate.mean), labels::percent_digits(low), labels::percent_digits(high))
 }
 
-fn with_interval(estimate: Estimate, written: fn(f64) -> String) -> String {
+pub(super) fn with_interval(estimate: Estimate, written: fn(f64) -> String) -> String {
     format!("{} ({}–{})", written(estimate.mean), written(estimate.low.max(0.0)), written(estimate.high))
 }
 
