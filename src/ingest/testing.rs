@@ -61,6 +61,7 @@ pub(crate) fn scenario() -> Scenario {
             duplicates: OnBadRow::Refuse,
             tile: Tile::None,
             served: None,
+            join: None,
             first_turns: None,
             spread: None,
             only: Vec::new(),

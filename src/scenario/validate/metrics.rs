@@ -153,7 +153,7 @@ fn column(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) 
     let at = at.key("column");
     match &written.column {
         Some(template) => expand(&at, template, form, problems),
-        None if form == Form::Long => problems.missing(&at, "column of the outcome, such as `quality`"),
+        None if form != Form::Wide => problems.missing(&at, "column of the outcome, such as `quality`"),
         None => problems.missing(&at, "column of each version, such as `{version}_quality`"),
     }
 }
@@ -186,7 +186,7 @@ fn expand(at: &At, template: &str, form: Form, problems: &mut Problems) -> Optio
         let hint = format!("write the column that holds both versions' outcomes, without `{TEMPLATE}`");
         return problems.wrong(at, "but `log.version` says that a row has the outcomes of one version", hint);
     }
-    if form == Form::Long || template.contains(TEMPLATE) {
+    if form != Form::Wide || template.contains(TEMPLATE) {
         let columns = PerVersion::from_fn(|version: Version| template.replace(TEMPLATE, version.name()));
         return match Expression::parse(&columns.stable) {
             Ok(_) => Some(columns),
@@ -194,7 +194,7 @@ fn expand(at: &At, template: &str, form: Form, problems: &mut Problems) -> Optio
                 let hint = format!(
                     "write columns times numbers, added up, with spaces around operators: \
                      `{0}latency_ms - {0}ttft_ms`, `{0}latency_ms / 1000`",
-                    if form == Form::Long { "" } else { "{version}_" }
+                    if form == Form::Wide { "{version}_" } else { "" }
                 );
                 problems.wrong(at, why, hint)
             }

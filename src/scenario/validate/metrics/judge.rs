@@ -42,7 +42,7 @@ pub(super) fn read(
         // A judge of all requests is no sample.
         share: share.filter(|&share| share < 1.0),
         errors: errors(at, written, kind, problems),
-        human: if form == Form::Long { None } else { human(&at.key("human"), written, kind, problems) },
+        human: if form == Form::Long { None } else { human(&at.key("human"), written, kind, form, problems) },
         cost_usd: cost(&at.key("cost_usd"), written.cost_usd, problems),
         delay: delay.unwrap_or_default(),
     }
@@ -90,6 +90,7 @@ fn human(
     at: &At,
     written: &wire::Measured,
     kind: Option<&MetricKind>,
+    form: Form,
     problems: &mut Problems,
 ) -> Option<PerVersion<String>> {
     let template = written.human.as_ref()?;
@@ -101,7 +102,7 @@ fn human(
         let message = format!("`{}` beside `sensitivity` and `specificity`: both correct the judge", problems.name(at));
         return problems.add(at, message, "keep one: people's labels need no assumption of how the judge errs");
     }
-    expand(at, template, Form::Wide, problems)
+    expand(at, template, form, problems)
 }
 
 fn cost(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
