@@ -136,7 +136,8 @@ impl Maker<'_> {
     /// Whether any candidate column that a metric reads is measured; without one every request counts.
     fn covered(&mut self, scenario: &Scenario) -> usize {
         let mut names: Vec<&str> = Vec::new();
-        for metric in &scenario.metrics {
+        // Of what users did nothing is known of the candidate: stable's outcomes stand for its.
+        for metric in scenario.metrics.iter().filter(|metric| !metric.stable_only) {
             match &metric.kind {
                 MetricKind::Mean { column }
                 | MetricKind::Proportion { column, .. }
@@ -198,9 +199,10 @@ impl Maker<'_> {
         };
         let measured = match &metric.kind {
             MetricKind::Quantile { column, .. } => PerVersion::from_fn(|version| {
-                let measured = self.measured(column.get(version), version);
+                let (column, source) = (column.get(version), metric.source(version));
+                let measured = self.measured(column, source);
                 let mask = self.both(*asked.get(version), measured);
-                let column = self.columns.value_index(column.get(version), version);
+                let column = self.columns.value_index(column, source);
                 let bins = index_of(&mut self.plan.bins, Binned { mask, column });
                 self.plan.outputs.push(Output::Bins(bins));
                 mask
@@ -225,7 +227,7 @@ impl Maker<'_> {
             let (den, den_column) = self.denominator(metric, version);
             let mut mask = *asked.get(version);
             for column in column.into_iter().chain(den_column) {
-                let measured = self.measured(&column, version);
+                let measured = self.measured(&column, metric.source(version));
                 mask = self.both(mask, measured);
             }
             self.count(mask);
@@ -273,6 +275,7 @@ impl Maker<'_> {
 
     /// With the column that must be measured for it.
     fn numerator(&mut self, metric: &Metric, version: Version) -> (Bounded, Option<String>) {
+        let version = metric.source(version);
         match &metric.kind {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, over: None }
@@ -292,7 +295,7 @@ impl Maker<'_> {
 
     fn denominator(&mut self, metric: &Metric, version: Version) -> (Bounded, Option<String>) {
         match &metric.kind {
-            MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version), version),
+            MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version), metric.source(version)),
             _ => (self.one(), None),
         }
     }

@@ -345,7 +345,8 @@ pub(crate) fn duplicate_problem(
     let times = count(found, "times");
     let mut rows: Vec<(String, i64)> = Vec::new();
     for part in parts.iter().flat_map(Part::single_files) {
-        let same = guarded(|| part.frame(columns, true))?.filter(ids.counts.clone().and(col(ids.name).eq(lit(id.clone()))));
+        let same =
+            guarded(|| part.frame(columns, true))?.filter(ids.counts.clone().and(col(ids.name).eq(lit(id.clone()))));
         let found = collect(same.select([col(ROW).cast(DataType::Int64)]))?;
         let mut of_file: Vec<i64> = guarded(|| Ok(found.column(ROW)?.i64()?.into_no_null_iter().collect()))?;
         of_file.sort_unstable();
@@ -360,8 +361,7 @@ pub(crate) fn duplicate_problem(
     let first_file = if first_file == file { String::new() } else { format!("{first_file}, ") };
     let others = more(found.height() as u64 - 1, if found.height() == 2 { " id" } else { " ids" });
     let message = format!("`{}` occurs {times} times, first in {first_file}row {first}{others}", clipped(&id));
-    Ok(Problem::new(format!("{file}: column `{request}`, row {row}"), message)
-        .hint(ids.hint))
+    Ok(Problem::new(format!("{file}: column `{request}`, row {row}"), message).hint(ids.hint))
 }
 
 /// Finds the file that stops a pass.

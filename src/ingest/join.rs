@@ -74,7 +74,9 @@ impl Parts {
             let (value, failed) = (schema::value(index), schema::unparsed(index));
             // Later turns have no outcome to compare, whatever they hold.
             let counts = columns.first_turns.as_ref().map_or(lit(true), |_| col(FIRST_TURN));
-            outcomes.push(when(counts.clone()).then(col(&value)).otherwise(lit(NULL).cast(DataType::Float64)).alias(&value));
+            outcomes.push(
+                when(counts.clone()).then(col(&value)).otherwise(lit(NULL).cast(DataType::Float64)).alias(&value),
+            );
             outcomes.push(counts.and(col(&failed)).fill_null(lit(false)).alias(&failed));
             outcomes.push(col(schema::raw(&value)).cast(text.clone()));
         }
@@ -98,7 +100,9 @@ impl Parts {
         let of_log = columns.names(Side::Log);
         for version in apart(columns) {
             for name in columns.names(Side::Outputs(version)) {
-                let Some(part) = self.log.iter().find(|part| !of_log.contains(name) && part.has(name)) else { continue };
+                let Some(part) = self.log.iter().find(|part| !of_log.contains(name) && part.has(name)) else {
+                    continue;
+                };
                 let message = format!("is also in the {}'s outputs, which `log.join.{0}` names", version.name());
                 let problem = Problem::new(format!("{}: column `{name}`", part.files[0].place()), message);
                 problems.push(problem.hint("leave it out of one of the two, so that it is certain which counts"));
@@ -161,17 +165,25 @@ impl Parts {
     /// A file of outputs that has nothing to do with the log.
     fn strangers(&self, columns: &Columns, version: Version, count: u64) -> Outcome<Problem> {
         let outputs = self.outputs.get(version);
-        let place = format!("{}: column `{}`", outputs[0].files[0].place(), columns.join.as_ref().map_or("", |join| &join.on));
+        let place =
+            format!("{}: column `{}`", outputs[0].files[0].place(), columns.join.as_ref().map_or("", |join| &join.on));
         if count == 0 {
             return Ok(Problem::new(outputs[0].files[0].place(), "holds no outputs"));
         }
         let first = |parts: &[Part]| {
             let known = checks::all_rows(parts, columns, false)?.select([col(KEY)]).filter(col(KEY).is_not_null());
             let first = collect(known.limit(1))?;
-            guarded(|| Ok(first.column(KEY)?.str()?.get(0).map_or("null".to_owned(), |key| format!("`{}`", checks::clipped(key)))))
+            guarded(|| {
+                Ok(first
+                    .column(KEY)?
+                    .str()?
+                    .get(0)
+                    .map_or("null".to_owned(), |key| format!("`{}`", checks::clipped(key))))
+            })
         };
         let (own, log) = (first(outputs)?, first(&self.log)?);
-        let message = format!("no request of the log has one of its {count} keys, such as {own}; the log's are such as {log}");
+        let message =
+            format!("no request of the log has one of its {count} keys, such as {own}; the log's are such as {log}");
         Ok(Problem::new(place, message).hint("join on a column that means the same in all files, written alike"))
     }
 }

@@ -135,7 +135,7 @@ impl Columns {
         let cost = metric.unit.as_deref() == Some("usd");
         for version in Version::BOTH {
             let mut add = |name: &str, key: String, boolean: bool, not_negative: bool, share: bool| {
-                self.add((name, version), key, boolean, not_negative, share);
+                self.add((name, metric.source(version)), key, boolean, not_negative, share);
             };
             match &metric.kind {
                 MetricKind::Mean { column } => add(column.get(version), key("column"), false, cost, false),

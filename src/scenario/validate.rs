@@ -163,6 +163,8 @@ enum Form {
     Long,
     /// Outcomes lie in a file of each version.
     Joined,
+    /// Of one metric: only stable's outcomes are known.
+    StableOnly,
 }
 
 /// What is known of `[log]`, as far as it goes.
