@@ -263,7 +263,12 @@ fn coverage(evidence: &Evidence<'_>) -> Vec<Warning> {
     let overall = covered_share(whole);
     let mut warnings = Vec::new();
     if whole.covered < whole.requests {
-        let text = if evidence.scenario.log.first_turns.is_some() {
+        let text = if evidence.scenario.log.first_turns.is_some() && evidence.scenario.log.served.is_some() {
+            format!(
+                "{} of requests are first turns; later turns follow from what was served before, and count as traffic only",
+                percent(overall)
+            )
+        } else if evidence.scenario.log.first_turns.is_some() {
             format!(
                 "{} of requests are first turns with a shadow output; later turns answer what stable said before, and count as traffic only",
                 percent(overall)

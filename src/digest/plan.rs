@@ -14,6 +14,8 @@ pub(super) enum Mask {
     All,
     /// In a log in long form: this version served the request.
     Served(Version),
+    /// In a log in long form: the row is a first turn.
+    FirstTurn,
     /// This value column is not null.
     Measured(usize),
     /// The judge's draw is below this share.
@@ -84,7 +86,7 @@ impl Plan {
         let plan = Self { seed: scenario.simulation.seed, outputs: vec![Output::Rows], ..Self::default() };
         let mut maker = Maker { plan, columns, extent, covered: PerVersion::default() };
         maker.covered = if columns.served.is_some() {
-            PerVersion::from_fn(|version| maker.mask(Mask::Served(version)))
+            PerVersion::from_fn(|version| maker.served(version))
         } else {
             let covered = maker.covered(scenario);
             PerVersion::from_fn(|_| covered)
@@ -131,6 +133,16 @@ impl Maker<'_> {
 
     fn measured(&mut self, column: &str, version: Version) -> usize {
         self.mask(Mask::Measured(self.columns.value_index(column, version)))
+    }
+
+    /// The requests that a version served: of the first turns, where only those count.
+    fn served(&mut self, version: Version) -> usize {
+        let served = self.mask(Mask::Served(version));
+        if self.columns.first_turns.is_none() {
+            return served;
+        }
+        let first = self.mask(Mask::FirstTurn);
+        self.both(served, first)
     }
 
     /// Whether any candidate column that a metric reads is measured; without one every request counts.

@@ -24,7 +24,7 @@ pub(crate) const ITEM: &str = "item";
 pub(crate) const ROW: &str = "row";
 /// What joins outputs that lie in files of their own.
 pub(crate) const KEY: &str = "key";
-/// Whether the row is a first turn, where outputs are joined to it.
+/// Whether the row is a first turn, where outputs are joined to it, and in a log in long form.
 pub(crate) const FIRST_TURN: &str = "first turn";
 /// Whether the candidate served the row, in a log in long form; null where it was neither version.
 pub(crate) const SERVED: &str = "served by the candidate";
@@ -246,7 +246,13 @@ impl Columns {
         let named = [(&self.request, REQUEST), (&self.item, ITEM)];
         let named = named.into_iter().filter(|(column, _)| column.is_some()).map(|(_, name)| name);
         let segments = (0..self.segments.len()).map(segment);
-        [UNIT, TIME].into_iter().chain(named).map(str::to_owned).chain(segments).collect()
+        let first_turn = (self.served.is_some() && self.first_turns.is_some()).then_some(FIRST_TURN);
+        [UNIT, TIME].into_iter().chain(named).chain(first_turn).map(str::to_owned).chain(segments).collect()
+    }
+
+    /// Whether rows say if they are first turns: where that is not told by their outcomes.
+    fn marks_first_turns(&self) -> bool {
+        self.first_turns.is_some() && (self.served.is_some() || self.join.is_some())
     }
 
     /// Names of the columns that some files must have.
@@ -425,11 +431,15 @@ impl Part {
         }
         let mut parsed = Vec::new();
         let mut choice = if self.side == Side::Log { self.choice(columns) } else { Choice::default() };
-        if columns.join.is_some()
-            && let Some(first_turn) = choice.first_turn.take()
+        if let Some(first_turn) = &choice.first_turn
+            && columns.marks_first_turns()
         {
-            raws.push(first_turn.alias(FIRST_TURN));
+            raws.push(first_turn.clone().alias(FIRST_TURN));
             names.push(col(FIRST_TURN));
+        }
+        if columns.join.is_some() {
+            // Outcomes of later turns are left out when all have been joined.
+            choice.first_turn = None;
         }
         if let Some((text, served)) = &choice.served {
             let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));

@@ -196,7 +196,7 @@ fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems
     };
     let only = long::only(log.only, &at.key("only"), problems);
     let first_turns = match log.turns {
-        Some(wire::Turns::First) => first_turns(log.turn, form, at, problems).map(Some),
+        Some(wire::Turns::First) => first_turns(log.turn, at, problems).map(Some),
         _ => Some(None),
     };
     let spread = match &log.spread {
@@ -243,10 +243,7 @@ fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems
 }
 
 /// The column of the turn, where only first turns count.
-fn first_turns(turn: Option<String>, form: Form, at: &At, problems: &mut Problems) -> Option<String> {
-    if form == Form::Long {
-        return problems.later(&at.key("turns"), "`log.turns` of a log in long form");
-    }
+fn first_turns(turn: Option<String>, at: &At, problems: &mut Problems) -> Option<String> {
     turn.or_else(|| {
         problems.missing(&at.key("turn"), "`turn`: column of the turn's number, without which none is the first")
     })

@@ -17,12 +17,8 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Judge {
     let Some(written) = written else { return Judge::default() };
-    if form == Form::Long {
-        for (key, given) in [("share", written.share.is_some()), ("human", written.human.is_some())] {
-            if given {
-                problems.later::<()>(&at.key(key), format!("`measured.{key}` of a log in long form"));
-            }
-        }
+    if form == Form::Long && written.share.is_some() {
+        problems.later::<()>(&at.key("share"), "`measured.share` of a log in long form");
     }
     let delay = written.delay.as_ref().and_then(|delay| values::duration(&at.key("delay"), delay, problems));
     let corrects = [
@@ -42,7 +38,7 @@ pub(super) fn read(
         // A judge of all requests is no sample.
         share: share.filter(|&share| share < 1.0),
         errors: errors(at, written, kind, problems),
-        human: if form == Form::Long { None } else { human(&at.key("human"), written, kind, form, problems) },
+        human: if form == Form::StableOnly { None } else { human(&at.key("human"), written, kind, form, problems) },
         cost_usd: cost(&at.key("cost_usd"), written.cost_usd, problems),
         delay: delay.unwrap_or_default(),
     }
