@@ -28,3 +28,4 @@ mod hostile;
 mod little_data;
 mod noise;
 mod time;
+mod waves;
