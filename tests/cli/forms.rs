@@ -255,14 +255,17 @@ fn first_turns_and_labels_of_a_log_in_long_form_are_those_of_the_wide_log() {
     let home = Home::new();
     // A row is a first turn, and was looked at by a person, by its number and what it says.
     let marked = |kept: Kept, header: &str| {
-        let each = if kept == Kept::Both { 2 } else { 1 };
-        let mark = |(index, line): (usize, &str)| {
-            let (index, outcomes) = (index / each, line.split(',').skip(5 - each).filter(|field| field.len() == 1));
-            let label =
-                |said: &str| if index % 4 == 0 { if index % 8 == 0 { "0" } else { said } } else { "" }.to_owned();
-            let labels: Vec<String> = outcomes.map(label).collect();
-            let labels = if kept == Kept::Both { labels[labels.len() - 1].clone() } else { labels.join(",") };
-            format!("{line},{},{labels}\n", 1 + index % 3 % 2)
+        // Rows of a request, and the first column of an outcome.
+        let (each, first) = if kept == Kept::Both { (2, 3) } else { (1, 2) };
+        let mark = |(row, line): (usize, &str)| {
+            let request = row / each;
+            let label = |said| match request % 8 {
+                0 => "0",
+                4 => said,
+                _ => "",
+            };
+            let labels: Vec<&str> = line.split(',').skip(first).map(label).collect();
+            format!("{line},{},{}\n", 1 + request % 3 % 2, labels.join(","))
         };
         let lines: String = csv(kept).lines().skip(1).enumerate().map(mark).collect();
         format!("{header}\n{lines}")
