@@ -146,22 +146,23 @@ impl Losses {
     fn new(log: &TrafficLog, scenario: &Scenario, metrics: &[usize]) -> Self {
         let columns = log.columns();
         let chosen: Vec<Metric> = metrics.iter().map(|&metric| scenario.metrics[metric].clone()).collect();
-        let index = |source: &Source, version: Version| match source {
-            Source::Column(name) => Some(columns.value_index(name, version)),
+        let place = |metric: &Metric, name: &str, version| Some(columns.value_index(name, metric.source(version)));
+        let index = |metric: &Metric, source: &Source, version: Version| match source {
+            Source::Column(name) => place(metric, name, version),
             Source::Requests => None,
         };
         let sources = |metric: &Metric| match &metric.kind {
             MetricKind::Ratio { numerator, denominator } => PerVersion::from_fn(|version| {
-                (index(numerator.get(version), version), index(denominator.get(version), version))
+                (index(metric, numerator.get(version), version), index(metric, denominator.get(version), version))
             }),
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, .. }
             | MetricKind::Rare { column, .. }
             | MetricKind::Quantile { column, .. } => {
-                PerVersion::from_fn(|version| (Some(columns.value_index(column.get(version), version)), None))
+                PerVersion::from_fn(|version| (place(metric, column.get(version), version), None))
             }
         };
-        let mirrored = scenario.metrics.iter().flat_map(|metric| {
+        let mirrored = scenario.metrics.iter().filter(|metric| !metric.stable_only).flat_map(|metric| {
             let (numerator, denominator) = sources(metric).candidate;
             [numerator, denominator].into_iter().flatten()
         });

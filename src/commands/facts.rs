@@ -109,6 +109,7 @@ pub(super) fn metrics(scenario: &Scenario, digest: &Digest) -> Vec<MetricFacts> 
             Nulls::Excluded => "exclude".into(),
             Nulls::Worst => "worst".into(),
         },
+        observed: metric.stable_only.then(|| Version::Stable.name().into()),
     };
     scenario.metrics.iter().enumerate().map(row).collect()
 }
@@ -144,6 +145,14 @@ pub(super) fn limits(scenario: &Scenario, digest: &Digest) -> Vec<String> {
             "Each request was served by one version: whether those that `{}` served are like those that `{}` served is up to how the \
              log was assigned, and no replay can show it.",
             served.names.candidate, served.names.stable
+        ));
+    }
+    let stable_only = scenario.metrics.iter().filter(|metric| metric.stable_only);
+    let names: Vec<String> = stable_only.map(|metric| format!("`{}`", metric.name)).collect();
+    if !names.is_empty() {
+        limits.push(format!(
+            "What users would do with the candidate's answers is not in the log: of {} it shows what a canary can find, not what it will.",
+            names.join(", ")
         ));
     }
     if scenario.log.tile == Tile::Week {

@@ -54,9 +54,16 @@ pub(super) fn run(args: &ShadowArgs) -> Result<u8> {
 fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
     let all = 0..scenario.metrics.len();
     let Some(name) = chosen else {
-        return Ok(all.filter(|metric| scenario.gates.iter().any(|gate| gate.metric == *metric)).collect());
+        let watched = |metric: &usize| scenario.gates.iter().any(|gate| gate.metric == *metric);
+        return Ok(all.filter(|&metric| !scenario.metrics[metric].stable_only).filter(watched).collect());
     };
     let found: Vec<usize> = all.filter(|&metric| scenario.metrics[metric].name == name).collect();
+    if found.iter().any(|&metric| scenario.metrics[metric].stable_only) {
+        let message = format!(
+            "metric `{name}` is of what users did with stable's answers: no request tells if the candidate is worse"
+        );
+        return Err(Problem::new(&scenario.path, message).hint("name a metric that both versions have").into());
+    }
     if !found.is_empty() {
         return Ok(found);
     }

@@ -2,7 +2,7 @@
 
 use super::{facts, silence};
 use crate::assign::{Bucketing, NEVER};
-use crate::digest::Digest;
+use crate::digest::{Digest, judged};
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Fraction, Moment, Seconds};
@@ -51,6 +51,8 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         coverage(evidence),
         unpaired(evidence),
         drawn_times(evidence),
+        stable_only(evidence),
+        unasked(evidence),
         nulls(evidence),
         missingness(evidence),
         labels(evidence),
@@ -261,7 +263,12 @@ fn coverage(evidence: &Evidence<'_>) -> Vec<Warning> {
     let overall = covered_share(whole);
     let mut warnings = Vec::new();
     if whole.covered < whole.requests {
-        let text = if evidence.scenario.log.first_turns.is_some() {
+        let text = if evidence.scenario.log.first_turns.is_some() && evidence.scenario.log.served.is_some() {
+            format!(
+                "{} of requests are first turns; later turns follow from what was served before, and count as traffic only",
+                percent(overall)
+            )
+        } else if evidence.scenario.log.first_turns.is_some() {
             format!(
                 "{} of requests are first turns with a shadow output; later turns answer what stable said before, and count as traffic only",
                 percent(overall)
@@ -335,6 +342,38 @@ fn drawn_times(evidence: &Evidence<'_>) -> Vec<Warning> {
          nothing is said of the hours of a day"
     );
     vec![warning("drawn-times", "log", text)]
+}
+
+/// Metrics of what users did: what is said of the candidate as recorded is said of stable.
+fn stable_only(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let metrics = evidence.scenario.metrics.iter().enumerate().filter(|(_, metric)| metric.stable_only);
+    let text = |index: usize, name: &str| {
+        let cells = &evidence.digest.cells;
+        let total = |of: &dyn Fn(usize) -> f64| (0..cells.len()).map(of).sum::<f64>();
+        let known = total(&|cell| judged::values(evidence.digest.recorded(index), Version::Stable, cell));
+        format!(
+            "`{name}` is known only for stable, which served ({} of its {} requests): the `recorded` world takes it as unchanged, so that \
+             its gates there are those of a candidate as good as stable, and the shadow report leaves it out",
+            percent(known / total(&|cell| evidence.digest.asked(index, Version::Stable)[cell])),
+            if cells.rows == cells.covered { "logged" } else { "mirrored" },
+        )
+    };
+    metrics
+        .map(|(index, metric)| warning("stable-only", format!("metric {}", metric.name), text(index, &metric.name)))
+        .collect()
+}
+
+/// Outputs in files of their own that no request of the log asked for.
+fn unasked(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let of = |version: Version| (*evidence.digest.facts.unasked.get(version), version.name());
+    let found = Version::BOTH.map(of).into_iter().filter(|(count, _)| *count > 0);
+    let text = |count: u64, name: &str| {
+        format!(
+            "{count} outputs in the {name}'s file have a key that no request of the log has, and were left out: look whether the log is \
+             whole, and whether keys are written alike"
+        )
+    };
+    found.map(|(count, name)| warning("outputs-without-request", "log", text(count, name))).collect()
 }
 
 /// One version lacks more values than the other on the same requests: pairs are then not a fair sample.

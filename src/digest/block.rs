@@ -95,6 +95,12 @@ fn fill_mask(mask: &mut [bool; BLOCK], which: Mask, made: &[[bool; BLOCK]], plan
                 *is_in = served == Some(version == Version::Candidate);
             }
         }
+        Mask::FirstTurn => {
+            let first = rows.first_turn.as_ref().map(ChunkedArray::downcast_as_array);
+            for (is_in, &row) in mask.iter_mut().zip(places) {
+                *is_in = first.and_then(|first| first.get(row as usize)) == Some(true);
+            }
+        }
         Mask::Drawn(share) => {
             for (is_in, &row) in mask.iter_mut().zip(places) {
                 *is_in = draw(rows, row as usize, plan.seed) < share;

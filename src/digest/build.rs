@@ -14,6 +14,7 @@ use super::tally::{Tally, Used};
 use super::{Digest, Facts, Step};
 use crate::assign::Buckets;
 use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::version::PerVersion;
 use crate::error::{Error, Result};
 use crate::ingest::checks::Watch;
 use crate::ingest::engine::guarded;
@@ -38,7 +39,7 @@ pub fn build(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> 
         let added = add_up(log, scenario, progress);
         (fingerprint.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), added)
     });
-    let (table, used, watch) = added?;
+    let (table, used, watch, unasked) = added?;
     let rows = watch.extent().rows;
     let second = |micros: i64| Moment(micros.div_euclid(MICROS));
     let facts = Facts {
@@ -49,6 +50,7 @@ pub fn build(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> 
         excluded_null_unit: watch.null_unit,
         excluded_timestamp: watch.bad_time,
         excluded_duplicate: rows.saturating_sub(watch.null_unit + watch.bad_time + used.rows),
+        unasked,
     };
     let slot = scenario.log.slot;
     let (first, slots) = layout::slot_range(&facts, slot, log.place())?;
@@ -56,8 +58,11 @@ pub fn build(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> 
     Ok(assembled.complete(facts, slot, first, slots, used.members))
 }
 
+/// Cells, what was used, what was seen of all rows, and outputs that belong to no request.
+type Added = (Table, Used, Watch, PerVersion<u64>);
+
 /// The GROUP BY.
-fn add_up(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<(Table, Used, Watch)> {
+fn add_up(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<Added> {
     let mut survey = log.survey(progress)?;
     // Rows that are not what was foretold of them are added up again, by what they are.
     for _ in 0..2 {
@@ -69,7 +74,7 @@ fn add_up(log: &TrafficLog, scenario: &Scenario, progress: &dyn Fn(Step)) -> Res
         if watch.extent() == survey.extent {
             progress(Step::Begin("sorting"));
             let (table, used) = guarded(|| adding.finish()).map_err(|message| Error::at(log.place(), message))?;
-            return Ok((table, used, watch));
+            return Ok((table, used, watch, survey.keys.unasked));
         }
         survey.extent = watch.extent();
     }

@@ -21,7 +21,7 @@ use super::{Digest, Facts, build};
 use crate::assign::Buckets;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::version::PerVersion;
+use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Problem, Result};
 use crate::ingest::engine::guarded;
 use crate::ingest::values::whole;
@@ -89,6 +89,9 @@ struct Definition {
     /// Columns of people's labels, stable's first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     human: Option<[String; 2]>,
+    /// `stable`, where only its outcomes are known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    observed: Option<String>,
 }
 
 /// Which requests a judge is asked about.
@@ -114,6 +117,13 @@ struct FactsText {
     excluded_null_unit: u64,
     excluded_timestamp: u64,
     excluded_duplicate: u64,
+    /// Outputs of stable and the candidate that belong to no request.
+    #[serde(skip_serializing_if = "is_none_unasked", default)]
+    unasked: [u64; 2],
+}
+
+fn is_none_unasked(unasked: &[u64; 2]) -> bool {
+    *unasked == [0, 0]
 }
 
 impl Definition {
@@ -144,6 +154,7 @@ impl Definition {
             over,
             sample: metric.judge.share.map(|share| Sample { share, seed }),
             human: metric.judge.human.as_ref().map(|human| [human.stable.clone(), human.candidate.clone()]),
+            observed: metric.stable_only.then(|| Version::Stable.name().into()),
         }
     }
 
@@ -160,7 +171,13 @@ impl Definition {
         let sample =
             self.sample.map_or(String::new(), |sample| format!(", share {} by seed {}", sample.share, sample.seed));
         let human = self.human.as_ref().map_or(String::new(), |[s, c]| format!(", labels `{s}` and `{c}`"));
-        format!("{} of {} and {}{over}{sample}{human}", self.kind, columns(&self.stable), columns(&self.candidate))
+        let observed = self.observed.as_ref().map_or(String::new(), |version| format!(", observed of {version}"));
+        format!(
+            "{} of {} and {}{over}{sample}{human}{observed}",
+            self.kind,
+            columns(&self.stable),
+            columns(&self.candidate)
+        )
     }
 }
 
@@ -193,6 +210,7 @@ impl Header {
                 excluded_null_unit: facts.excluded_null_unit,
                 excluded_timestamp: facts.excluded_timestamp,
                 excluded_duplicate: facts.excluded_duplicate,
+                unasked: [facts.unasked.stable, facts.unasked.candidate],
             },
         }
     }
@@ -243,6 +261,7 @@ const NO_FACTS: Facts = Facts {
     excluded_null_unit: 0,
     excluded_timestamp: 0,
     excluded_duplicate: 0,
+    unasked: PerVersion { stable: 0, candidate: 0 },
 };
 
 /// Whether the file is a Parquet file that a digest was written to.
@@ -371,6 +390,7 @@ pub fn read(paths: &[PathBuf], scenario: &Scenario) -> Result<Digest> {
         total.excluded_null_unit += other.excluded_null_unit;
         total.excluded_timestamp += other.excluded_timestamp;
         total.excluded_duplicate += other.excluded_duplicate;
+        total.unasked.iter_mut().zip(other.unasked).for_each(|(total, other)| *total += other);
     }
     if headers.len() > 1 {
         total.fingerprint = merged_fingerprint(&headers);
@@ -383,6 +403,7 @@ pub fn read(paths: &[PathBuf], scenario: &Scenario) -> Result<Digest> {
         excluded_null_unit: total.excluded_null_unit,
         excluded_timestamp: total.excluded_timestamp,
         excluded_duplicate: total.excluded_duplicate,
+        unasked: PerVersion { stable: total.unasked[0], candidate: total.unasked[1] },
     };
     let place = paths[0].display().to_string();
     let slot = scenario.log.slot;

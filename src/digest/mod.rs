@@ -20,6 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::version::PerVersion;
 use crate::error::Result;
 pub use crate::ingest::Step;
 use crate::ingest::{self, Input};
@@ -122,4 +123,6 @@ pub struct Facts {
     pub excluded_timestamp: u64,
     /// Rows left out because the request id was seen before.
     pub excluded_duplicate: u64,
+    /// Outputs of each version, in files of their own, that belong to no request of the log.
+    pub unasked: PerVersion<u64>,
 }

@@ -14,6 +14,8 @@ pub(super) enum Mask {
     All,
     /// In a log in long form: this version served the request.
     Served(Version),
+    /// In a log in long form: the row is a first turn.
+    FirstTurn,
     /// This value column is not null.
     Measured(usize),
     /// The judge's draw is below this share.
@@ -84,7 +86,7 @@ impl Plan {
         let plan = Self { seed: scenario.simulation.seed, outputs: vec![Output::Rows], ..Self::default() };
         let mut maker = Maker { plan, columns, extent, covered: PerVersion::default() };
         maker.covered = if columns.served.is_some() {
-            PerVersion::from_fn(|version| maker.mask(Mask::Served(version)))
+            PerVersion::from_fn(|version| maker.served(version))
         } else {
             let covered = maker.covered(scenario);
             PerVersion::from_fn(|_| covered)
@@ -133,10 +135,21 @@ impl Maker<'_> {
         self.mask(Mask::Measured(self.columns.value_index(column, version)))
     }
 
+    /// The requests that a version served: of the first turns, where only those count.
+    fn served(&mut self, version: Version) -> usize {
+        let served = self.mask(Mask::Served(version));
+        if self.columns.first_turns.is_none() {
+            return served;
+        }
+        let first = self.mask(Mask::FirstTurn);
+        self.both(served, first)
+    }
+
     /// Whether any candidate column that a metric reads is measured; without one every request counts.
     fn covered(&mut self, scenario: &Scenario) -> usize {
         let mut names: Vec<&str> = Vec::new();
-        for metric in &scenario.metrics {
+        // Of what users did nothing is known of the candidate: stable's outcomes stand for its.
+        for metric in scenario.metrics.iter().filter(|metric| !metric.stable_only) {
             match &metric.kind {
                 MetricKind::Mean { column }
                 | MetricKind::Proportion { column, .. }
@@ -198,9 +211,10 @@ impl Maker<'_> {
         };
         let measured = match &metric.kind {
             MetricKind::Quantile { column, .. } => PerVersion::from_fn(|version| {
-                let measured = self.measured(column.get(version), version);
+                let (column, source) = (column.get(version), metric.source(version));
+                let measured = self.measured(column, source);
                 let mask = self.both(*asked.get(version), measured);
-                let column = self.columns.value_index(column.get(version), version);
+                let column = self.columns.value_index(column, source);
                 let bins = index_of(&mut self.plan.bins, Binned { mask, column });
                 self.plan.outputs.push(Output::Bins(bins));
                 mask
@@ -225,7 +239,7 @@ impl Maker<'_> {
             let (den, den_column) = self.denominator(metric, version);
             let mut mask = *asked.get(version);
             for column in column.into_iter().chain(den_column) {
-                let measured = self.measured(&column, version);
+                let measured = self.measured(&column, metric.source(version));
                 mask = self.both(mask, measured);
             }
             self.count(mask);
@@ -273,6 +287,7 @@ impl Maker<'_> {
 
     /// With the column that must be measured for it.
     fn numerator(&mut self, metric: &Metric, version: Version) -> (Bounded, Option<String>) {
+        let version = metric.source(version);
         match &metric.kind {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, over: None }
@@ -292,7 +307,7 @@ impl Maker<'_> {
 
     fn denominator(&mut self, metric: &Metric, version: Version) -> (Bounded, Option<String>) {
         match &metric.kind {
-            MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version), version),
+            MetricKind::Ratio { denominator, .. } => self.source(denominator.get(version), metric.source(version)),
             _ => (self.one(), None),
         }
     }

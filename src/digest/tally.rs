@@ -13,7 +13,7 @@ use super::layout::{Codes, NULL_NAME, Table, Values};
 use super::plan::{Output, Plan, Sum};
 use super::units::Units;
 use crate::assign::{Buckets, unit_key};
-use crate::ingest::schema::{self, Columns, ITEM, REQUEST, SERVED, TIME, UNIT};
+use crate::ingest::schema::{self, Columns, FIRST_TURN, ITEM, REQUEST, SERVED, TIME, UNIT};
 
 /// What a log adds up to so far.
 pub(super) struct Tally {
@@ -142,6 +142,8 @@ pub(super) struct Rows {
     pub(super) request: Option<StringChunked>,
     /// In a log in long form: whether the candidate served the row.
     pub(super) served: Option<BooleanChunked>,
+    /// There: whether the row is a first turn, where only those have outcomes.
+    pub(super) first_turn: Option<BooleanChunked>,
     /// Segments, then the item.
     texts: Vec<StringChunked>,
     pub(super) values: Vec<Float64Chunked>,
@@ -150,15 +152,19 @@ pub(super) struct Rows {
 impl Rows {
     fn of(batch: &DataFrame, plan: &Plan, columns: &Columns) -> PolarsResult<Self> {
         let text = |name: &str| Ok(batch.column(name)?.str()?.rechunk().into_owned());
+        let flags = |name: &str| PolarsResult::Ok(batch.column(name)?.bool()?.rechunk().into_owned());
         let texts = (0..columns.segments.len()).map(schema::segment).chain(columns.item.iter().map(|_| ITEM.into()));
         Ok(Self {
             unit: text(UNIT)?,
             time: batch.column(TIME)?.i64()?.rechunk().into_owned(),
             request: columns.request.as_ref().filter(|_| plan.draws()).map(|_| text(REQUEST)).transpose()?,
-            served: match &columns.served {
-                Some(_) => Some(batch.column(SERVED)?.bool()?.rechunk().into_owned()),
-                None => None,
-            },
+            served: columns.served.as_ref().map(|_| flags(SERVED)).transpose()?,
+            first_turn: columns
+                .served
+                .as_ref()
+                .and(columns.first_turns.as_ref())
+                .map(|_| flags(FIRST_TURN))
+                .transpose()?,
             texts: texts.map(|name| text(&name)).collect::<PolarsResult<_>>()?,
             values: (0..columns.values.len())
                 .map(|index| Ok(batch.column(&schema::value(index))?.f64()?.rechunk().into_owned()))

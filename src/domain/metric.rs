@@ -1,7 +1,7 @@
 //! What is measured, and which way is worse.
 
 use super::quantity::Seconds;
-use super::version::PerVersion;
+use super::version::{PerVersion, Version};
 
 /// Which way a metric improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,13 +147,22 @@ pub struct Metric {
     pub nulls: Nulls,
     /// The worst value that a request can have, where it is known.
     pub worst: Option<f64>,
+    /// Whether only stable's outcomes are known: what users did next. The candidate's are then taken to be the same.
+    pub stable_only: bool,
 }
 
 impl Metric {
     /// A metric that is measured on every request, without error, and whose missing values are left out.
     #[must_use]
     pub fn plain(name: String, kind: MetricKind, better: Direction, unit: Option<String>) -> Self {
-        Self { name, kind, better, unit, judge: Judge::default(), nulls: Nulls::Excluded, worst: None }
+        let judge = Judge::default();
+        Self { name, kind, better, unit, judge, nulls: Nulls::Excluded, worst: None, stable_only: false }
+    }
+
+    /// The version whose outcomes stand for a version's.
+    #[must_use]
+    pub fn source(&self, version: Version) -> Version {
+        if self.stable_only { Version::Stable } else { version }
     }
 }
 

@@ -5,7 +5,8 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::engine::{Outcome, collect, fold, guarded};
-use super::schema::{self, Columns, Part, REQUEST, ROW, SERVED, TIME, TIME_UNPARSED, UNIT, ValueColumn};
+use super::join::Parts;
+use super::schema::{self, Columns, Part, REQUEST, ROW, SERVED, Side, TIME, TIME_UNPARSED, UNIT, ValueColumn};
 use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Problem};
 use crate::scenario::{OnBadRow, Served};
@@ -50,6 +51,8 @@ struct Seen {
 
 /// One way in which a row cannot be used.
 struct Rule {
+    /// The files that hold the column.
+    side: Side,
     column: String,
     /// True for the rows at fault.
     fault: Expr,
@@ -117,7 +120,7 @@ impl Watch {
     pub(crate) fn problems(
         &self,
         place: &str,
-        parts: &[Part],
+        parts: &Parts,
         columns: &Columns,
         missing: OnBadRow,
     ) -> Outcome<Vec<Problem>> {
@@ -132,7 +135,7 @@ impl Watch {
             rules.push(Rule::neither(served));
         }
         for ((index, column), seen) in columns.values.iter().enumerate().zip(&self.values) {
-            seen.rules(index, column, &mut rules);
+            seen.rules(index, (columns.side(column), column), &mut rules);
         }
         let mut problems = locate(parts, columns, rules)?;
         if let Some(served) = columns.served.as_ref().filter(|_| self.neither == 0) {
@@ -165,6 +168,7 @@ impl Watch {
         }
         if self.unparsed_time > 0 {
             rules.push(Rule {
+                side: Side::Log,
                 column: columns.timestamp.clone(),
                 fault: col(TIME_UNPARSED),
                 shown: col(schema::raw(TIME)),
@@ -193,10 +197,10 @@ impl Seen {
         Ok(())
     }
 
-    fn rules(&self, index: usize, column: &ValueColumn, rules: &mut Vec<Rule>) {
+    fn rules(&self, index: usize, (side, column): (Side, &ValueColumn), rules: &mut Vec<Rule>) {
         let value = || col(schema::value(index));
         let mut rule = |fault: Expr, shown: Expr, message: Box<dyn Fn(&str) -> String>, hint: String| {
-            rules.push(Rule { column: column.name.clone(), fault, shown, message, hint });
+            rules.push(Rule { side, column: column.name.clone(), fault, shown, message, hint });
         };
         let unmeasured = || "a value that was not measured is null".to_owned();
         if self.unparsed > 0 {
@@ -245,7 +249,7 @@ fn count(summary: &DataFrame, name: &str) -> u64 {
 impl Rule {
     fn null(column: &str, fault: Expr, hint: String) -> Self {
         let message = Box::new(|_: &str| "value is null".to_owned());
-        Self { column: column.to_owned(), fault, shown: lit("null"), message, hint }
+        Self { side: Side::Log, column: column.to_owned(), fault, shown: lit("null"), message, hint }
     }
 
     /// A row that neither version served.
@@ -256,6 +260,7 @@ impl Rule {
         };
         let hint = format!("name the rows that count: `log.only = {{ {} = [..] }}`, or another column", served.column);
         Self {
+            side: Side::Log,
             column: served.column.clone(),
             fault: col(SERVED).is_null(),
             shown: col(schema::raw(SERVED)),
@@ -266,21 +271,25 @@ impl Rule {
 }
 
 /// The first row at fault of each rule, and how many more there are.
-fn locate(parts: &[Part], columns: &Columns, rules: Vec<Rule>) -> Outcome<Vec<Problem>> {
+fn locate(parts: &Parts, columns: &Columns, rules: Vec<Rule>) -> Outcome<Vec<Problem>> {
     let mut counts = vec![0_u64; rules.len()];
     let mut firsts: Vec<Option<(Part, u64)>> = vec![None; rules.len()];
-    if !rules.is_empty() {
-        let aggregates: Vec<Expr> = rules
+    for side in [Side::Log, Side::Outputs(Version::Stable), Side::Outputs(Version::Candidate)] {
+        let own: Vec<usize> = (0..rules.len()).filter(|&index| rules[index].side == side).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let aggregates: Vec<Expr> = own
             .iter()
-            .enumerate()
+            .map(|&index| (index, &rules[index]))
             .flat_map(|(index, rule)| {
                 let row = when(rule.fault.clone()).then(col(ROW).cast(DataType::UInt64)).otherwise(lit(NULL));
                 [rule.fault.clone().sum().alias(format!("{index} count")), row.min().alias(format!("{index} row"))]
             })
             .collect();
-        for part in parts.iter().flat_map(Part::single_files) {
+        for part in parts.of(side).iter().flat_map(Part::single_files) {
             let summary = collect(guarded(|| part.frame(columns, true))?.select(aggregates.clone()))?;
-            for index in 0..rules.len() {
+            for &index in &own {
                 let found = count(&summary, &format!("{index} count"));
                 if found > 0 && firsts[index].is_none() {
                     firsts[index] = Some((part.clone(), count(&summary, &format!("{index} row"))));
@@ -308,23 +317,36 @@ fn more(count: u64, what: &str) -> String {
 }
 
 /// A hostile value may be a whole book.
-fn clipped(text: &str) -> String {
+pub(super) fn clipped(text: &str) -> String {
     const MOST: usize = 80;
     if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
+}
+
+/// Ids of which each may stand in one row only.
+pub(crate) struct Ids<'a> {
+    /// The checked column, and the log's own.
+    pub(crate) name: &'a str,
+    pub(crate) column: &'a str,
+    /// Rows that count.
+    pub(crate) counts: Expr,
+    /// What to do about one that is there twice.
+    pub(crate) hint: &'a str,
 }
 
 /// The first of the repeated ids.
 pub(crate) fn duplicate_problem(
     parts: &[Part],
     columns: &Columns,
-    request: &str,
+    ids: &Ids<'_>,
     found: &DataFrame,
 ) -> Outcome<Problem> {
+    let request = ids.column;
     let id = guarded(|| Ok(found.column(REQUEST)?.str()?.get(0).unwrap_or_default().to_owned()))?;
     let times = count(found, "times");
     let mut rows: Vec<(String, i64)> = Vec::new();
     for part in parts.iter().flat_map(Part::single_files) {
-        let same = guarded(|| part.frame(columns, true))?.filter(usable().and(col(REQUEST).eq(lit(id.clone()))));
+        let same =
+            guarded(|| part.frame(columns, true))?.filter(ids.counts.clone().and(col(ids.name).eq(lit(id.clone()))));
         let found = collect(same.select([col(ROW).cast(DataType::Int64)]))?;
         let mut of_file: Vec<i64> = guarded(|| Ok(found.column(ROW)?.i64()?.into_no_null_iter().collect()))?;
         of_file.sort_unstable();
@@ -339,14 +361,13 @@ pub(crate) fn duplicate_problem(
     let first_file = if first_file == file { String::new() } else { format!("{first_file}, ") };
     let others = more(found.height() as u64 - 1, if found.height() == 2 { " id" } else { " ids" });
     let message = format!("`{}` occurs {times} times, first in {first_file}row {first}{others}", clipped(&id));
-    Ok(Problem::new(format!("{file}: column `{request}`, row {row}"), message)
-        .hint("give every request an id of its own, or set `log.duplicates = \"first\"`"))
+    Ok(Problem::new(format!("{file}: column `{request}`, row {row}"), message).hint(ids.hint))
 }
 
 /// Finds the file that stops a pass.
-pub(crate) fn blame(place: &str, parts: &[Part], columns: &Columns, message: &str) -> Error {
+pub(crate) fn blame(place: &str, parts: &Parts, columns: &Columns, message: &str) -> Error {
     let problems: Vec<Problem> = parts
-        .iter()
+        .all()
         .flat_map(Part::single_files)
         .filter_map(|part| {
             let outcome =

@@ -82,6 +82,28 @@ pub(crate) fn fold<S: Send + 'static>(
     Ok(state.expect("nobody else takes it"))
 }
 
+/// The same for several queries in turn, as if they were one.
+pub(crate) fn fold_all<S: Send + 'static>(
+    frames: Vec<LazyFrame>,
+    mut state: S,
+    take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+    heard: &dyn Fn(u64),
+) -> Outcome<S> {
+    let take = Arc::new(take);
+    let mut before = 0;
+    for frame in frames {
+        let take = Arc::clone(&take);
+        let counted = Cell::new(before);
+        let hear = |rows: u64| {
+            counted.set(before + rows);
+            heard(before + rows);
+        };
+        state = fold(frame, state, move |state, batch| take(state, batch), &hear)?;
+        before = counted.get();
+    }
+    Ok(state)
+}
+
 /// The message of a panic in a guarded call is returned, and so must not be printed as well. The hook is set once for
 /// the whole process, because the engine panics in worker threads of its own.
 fn silence_guarded_panics() {

@@ -8,34 +8,40 @@ use polars::prelude::*;
 use super::checks::Extent;
 use super::engine::guarded;
 use super::files::{Format, LogFile};
-use super::schema::{Columns, Part};
+use super::join::Parts;
+use super::schema::{Columns, Side};
 
 /// Rows and peaks, where every file tells them.
-pub(super) fn extent(parts: &[Part], columns: &Columns) -> Option<Extent> {
+pub(super) fn extent(parts: &Parts, columns: &Columns) -> Option<Extent> {
     // Statistics are of all rows of a column.
     if columns.served.is_some() || columns.first_turns.is_some() || !columns.only.is_empty() {
         return None;
     }
     let mut extent = Extent { rows: 0, peaks: vec![0.0; columns.values.len()] };
-    for part in parts {
+    for part in parts.all() {
         if part.format() != Format::Parquet {
             return None;
         }
-        let stored: Option<Vec<String>> = columns.values.iter().map(|column| part.stored(&column.name)).collect();
+        let own = columns.values.iter().enumerate().filter(|(_, column)| columns.side(column) == part.side());
+        let stored: Option<Vec<(usize, String)>> =
+            own.map(|(index, column)| Some((index, part.stored(&column.name)?))).collect();
         let stored = stored?;
         for file in &part.files {
-            guarded(|| add(&mut extent, file, &stored)).ok()??;
+            guarded(|| add(&mut extent, (file, part.side()), &stored)).ok()??;
         }
     }
     (extent.rows > 0).then_some(extent)
 }
 
-fn add(extent: &mut Extent, file: &LogFile, stored: &[String]) -> PolarsResult<Option<()>> {
+fn add(extent: &mut Extent, (file, side): (&LogFile, Side), stored: &[(usize, String)]) -> PolarsResult<Option<()>> {
     let mut reader = ParquetReader::new(File::open(&file.path)?);
     let metadata = reader.get_metadata()?;
     for group in &metadata.row_groups {
-        extent.rows += group.num_rows() as u64;
-        for (peak, name) in extent.peaks.iter_mut().zip(stored) {
+        if side == Side::Log {
+            extent.rows += group.num_rows() as u64;
+        }
+        for (index, name) in stored {
+            let peak = &mut extent.peaks[*index];
             let mut chunks = group.columns_under_root_iter(name).into_iter().flatten();
             let (Some(chunk), None) = (chunks.next(), chunks.next()) else { return Ok(None) };
             let Some(Ok(statistics)) = chunk.statistics(&metadata.footer_buf) else { return Ok(None) };

@@ -4,6 +4,7 @@ pub(crate) mod checks;
 pub(crate) mod engine;
 mod files;
 mod foretold;
+pub(crate) mod join;
 pub(crate) mod repeats;
 pub(crate) mod schema;
 pub(crate) mod values;
@@ -21,12 +22,14 @@ use polars::prelude::{ChunkAgg as _, DataFrame, Expr, IntoLazy as _, LazyFrame, 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::digest::file;
+use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Problem, Result};
 use crate::scenario::{OnBadRow, Scenario};
-use checks::{Extent, Watch};
-use engine::{Outcome, fold, guarded};
+use checks::{Extent, Ids, Watch};
+use engine::{Outcome, fold_all, guarded};
 use files::Format;
-use schema::{Columns, Part};
+use join::{Keys, Parts};
+use schema::{Columns, Part, REQUEST, Side};
 
 /// What is heard while a log is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub enum Input {
 #[derive(Debug)]
 pub struct TrafficLog {
     place: String,
-    parts: Vec<Part>,
+    parts: Parts,
     columns: Columns,
     missing: OnBadRow,
     duplicates: OnBadRow,
@@ -63,6 +66,8 @@ pub(crate) struct Survey {
     pub(crate) extent: Extent,
     /// Request ids that occur more than once, if the first of each is to be kept.
     pub(crate) repeated: Option<DataFrame>,
+    /// Of outputs that lie in files of their own.
+    pub(crate) keys: Keys,
     /// The rows, where they had to be read and are few.
     held: Option<DataFrame>,
 }
@@ -79,16 +84,31 @@ pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
         return Ok(Input::Digest(digests));
     }
     let mut columns = Columns::of(scenario);
-    let parts = schema::parts(&found, &columns)?;
-    let problems = schema::problems(&parts, &columns);
-    if !problems.is_empty() {
-        return Err(Error::from(problems));
-    }
+    let parts = parts(&found, &columns)?;
     if let Some((turn, _)) = columns.first_turns.take() {
-        columns.first_turns = Some((turn.clone(), first_turn(path, &parts, &turn)?));
+        columns.first_turns = Some((turn.clone(), first_turn(path, &parts.log, &turn)?));
     }
     let (missing, duplicates) = (scenario.log.missing, scenario.log.duplicates);
     Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, missing, duplicates })))
+}
+
+/// The log's files and those of outputs, whose columns fit.
+fn parts(found: &files::Files, columns: &Columns) -> Result<Parts> {
+    let mut problems = Vec::new();
+    let mut read = |files: Result<files::Files>, side: Side| {
+        let parts = files.and_then(|files| schema::parts(&files, columns, side));
+        let parts = parts.map_err(|error| problems.extend(error.problems)).unwrap_or_default();
+        problems.extend(if parts.is_empty() { Vec::new() } else { schema::problems(&parts, columns, side) });
+        parts
+    };
+    let log = read(Ok(found.clone()), Side::Log);
+    let outputs = PerVersion::from_fn(|version: Version| {
+        let file = columns.join.as_ref().and_then(|join| join.files.get(version).as_ref());
+        file.map_or_else(Vec::new, |file| read(files::list(file), Side::Outputs(version)))
+    });
+    let parts = Parts { log, outputs };
+    problems.extend(parts.problems(columns));
+    if problems.is_empty() { Ok(parts) } else { Err(Error::from(problems)) }
 }
 
 /// The lowest number of a turn: logs count from 0 or from 1.
@@ -141,25 +161,34 @@ impl TrafficLog {
     /// # Errors
     /// The first row of each kind that cannot be used, with the number of such rows.
     pub fn check(&self, progress: &dyn Fn(Step)) -> Result<()> {
-        self.checked(progress).map(drop)
+        self.checked_of(self.keys(progress)?, progress).map(drop)
     }
 
     /// What has to be known before rows are added up. Where the files' own statistics tell the extent, only request ids are
     /// read; else all rows are.
     pub(crate) fn survey(&self, progress: &dyn Fn(Step)) -> Result<Survey> {
-        let Some(extent) = foretold::extent(&self.parts, &self.columns) else { return self.checked(progress) };
+        let keys = self.keys(progress)?;
+        let Some(extent) = foretold::extent(&self.parts, &self.columns) else { return self.checked_of(keys, progress) };
         match self.repeated(None, extent.rows, progress)? {
             // What else is wrong is said at the same time.
-            Some(_) if self.duplicates == OnBadRow::Refuse => self.checked(progress),
-            repeated => Ok(Survey { extent, repeated, held: None }),
+            Some(_) if self.duplicates == OnBadRow::Refuse => self.checked_of(keys, progress),
+            repeated => Ok(Survey { extent, repeated, keys, held: None }),
         }
     }
 
-    fn checked(&self, progress: &dyn Fn(Step)) -> Result<Survey> {
+    /// What is known of the keys by which outputs are joined.
+    fn keys(&self, progress: &dyn Fn(Step)) -> Result<Keys> {
+        if self.columns.join.is_some() {
+            progress(Step::Begin("comparing keys"));
+        }
+        self.parts.keys(&self.place, &self.columns)
+    }
+
+    fn checked_of(&self, keys: Keys, progress: &dyn Fn(Step)) -> Result<Survey> {
         progress(Step::Begin("checking"));
         let (read, ragged) = std::thread::scope(|scope| {
-            let ragged = scope.spawn(|| schema::ragged_rows(&self.parts));
-            let rows = self.rows(None).map(|rows| rows.select(self.selected(&self.columns.keys())));
+            let ragged = scope.spawn(|| schema::ragged_rows(self.parts.all()));
+            let rows = self.rows(None, keys.rounds, &self.columns.keys());
             let read = rows.and_then(|rows| {
                 let state = (Watch::new(&self.columns), Held::default());
                 let take = |(watch, held): &mut (Watch, Held), batch: DataFrame| {
@@ -167,7 +196,7 @@ impl TrafficLog {
                     held.take(batch);
                     Ok(())
                 };
-                fold(rows, state, take, &|_| {})
+                fold_all(rows, state, take, &|_| {})
             });
             (read, ragged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
@@ -182,10 +211,16 @@ impl TrafficLog {
         let extent = watch.extent();
         let repeated = if extent.rows == 0 { None } else { self.repeated(held.as_ref(), extent.rows, progress)? };
         if let (Some(found), Some(request), OnBadRow::Refuse) = (&repeated, &self.columns.request, self.duplicates) {
-            let problem = checks::duplicate_problem(&self.parts, &self.columns, request, found);
+            let ids = Ids {
+                name: REQUEST,
+                column: request,
+                counts: checks::usable(),
+                hint: "give every request an id of its own, or set `log.duplicates = \"first\"`",
+            };
+            let problem = checks::duplicate_problem(&self.parts.log, &self.columns, &ids, found);
             problems.push(problem.map_err(blamed)?);
         }
-        if problems.is_empty() { Ok(Survey { extent, repeated, held }) } else { Err(Error::from(problems)) }
+        if problems.is_empty() { Ok(Survey { extent, repeated, keys, held }) } else { Err(Error::from(problems)) }
     }
 
     fn repeated(&self, held: Option<&DataFrame>, count: u64, progress: &dyn Fn(Step)) -> Result<Option<DataFrame>> {
@@ -194,14 +229,22 @@ impl TrafficLog {
         }
         progress(Step::Begin("looking for repeated ids"));
         let heard = |done| progress(Step::Rows(done, count));
-        let found = self.rows(held).and_then(|rows| repeats::find(&rows, count, &heard));
+        let rows = match held {
+            Some(held) => Ok(held.clone().lazy()),
+            None => checks::all_rows(&self.parts.log, &self.columns, false),
+        };
+        let found = rows.and_then(|rows| repeats::find(&rows, &checks::usable(), count, &heard));
         let found = found.map_err(|message| self.blame(&message))?;
         Ok((found.height() > 0).then_some(found))
     }
 
-    /// All rows, under the names of [`schema`].
-    fn rows(&self, held: Option<&DataFrame>) -> Outcome<LazyFrame> {
-        held.map_or_else(|| checks::all_rows(&self.parts, &self.columns, false), |held| Ok(held.clone().lazy()))
+    /// All rows in so many rounds, with the columns that are checked and others, under the names of [`schema`].
+    fn rows(&self, held: Option<&DataFrame>, rounds: u64, others: &[String]) -> Outcome<Vec<LazyFrame>> {
+        let rows = match held {
+            Some(held) => vec![held.clone().lazy()],
+            None => self.parts.rows(&self.columns, rounds)?,
+        };
+        Ok(rows.into_iter().map(|rows| rows.select(self.selected(others))).collect())
     }
 
     /// Reads all rows and checks them; `take` gets those that have a unit and a time, in batches. `reads` are the columns that
@@ -217,12 +260,12 @@ impl TrafficLog {
         take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
         heard: &dyn Fn(u64),
     ) -> Result<(S, Watch)> {
-        let rows = self.rows(survey.held.as_ref()).map(|rows| rows.select(self.selected(reads)));
+        let rows = self.rows(survey.held.as_ref(), survey.keys.rounds, reads);
         let take = move |(state, watch): &mut (S, Watch), batch: DataFrame| {
             watch.see(&batch)?;
             take(state, checks::usable_rows(batch)?)
         };
-        let read = rows.and_then(|rows| fold(rows, (state, Watch::new(&self.columns)), take, heard));
+        let read = rows.and_then(|rows| fold_all(rows, (state, Watch::new(&self.columns)), take, heard));
         let (state, watch) = read.map_err(|message| self.blame(&message))?;
         let problems = self.problems(&watch)?;
         if problems.is_empty() { Ok((state, watch)) } else { Err(Error::from(problems)) }
@@ -247,7 +290,7 @@ impl TrafficLog {
     /// xxh3 of the bytes of all files in the order of their paths, in hexadecimal.
     pub(crate) fn fingerprint(&self) -> Result<String> {
         let mut hash = Xxh3::new();
-        for entry in self.parts.iter().flat_map(|part| &part.files) {
+        for entry in self.parts.all().flat_map(|part| &part.files) {
             hash_file(&entry.path, &mut hash)
                 .map_err(|error| Error::at(entry.place(), format!("cannot be read: {error}")))?;
         }

@@ -7,7 +7,6 @@ use polars::prelude::*;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::checks::usable;
 use super::engine::{Outcome, collect, fold, guarded};
 use super::schema::{self, Columns, ITEM, REQUEST, TIME, UNIT};
 
@@ -70,11 +69,11 @@ fn order(columns: &Columns) -> Vec<String> {
 /// Hashes that are held at a time: a gibibyte of them. More ids are looked at in several rounds.
 const MOST: u64 = 1 << 27;
 
-/// Request ids of usable rows that occur more than once, sorted, with the number of times. A null is no id. `count` is the
+/// Request ids that occur more than once in the rows that count, sorted, with the number of times. A null is no id. `count` is the
 /// number of rows, as far as it is known.
 ///
 /// Ids are as many as rows: only their hashes are kept, and ids themselves are counted only where a hash occurs twice.
-pub(super) fn find(rows: &LazyFrame, count: u64, heard: &dyn Fn(u64)) -> Outcome<DataFrame> {
+pub(super) fn find(rows: &LazyFrame, counts: &Expr, count: u64, heard: &dyn Fn(u64)) -> Outcome<DataFrame> {
     let rounds = count.div_ceil(MOST).max(1);
     let mut twice = HashSet::new();
     for round in 0..rounds {
@@ -83,7 +82,7 @@ pub(super) fn find(rows: &LazyFrame, count: u64, heard: &dyn Fn(u64)) -> Outcome
         let hashes = fold(ids, Hashes::new(round, rounds, count), |hashes, batch| hashes.take(&batch), &taken)?;
         if hashes.rows.div_ceil(MOST).max(1) != rounds {
             // So many rounds suit another number of rows.
-            return find(rows, hashes.rows, heard);
+            return find(rows, counts, hashes.rows, heard);
         }
         twice.extend(hashes.twice());
     }
@@ -98,7 +97,7 @@ pub(super) fn find(rows: &LazyFrame, count: u64, heard: &dyn Fn(u64)) -> Outcome
         },
         |_, field| Ok(Field::new(field.name().clone(), DataType::Boolean)),
     );
-    let suspects = rows.clone().filter(usable().and(col(REQUEST).is_not_null())).filter(suspect);
+    let suspects = rows.clone().filter(counts.clone().and(col(REQUEST).is_not_null())).filter(suspect);
     let counted = suspects.group_by([col(REQUEST)]).agg([len().alias("times")]).filter(col("times").gt(lit(1)));
     let found = collect(counted)?;
     guarded(|| found.sort([REQUEST], SortMultipleOptions::default()))

@@ -14,7 +14,7 @@ use crate::domain::expression::Expression;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result};
-use crate::scenario::{Scenario, Served};
+use crate::scenario::{Join, Scenario, Served};
 
 /// Names of the checked columns; the log's own names end here.
 pub(crate) const UNIT: &str = "unit";
@@ -22,6 +22,10 @@ pub(crate) const TIME: &str = "time";
 pub(crate) const REQUEST: &str = "request";
 pub(crate) const ITEM: &str = "item";
 pub(crate) const ROW: &str = "row";
+/// What joins outputs that lie in files of their own.
+pub(crate) const KEY: &str = "key";
+/// Whether the row is a first turn, where outputs are joined to it, and in a log in long form.
+pub(crate) const FIRST_TURN: &str = "first turn";
 /// Whether the candidate served the row, in a log in long form; null where it was neither version.
 pub(crate) const SERVED: &str = "served by the candidate";
 /// Whether the time stamp is text that is none.
@@ -59,8 +63,8 @@ pub(crate) struct ValueColumn {
     pub(crate) name: String,
     /// What of the log it is.
     expression: Expression,
-    /// In a log in long form: the version of whose rows it is; null in the others.
-    pub(crate) served: Option<Version>,
+    /// In a log in long form: the version of whose rows it is; null in the others. With files of outputs: whose file.
+    pub(crate) of: Option<Version>,
     /// The scenario's key that names it first.
     pub(crate) key: String,
     /// Whether each metric that reads it is a share of 0/1 outcomes, which may be boolean.
@@ -82,6 +86,8 @@ pub(crate) struct Columns {
     pub(crate) values: Vec<ValueColumn>,
     /// In a log in long form: what says which version served a row.
     pub(crate) served: Option<Served>,
+    /// Where outputs lie in files of their own.
+    pub(crate) join: Option<Join>,
     /// Where only first turns count: the column of the turn, and the number of the first.
     pub(crate) first_turns: Option<(String, i64)>,
     /// Where the log has no times: microseconds over which units come.
@@ -113,6 +119,7 @@ impl Columns {
             segments: scenario.log.segments.clone(),
             values: Vec::new(),
             served: scenario.log.served.clone(),
+            join: scenario.log.join.clone(),
             first_turns: scenario.log.first_turns.clone().map(|column| (column, i64::MIN)),
             spread: scenario.log.spread.map(|spread| spread.0 * 1_000_000),
             only: scenario.log.only.clone(),
@@ -128,7 +135,7 @@ impl Columns {
         let cost = metric.unit.as_deref() == Some("usd");
         for version in Version::BOTH {
             let mut add = |name: &str, key: String, boolean: bool, not_negative: bool, share: bool| {
-                self.add((name, version), key, boolean, not_negative, share);
+                self.add((name, metric.source(version)), key, boolean, not_negative, share);
             };
             match &metric.kind {
                 MetricKind::Mean { column } => add(column.get(version), key("column"), false, cost, false),
@@ -161,8 +168,9 @@ impl Columns {
         let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
         let index = self.place(name, version).unwrap_or_else(|| {
             let expression = Expression::parse(name).unwrap_or_else(|_| Expression::of_column(name));
-            let (name, served) = (name.to_owned(), self.served.as_ref().map(|_| version));
-            self.values.push(ValueColumn { name, expression, served, key, boolean, not_negative: None, share: None });
+            let by_version = self.served.is_some() || self.join.is_some();
+            let (name, of) = (name.to_owned(), by_version.then_some(version));
+            self.values.push(ValueColumn { name, expression, of, key, boolean, not_negative: None, share: None });
             self.values.len() - 1
         });
         let column = &mut self.values[index];
@@ -181,27 +189,27 @@ impl Columns {
     }
 
     fn place(&self, name: &str, version: Version) -> Option<usize> {
-        let is_it = |column: &ValueColumn| column.name == name && column.served.is_none_or(|served| served == version);
+        let is_it = |column: &ValueColumn| column.name == name && column.of.is_none_or(|of| of == version);
         self.values.iter().position(is_it)
     }
 
-    /// Every need: column, the scenario's key that names it, what it must hold.
-    fn needs(&self) -> Vec<(&str, String, Want)> {
-        let mut needs = Vec::new();
-        if self.spread.is_none() {
-            needs.push((self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time));
-        }
-        needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
-        needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
-        needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
-        needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
-        needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
-        needs.extend(
-            self.served.iter().map(|served| (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)),
-        );
-        needs.extend(self.only.iter().map(|(name, _)| (name.as_str(), "log.only".to_owned(), Want::Segment)));
+    /// Whether a version's outputs lie in a file of their own.
+    pub(crate) fn is_apart(&self, version: Version) -> bool {
+        self.join.as_ref().is_some_and(|join| join.files.get(version).is_some())
+    }
+
+    /// The files that hold a value column.
+    pub(crate) fn side(&self, column: &ValueColumn) -> Side {
+        column.of.filter(|&version| self.is_apart(version)).map_or(Side::Log, Side::Outputs)
+    }
+
+    /// Every need of some files: column, the scenario's key that names it, what it must hold.
+    fn needs(&self, side: Side) -> Vec<(&str, String, Want)> {
+        let mut needs = if side == Side::Log { self.needs_of_log() } else { Vec::new() };
+        needs.extend(self.join.iter().map(|join| (join.on.as_str(), "log.join.on".to_owned(), Want::Identifier)));
         // Both versions' outcomes may lie in one column.
-        let named = || self.values.iter().filter(|column| column.served != Some(Version::Candidate));
+        let is_again = |column: &ValueColumn| self.served.is_some() && column.of == Some(Version::Candidate);
+        let named = || self.values.iter().filter(|column| self.side(column) == side && !is_again(column));
         let plain = |column: &&ValueColumn| column.expression.column().is_some();
         for column in named().filter(plain) {
             needs.push((column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean }));
@@ -215,23 +223,58 @@ impl Columns {
         needs
     }
 
+    /// What says who, when and what.
+    fn needs_of_log(&self) -> Vec<(&str, String, Want)> {
+        let mut needs = Vec::new();
+        if self.spread.is_none() {
+            needs.push((self.timestamp.as_str(), "log.timestamp".to_owned(), Want::Time));
+        }
+        needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
+        needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
+        needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
+        needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
+        needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
+        needs.extend(
+            self.served.iter().map(|served| (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)),
+        );
+        needs.extend(self.only.iter().map(|(name, _)| (name.as_str(), "log.only".to_owned(), Want::Segment)));
+        needs
+    }
+
     /// Names of the checked columns that say who, when and what: all but values.
     pub(crate) fn keys(&self) -> Vec<String> {
         let named = [(&self.request, REQUEST), (&self.item, ITEM)];
         let named = named.into_iter().filter(|(column, _)| column.is_some()).map(|(_, name)| name);
         let segments = (0..self.segments.len()).map(segment);
-        [UNIT, TIME].into_iter().chain(named).map(str::to_owned).chain(segments).collect()
+        let first_turn = (self.served.is_some() && self.first_turns.is_some()).then_some(FIRST_TURN);
+        [UNIT, TIME].into_iter().chain(named).chain(first_turn).map(str::to_owned).chain(segments).collect()
     }
 
-    fn names(&self) -> BTreeSet<&str> {
-        self.needs().into_iter().map(|(name, ..)| name).collect()
+    /// Whether rows say if they are first turns: where that is not told by their outcomes.
+    fn marks_first_turns(&self) -> bool {
+        self.first_turns.is_some() && (self.served.is_some() || self.join.is_some())
     }
+
+    /// Names of the columns that some files must have.
+    pub(crate) fn names(&self, side: Side) -> BTreeSet<&str> {
+        self.needs(side).into_iter().map(|(name, ..)| name).collect()
+    }
+}
+
+/// What files are to a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The log itself: who, when, what, and outputs that do not lie apart.
+    Log,
+    /// A version's outputs.
+    Outputs(Version),
 }
 
 /// Files that are read by one scan: of one schema, and of one partition as far as the scenario uses it.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) files: Vec<LogFile>,
+    side: Side,
     format: Format,
     schema: SchemaRef,
     partition: BTreeMap<String, Option<String>>,
@@ -250,6 +293,7 @@ struct Computed {
 }
 
 /// Which rows count, and whose outcomes they hold.
+#[derive(Default)]
 struct Choice<'a> {
     /// In a log in long form: the text that says which version served, and what versions are called there.
     served: Option<(Expr, &'a Served)>,
@@ -302,6 +346,19 @@ impl Part {
         Some(Origin::Text(text.as_ref().map_or_else(|| lit(NULL).cast(DataType::String), |text| lit(text.clone()))))
     }
 
+    /// Whether the files have a column of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.origin(name).is_some()
+    }
+
+    /// What the files hold in a column, in words, where their format has types.
+    pub(crate) fn kind(&self, name: &str) -> Option<String> {
+        match self.origin(name)? {
+            Origin::Typed(_, DataType::Null) | Origin::Text(_) => None,
+            Origin::Typed(_, dtype) => Some(kind_of(&dtype)),
+        }
+    }
+
     /// Name of the typed column of the files that holds the values of a column.
     pub(crate) fn stored(&self, name: &str) -> Option<String> {
         match self.origin(name)? {
@@ -312,6 +369,10 @@ impl Part {
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        self.side
     }
 
     fn column_names(&self) -> impl Iterator<Item = &str> {
@@ -364,8 +425,22 @@ impl Part {
             raws.push(col(ROW_OF_FILE).alias(ROW));
             names.push(col(ROW));
         }
+        if let Some(join) = &columns.join {
+            raws.push(self.text_of(&join.on).alias(KEY));
+            names.push(col(KEY));
+        }
         let mut parsed = Vec::new();
-        let choice = self.choice(columns);
+        let mut choice = if self.side == Side::Log { self.choice(columns) } else { Choice::default() };
+        if let Some(first_turn) = &choice.first_turn
+            && columns.marks_first_turns()
+        {
+            raws.push(first_turn.clone().alias(FIRST_TURN));
+            names.push(col(FIRST_TURN));
+        }
+        if columns.join.is_some() {
+            // Outcomes of later turns are left out when all have been joined.
+            choice.first_turn = None;
+        }
         if let Some((text, served)) = &choice.served {
             let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));
             let known = by(Version::Stable).or(by(Version::Candidate)).fill_null(lit(false));
@@ -399,14 +474,17 @@ impl Part {
             }
         };
         let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
-        add((&columns.unit, None, false), UNIT, &text, None);
-        for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
-            if let Some(column) = column {
-                add((column, None, false), name, &text, None);
+        let is_log = self.side == Side::Log;
+        if is_log {
+            add((&columns.unit, None, false), UNIT, &text, None);
+            for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
+                if let Some(column) = column {
+                    add((column, None, false), name, &text, None);
+                }
             }
-        }
-        for (index, column) in columns.segments.iter().enumerate() {
-            add((column, None, false), &segment(index), &text, None);
+            for (index, column) in columns.segments.iter().enumerate() {
+                add((column, None, false), &segment(index), &text, None);
+            }
         }
         let is_null = matches!(self.origin(&columns.timestamp), Some(Origin::Typed(_, DataType::Null)));
         let time = |column: Expr, is_text: bool| {
@@ -418,14 +496,16 @@ impl Part {
                 column.cast(DataType::Datetime(TimeUnit::Microseconds, None)).cast(DataType::Int64)
             }
         };
-        match columns.spread {
+        match columns.spread.filter(|_| is_log) {
+            None if !is_log => {}
             None => add((&columns.timestamp, None, false), TIME, &time, Some(TIME_UNPARSED)),
             Some(spread) => {
                 let drawn = |unit: Expr, is_text: bool| values::drawn_times(text(unit, is_text), spread);
                 add((&columns.unit, None, false), TIME, &drawn, None);
             }
         }
-        for (index, column) in columns.values.iter().enumerate() {
+        let own = || columns.values.iter().enumerate().filter(|(_, column)| columns.side(column) == self.side);
+        for (index, column) in own() {
             let number = |expression: Expr, is_text: bool| {
                 if is_text {
                     values::numbers_from_text(expression, column.boolean)
@@ -434,12 +514,12 @@ impl Part {
                 }
             };
             if column.expression.column().is_some() {
-                add((&column.name, column.served, true), &value(index), &number, Some(&unparsed(index)));
+                add((&column.name, column.of, true), &value(index), &number, Some(&unparsed(index)));
             }
         }
-        for (index, column) in columns.values.iter().enumerate() {
+        for (index, column) in own() {
             if column.expression.column().is_none() {
-                let computed = self.computed(index, &column.expression, |part| choice.outcome(part, column.served));
+                let computed = self.computed(index, &column.expression, |part| choice.outcome(part, column.of));
                 raws.extend(computed.raws);
                 parsed.push(computed.value.alias(value(index)));
                 names.push(col(value(index)));
@@ -447,7 +527,7 @@ impl Part {
                 names.push(computed.text.alias(raw(&value(index))));
             }
         }
-        if columns.spread.is_some() {
+        if is_log && columns.spread.is_some() {
             names.extend([lit(false).alias(TIME_UNPARSED), lit(NULL).cast(DataType::String).alias(raw(TIME))]);
         }
         let scan = scan.select(raws);
@@ -540,8 +620,8 @@ fn escaped(path: &str) -> String {
 }
 
 /// Reads the schema of every file, and groups files that one scan can read.
-pub(crate) fn parts(files: &Files, columns: &Columns) -> Result<Vec<Part>> {
-    let names = columns.names();
+pub(crate) fn parts(files: &Files, columns: &Columns, side: Side) -> Result<Vec<Part>> {
+    let names = columns.names(side);
     let mut problems = Vec::new();
     let mut parts: Vec<Part> = Vec::new();
     let mut keys = BTreeSet::new();
@@ -561,7 +641,7 @@ pub(crate) fn parts(files: &Files, columns: &Columns) -> Result<Vec<Part>> {
         };
         match parts.last_mut() {
             Some(part) if *part.schema == *schema && part.partition == partition => part.files.push(file.clone()),
-            _ => parts.push(Part { files: vec![file.clone()], format: files.format, schema, partition }),
+            _ => parts.push(Part { files: vec![file.clone()], side, format: files.format, schema, partition }),
         }
     }
     if !problems.is_empty() {
@@ -600,7 +680,8 @@ fn file_schema(
         ndjson_keys(file, names, keys)?;
         return Ok(Arc::default());
     }
-    let part = Part { files: vec![file.clone()], format, schema: Arc::default(), partition: BTreeMap::new() };
+    let side = Side::Log;
+    let part = Part { files: vec![file.clone()], side, format, schema: Arc::default(), partition: BTreeMap::new() };
     guarded(|| part.scan()?.collect_schema()).map_err(|message| broken(file, &message))
 }
 
@@ -632,8 +713,8 @@ fn ndjson_keys(
 
 /// The first row of each CSV file whose number of fields is not that of the header: the reader would fill it up with
 /// nulls, or drop what is too much.
-pub(crate) fn ragged_rows(parts: &[Part]) -> Vec<Problem> {
-    let files = parts.iter().filter(|part| part.format == Format::Csv).flat_map(|part| &part.files);
+pub(crate) fn ragged_rows<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<Problem> {
+    let files = parts.filter(|part| part.format == Format::Csv).flat_map(|part| &part.files);
     files.filter_map(|file| ragged_row(file).err()).collect()
 }
 
@@ -658,10 +739,10 @@ fn ragged_row(file: &LogFile) -> std::result::Result<(), Problem> {
 }
 
 /// Columns that are missing or of a type that cannot be used: all of them.
-pub(crate) fn problems(parts: &[Part], columns: &Columns) -> Vec<Problem> {
+pub(crate) fn problems(parts: &[Part], columns: &Columns, side: Side) -> Vec<Problem> {
     let mut missing = Vec::new();
     let mut wrong = Vec::new();
-    for (name, key, want) in columns.needs() {
+    for (name, key, want) in columns.needs(side) {
         let Some(part) = parts.iter().find(|part| part.origin(name).is_none()) else {
             let found = parts.iter().find_map(|part| {
                 let Some(Origin::Typed(_, dtype)) = part.origin(name) else { return None };
@@ -678,7 +759,7 @@ pub(crate) fn problems(parts: &[Part], columns: &Columns) -> Vec<Problem> {
         let known: Vec<&str> = part.column_names().collect();
         let mut hint = closest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
         if index == last {
-            hint.push_str(&listed(&known));
+            hint.push_str(&listed(&known, side));
         }
         let problem = Problem::new(
             format!("{}: column `{name}`", part.files[0].place()),
@@ -699,14 +780,15 @@ fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-fn listed(known: &[&str]) -> String {
+fn listed(known: &[&str], side: Side) -> String {
     const MOST: usize = 40;
+    let what = if side == Side::Log { "the log" } else { "the file" };
     if known.is_empty() {
-        return "the log has no columns".into();
+        return format!("{what} has no columns");
     }
     let shown: Vec<String> = known.iter().take(MOST).map(|name| format!("`{name}`")).collect();
     let more = if known.len() > MOST { format!(" and {} more", known.len() - MOST) } else { String::new() };
-    format!("the log has the columns {}{more}", shown.join(", "))
+    format!("{what} has the columns {}{more}", shown.join(", "))
 }
 
 /// What is wrong with a type, and what to do; `None` if nothing is.

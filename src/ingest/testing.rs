@@ -61,6 +61,7 @@ pub(crate) fn scenario() -> Scenario {
             duplicates: OnBadRow::Refuse,
             tile: Tile::None,
             served: None,
+            join: None,
             first_turns: None,
             spread: None,
             only: Vec::new(),
@@ -162,6 +163,10 @@ pub(crate) fn with(frame: &DataFrame, column: Column) -> DataFrame {
 
 /// The time stamps as ISO 8601 text.
 pub(crate) fn text_times(frame: &DataFrame) -> DataFrame {
+    // Outputs in files of their own have none.
+    if frame.column("ts").is_err() {
+        return frame.clone();
+    }
     let micros = frame.column("ts").unwrap().cast(&DataType::Int64).unwrap();
     let texts = micros
         .i64()

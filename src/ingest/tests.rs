@@ -5,10 +5,11 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::testing::{columns, log, metric, scenario, source, text_times, with, write};
-use super::{Input, open};
+use super::{Input, engine, open, schema};
 use crate::domain::metric::MetricKind;
+use crate::domain::version::{PerVersion, Version};
 use crate::error::{Problem, Result};
-use crate::scenario::{OnBadRow, Scenario};
+use crate::scenario::{Join, OnBadRow, Scenario};
 
 /// Opens the frame as `log.EXTENSION`; problems with the directory taken out of their places.
 fn problems_of(frame: &DataFrame, extension: &str, scenario: &Scenario) -> Vec<Problem> {
@@ -285,7 +286,11 @@ fn files_are_blamed_by_name() {
 fn read_anyhow(path: &str) {
     let mut scenario = scenario();
     scenario.log.request = Some("request_id".into());
-    let Ok(Input::Log(log)) = open(path, &scenario) else { return };
+    read_with(path, &scenario);
+}
+
+fn read_with(path: &str, scenario: &Scenario) {
+    let Ok(Input::Log(log)) = open(path, scenario) else { return };
     let _ = log.survey(&|_| {}).and_then(|survey| log.read(&survey, &[], (), |(), _| Ok(()), &|_| {}));
 }
 
@@ -356,5 +361,82 @@ fn hostile_names_are_only_names() {
     scenario.metrics.push(metric("q", MetricKind::Mean { column: columns("{version}_quality") }));
     for extension in ["parquet", "csv", "ndjson", "arrow"] {
         assert_eq!(problems_of(&frame, extension, &scenario), [], "{extension}");
+    }
+}
+
+/// The log in three files, and the scenario that joins them.
+fn in_three(frame: &DataFrame, directory: &Path, extension: &str) -> Scenario {
+    let names: Vec<String> = frame.get_column_names().into_iter().map(|name| name.to_string()).collect();
+    let part = |keep: &dyn Fn(&str) -> bool| frame.select(names.iter().filter(|name| keep(name))).unwrap();
+    let of = |name: &str, version: &str| name == "request_id" || name.starts_with(version);
+    write(
+        &part(&|name| !of(name, "stable_") && !of(name, "candidate_") || name == "request_id"),
+        &directory.join(format!("log.{extension}")),
+    );
+    let mut scenario = scenario();
+    let files = PerVersion::from_fn(|version: Version| {
+        let path = directory.join(format!("{}.{extension}", version.name()));
+        write(&part(&|name| of(name, &format!("{}_", version.name()))).reverse(), &path);
+        Some(path.display().to_string())
+    });
+    scenario.log.join = Some(Join { on: "request_id".into(), files });
+    scenario
+}
+
+/// Every row that is read in so many rounds, in order, without its key.
+fn all_read(path: &Path, scenario: &Scenario, rounds: u64) -> DataFrame {
+    let Ok(Input::Log(log)) = open(path.to_str().unwrap(), scenario) else { panic!("a log") };
+    let columns = log.columns();
+    let mut names = columns.keys();
+    names.extend((0..columns.values.len()).flat_map(|value| [schema::value(value), schema::unparsed(value)]));
+    let rows = log.parts.rows(columns, rounds).unwrap().into_iter();
+    let mut frames = rows.map(|rows| engine::collect(rows.select(names.iter().map(col).collect::<Vec<_>>())).unwrap());
+    let mut all = frames.next().unwrap();
+    frames.for_each(|frame| all = all.vstack(&frame).unwrap());
+    all.sort(&names, SortMultipleOptions::default()).unwrap()
+}
+
+#[test]
+fn outputs_are_joined_in_any_number_of_rounds() {
+    let frame = log(400);
+    let none = |row: usize| row % 9 == 0;
+    for extension in ["parquet", "arrow", "csv", "ndjson"] {
+        let directory = tempfile::tempdir().unwrap();
+        let joined = in_three(&frame, directory.path(), extension);
+        let path = directory.path().join(format!("log.{extension}"));
+        let whole = directory.path().join(format!("whole.{extension}"));
+        write(&frame, &whole);
+        let expected = all_read(&whole, &scenario(), 1);
+        for rounds in [1, 2, 7] {
+            assert!(all_read(&path, &joined, rounds).equals_missing(&expected), "{extension}, {rounds} rounds");
+        }
+        // A request without a key has no outputs.
+        let keyless = texts(&frame, "request_id", |row| (!none(row)).then(|| format!("r{row}")));
+        write(&keyless.select(["ts", "request_id", "user_id", "region"]).unwrap(), &path);
+        let read = all_read(&path, &joined, 3);
+        assert_eq!(read.height(), 400, "{extension}");
+        assert!(read.column(&schema::value(0)).unwrap().null_count() >= 45, "{extension}");
+    }
+}
+
+#[test]
+fn any_damage_of_outputs_gives_a_message_or_a_log() {
+    for extension in ["parquet", "arrow", "csv", "ndjson"] {
+        let directory = tempfile::tempdir().unwrap();
+        let joined = in_three(&log(60), directory.path(), extension);
+        let (path, outputs) = (
+            directory.path().join(format!("log.{extension}")),
+            directory.path().join(format!("candidate.{extension}")),
+        );
+        let whole = std::fs::read(&outputs).unwrap();
+        for step in 0..24 {
+            let at = whole.len() * step / 24;
+            std::fs::write(&outputs, &whole[..at]).unwrap();
+            read_with(path.to_str().unwrap(), &joined);
+            let mut flipped = whole.clone();
+            flipped[at..(at + 3).min(whole.len())].fill(0xff);
+            std::fs::write(&outputs, &flipped).unwrap();
+            read_with(path.to_str().unwrap(), &joined);
+        }
     }
 }

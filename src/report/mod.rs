@@ -219,6 +219,9 @@ pub struct MetricFacts {
     pub judge: Option<JudgeFacts>,
     /// What a missing value of a mirrored request counts as: `exclude` or `worst`.
     pub null_means: String,
+    /// `stable`: only its outcomes are known, and as recorded the candidate's are taken to be the same. Left out of all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<String>,
 }
 
 /// The judge of a metric.

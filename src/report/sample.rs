@@ -112,6 +112,7 @@ fn metrics() -> Vec<MetricFacts> {
             cost_usd: Some(321.7),
         }),
         null_means: "exclude".to_owned(),
+        observed: None,
     })
     .collect()
 }

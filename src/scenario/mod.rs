@@ -52,6 +52,15 @@ pub struct Served {
     pub names: PerVersion<String>,
 }
 
+/// Files of outputs, joined to the log by a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// Column of the key, in the log and in each file.
+    pub on: String,
+    /// A file, a pattern or a directory of each version's outputs; without one they are columns of the log.
+    pub files: PerVersion<Option<String>>,
+}
+
 /// Which columns of the log mean what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogMapping {
@@ -75,6 +84,8 @@ pub struct LogMapping {
     pub tile: Tile,
     /// In long form, which version served a row; else every row has the outcomes of both.
     pub served: Option<Served>,
+    /// Where outputs lie in files of their own.
+    pub join: Option<Join>,
     /// Where only first turns of conversations count: column of the turn's number.
     pub first_turns: Option<String>,
     /// A log without times: its units come at moments drawn over so long.

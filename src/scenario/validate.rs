@@ -3,6 +3,7 @@
 mod assignment;
 mod effects;
 mod gates;
+mod join;
 mod kayenta;
 mod long;
 mod metrics;
@@ -88,7 +89,7 @@ fn document(path: &str, text: &str, lines: &Lines) -> Result<Document> {
 
 fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Problems) -> Option<Scenario> {
     let root = At::root();
-    let log = written.log.map(|log| log_mapping(log, &root.key("log"), problems));
+    let log = written.log.map(|log| log_mapping(log, Path::new(path), &root.key("log"), problems));
     // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
     let control = assignment::control(written.assignment.as_ref());
@@ -160,6 +161,10 @@ enum Form {
     Wide,
     /// A row has the outcomes of the version that served it.
     Long,
+    /// Outcomes lie in a file of each version.
+    Joined,
+    /// Of one metric: only stable's outcomes are known.
+    StableOnly,
 }
 
 /// What is known of `[log]`, as far as it goes.
@@ -171,19 +176,27 @@ struct Log {
     mapping: Option<LogMapping>,
 }
 
-fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
+fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems) -> Log {
     let slot = slot(log.slot.as_ref(), &at.key("slot"), problems);
     let timezone = log.timezone.unwrap_or_else(|| "UTC".into());
     let zone = zone(&timezone, &at.key("timezone"), problems);
     let segments = values::unique(&at.key("segments"), log.segments, problems);
-    let form = if log.version.is_some() { Form::Long } else { Form::Wide };
+    let form = match (&log.version, &log.join) {
+        (Some(_), _) => Form::Long,
+        (None, Some(_)) => Form::Joined,
+        (None, None) => Form::Wide,
+    };
+    let join = match &log.join {
+        Some(join) => join::read(join, form, scenario, &at.key("join"), problems).map(Some),
+        None => (!problems.is_broken(&at.key("join"))).then_some(None),
+    };
     let served = match &log.version {
         Some(version) => long::served(version, &at.key("version"), problems).map(Some),
         None => Some(None),
     };
     let only = long::only(log.only, &at.key("only"), problems);
     let first_turns = match log.turns {
-        Some(wire::Turns::First) => first_turns(log.turn, form, at, problems).map(Some),
+        Some(wire::Turns::First) => first_turns(log.turn, at, problems).map(Some),
         _ => Some(None),
     };
     let spread = match &log.spread {
@@ -220,6 +233,7 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
                 Some(wire::Tile::None) | None => Tile::None,
             },
             served: served?,
+            join: join?,
             first_turns: first_turns?,
             spread: spread?,
             only: only?,
@@ -229,10 +243,7 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
 }
 
 /// The column of the turn, where only first turns count.
-fn first_turns(turn: Option<String>, form: Form, at: &At, problems: &mut Problems) -> Option<String> {
-    if form == Form::Long {
-        return problems.later(&at.key("turns"), "`log.turns` of a log in long form");
-    }
+fn first_turns(turn: Option<String>, at: &At, problems: &mut Problems) -> Option<String> {
     turn.or_else(|| {
         problems.missing(&at.key("turn"), "`turn`: column of the turn's number, without which none is the first")
     })

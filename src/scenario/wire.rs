@@ -240,6 +240,8 @@ pub(super) struct Log {
     pub(super) turns: Option<Turns>,
     /// What says which version served a row, for logs in long form: each request was served by one version.
     pub(super) version: Option<ServedBy>,
+    /// Files in which outputs lie, each request's joined to the log's by a key.
+    pub(super) join: Option<Join>,
     /// Rows that count, by the values of columns. Default: all.
     #[schemars(with = "Option<BTreeMap<String, OneOrMany>>", extend("examples" = [{ "campaign": "men" }]))]
     pub(super) only: Option<BTreeMap<String, OneOrMany>>,
@@ -257,6 +259,21 @@ pub(super) struct ServedBy {
     pub(super) stable: Option<String>,
     /// What the candidate is called there. Default: candidate.
     #[schemars(length(min = 1))]
+    pub(super) candidate: Option<String>,
+}
+
+/// Files in which outputs lie: a file, a pattern or a directory for each version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    /// Column of the key, in the log and in each file of outputs.
+    #[schemars(required, length(min = 1), extend("examples" = ["request_id"]))]
+    pub(super) on: Option<String>,
+    /// What stable answered, beside the scenario. Default: columns of the log.
+    #[schemars(length(min = 1), extend("examples" = ["stable.parquet"]))]
+    pub(super) stable: Option<String>,
+    /// What the candidate answered, beside the scenario. Default: columns of the log.
+    #[schemars(length(min = 1), extend("examples" = ["candidate.parquet", "shadow/*.parquet"]))]
     pub(super) candidate: Option<String>,
 }
 

@@ -20,7 +20,8 @@ const ALARM: f64 = 0.001;
 pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
     let clusters = Clusters::new(digest);
     let cells: Vec<u32> = (0..digest.cells.len() as u32).collect();
-    (0..scenario.metrics.len()).filter_map(|metric| row(digest, scenario, &clusters, &cells, metric)).collect()
+    let known = (0..scenario.metrics.len()).filter(|&metric| !scenario.metrics[metric].stable_only);
+    known.filter_map(|metric| row(digest, scenario, &clusters, &cells, metric)).collect()
 }
 
 fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32], metric: usize) -> Option<HealthRow> {

@@ -39,8 +39,10 @@ pub(crate) struct SliceCells {
 pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
     let clusters = Clusters::new(digest);
     let slices = slices(digest);
+    // Of what users did with stable's answers the log cannot know what they would do with the candidate's.
+    let known = (0..scenario.metrics.len()).filter(|&metric| !scenario.metrics[metric].stable_only);
     let jobs: Vec<(usize, &SliceCells)> =
-        (0..scenario.metrics.len()).flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
+        known.flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
     let metrics: Vec<usize> = (0..scenario.metrics.len()).collect();
     let other_way = |&metric: &usize| judged::other_way(digest, metric, &scenario.metrics[metric]);
     let other_ways: Vec<Option<MetricCells>> = metrics.par_iter().map(other_way).collect();
@@ -116,7 +118,9 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
             gate.allow.is_some() && gate.by.iter().any(|&column| scenario.log.segments[column] == segment.column)
         }
     };
+    let known = |gate: &usize| !scenario.metrics[scenario.gates[*gate].metric].stable_only;
     let jobs: Vec<(usize, &SliceCells)> = (0..scenario.gates.len())
+        .filter(known)
         .flat_map(|gate| slices.iter().map(move |slice| (gate, slice)))
         .filter(|(gate, slice)| asks(&scenario.gates[*gate], slice))
         .collect();

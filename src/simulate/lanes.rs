@@ -254,6 +254,7 @@ mod tests {
                 excluded_null_unit: 0,
                 excluded_timestamp: 0,
                 excluded_duplicate: 0,
+                unasked: crate::domain::version::PerVersion::default(),
             },
             slot: scenario.log.slot,
             first: Moment(0),

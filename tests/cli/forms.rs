@@ -251,6 +251,53 @@ fn later_turns_count_as_traffic_only() {
 }
 
 #[test]
+fn first_turns_and_labels_of_a_log_in_long_form_are_those_of_the_wide_log() {
+    let home = Home::new();
+    // A row is a first turn, and was looked at by a person, by its number and what it says.
+    let marked = |kept: Kept, header: &str| {
+        // Rows of a request, and the first column of an outcome.
+        let (each, first) = if kept == Kept::Both { (2, 3) } else { (1, 2) };
+        let mark = |(row, line): (usize, &str)| {
+            let request = row / each;
+            let label = |said| match request % 8 {
+                0 => "0",
+                4 => said,
+                _ => "",
+            };
+            let labels: Vec<&str> = line.split(',').skip(first).map(label).collect();
+            format!("{line},{},{}\n", 1 + request % 3 % 2, labels.join(","))
+        };
+        let lines: String = csv(kept).lines().skip(1).enumerate().map(mark).collect();
+        format!("{header}\n{lines}")
+    };
+    home.write("wide.csv", marked(Kept::Wide, "ts,user,stable_ok,candidate_ok,turn,stable_label,candidate_label"));
+    home.write("long.csv", marked(Kept::Both, "ts,user,served,ok,turn,label"));
+    let first = "turn = \"turn\"\nturns = \"first\"";
+    let measured = |human: &str| format!("better = \"higher\"\nmeasured = {{ human = \"{human}\" }}");
+    let with_labels = |text: String, human: &str| text.replace("better = \"higher\"", &measured(human));
+    home.write("wide.toml", with_labels(scenario(first, "{version}_ok", ""), "{version}_label"));
+    home.write("long.toml", with_labels(scenario(&format!("{LONG}\n{first}"), "ok", ""), "label"));
+    let (gates, worlds, wide) = rates(&home, "wide.csv", "wide.toml");
+    let (long_gates, long_worlds, long) = rates(&home, "long.csv", "long.toml");
+    assert_eq!((gates, worlds), (long_gates, long_worlds));
+    let human = |report: &Value, key: &str| report["shadow"][0]["human"][key].as_f64().expect("a number");
+    for key in ["labels_stable", "labels_candidate", "stable", "candidate", "difference", "se"] {
+        assert!(
+            (human(&wide, key) - human(&long, key)).abs() < 1e-12,
+            "{key}: {} {}",
+            human(&wide, key),
+            human(&long, key)
+        );
+    }
+    let share = |report: &Value| {
+        let row = &report["log"]["coverage"][0];
+        row["covered"].as_f64().expect("a number") / row["requests"].as_f64().expect("a number")
+    };
+    assert_eq!(share(&wide), share(&long));
+    assert!(share(&long) < 0.7, "{}", share(&long));
+}
+
+#[test]
 fn a_log_without_times_is_spread_over_a_stated_length() {
     let home = Home::new();
     let csv = csv(Kept::One);

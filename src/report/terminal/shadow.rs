@@ -34,6 +34,14 @@ pub fn shadow(report: &ShadowReport) -> String {
             format!("  {:12} {}{slice}: {}", gate.shown, labels::visible(&gate.gate), labels::visible(&gate.left));
         text.push_str(&wrapped(&line, "               "));
     }
+    for facts in report.metrics.iter().filter(|facts| facts.observed.is_some()) {
+        text.push('\n');
+        let line = format!(
+            "{}: known only for stable, whose answers users saw; the log cannot tell what they would do with the candidate's.",
+            labels::visible(&facts.name)
+        );
+        text.push_str(&wrapped(&line, ""));
+    }
     let mut metric = "";
     for row in &report.shadow {
         if row.metric != metric {

@@ -476,6 +476,9 @@ fn covariate(at: &At, written: &wire::Gate, metric: Option<&Metric>, problems: &
     let kind = metric.map(|metric| &metric.kind);
     if let Some(kind @ (MetricKind::Quantile { .. } | MetricKind::Rare { .. })) = kind {
         problems.wrong::<()>(&at, format!("but a {} is not adjusted by a covariate", kind.name()), hint);
+    } else if metric.is_some_and(|metric| metric.stable_only) {
+        let why = "but the metric is of what users did, and they see one version's answer only";
+        problems.wrong::<()>(&at, why, "leave it out");
     } else if written.limit.is_some() {
         problems.wrong::<()>(&at, "but a `limit` is about the candidate's own value", hint);
     } else if written.style.is_some_and(|style| style != wire::Style::Wald) {

@@ -64,9 +64,11 @@ fn of_quantiles(name: &str, metric: Option<&Metric>, quantiles: &[f64]) -> Vec<N
 }
 
 fn metric(at: &At, name: String, written: wire::Metric, form: Form, problems: &mut Problems) -> Option<Metric> {
-    if written.observed == Some(wire::Observed::Stable) {
-        problems.later::<()>(&at.key("observed"), "`observed = \"stable\"` (outcomes that only stable has)");
+    let stable_only = written.observed == Some(wire::Observed::Stable);
+    if stable_only {
+        refuse_of_both(at, &written, form, problems);
     }
+    let form = if stable_only && form != Form::Long { Form::StableOnly } else { form };
     let kind = kind(at, &written, form, problems);
     let better = match written.better? {
         wire::Better::Higher => Direction::Higher,
@@ -75,7 +77,25 @@ fn metric(at: &At, name: String, written: wire::Metric, form: Form, problems: &m
     let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), form, problems);
     let worst = missing::worst(at, &written, kind.as_ref(), better, problems);
     let nulls = missing::nulls(at, &written, kind.as_ref(), problems);
-    Some(Metric { name, kind: kind?, better, unit: written.unit, judge, nulls: nulls?, worst })
+    Some(Metric { name, kind: kind?, better, unit: written.unit, judge, nulls: nulls?, worst, stable_only })
+}
+
+/// What needs outcomes of both versions, of a metric that has only stable's.
+fn refuse_of_both(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) {
+    if form == Form::Long {
+        let hint = "leave it out: a row has what users did with the version that served it";
+        problems.wrong::<()>(&at.key("observed"), "but in a log in long form each version served some rows", hint);
+    }
+    if written.measured.as_ref().is_some_and(|measured| measured.human.is_some()) {
+        let why = "but people's labels correct a judge of both versions";
+        let hint = "leave it out, or `observed = \"stable\"`";
+        problems.wrong::<()>(&at.key("measured").key("human"), why, hint);
+    }
+    if written.null_means.is_some_and(|meaning| meaning != wire::NullMeans::Exclude) {
+        let why = "but a request without an outcome is one of which users said nothing";
+        let hint = "use `exclude`, or fill the column where silence means something";
+        problems.wrong::<()>(&at.key("null_means"), why, hint);
+    }
 }
 
 fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) -> Option<MetricKind> {
@@ -153,7 +173,7 @@ fn column(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) 
     let at = at.key("column");
     match &written.column {
         Some(template) => expand(&at, template, form, problems),
-        None if form == Form::Long => problems.missing(&at, "column of the outcome, such as `quality`"),
+        None if form != Form::Wide => problems.missing(&at, "column of the outcome, such as `quality`"),
         None => problems.missing(&at, "column of each version, such as `{version}_quality`"),
     }
 }
@@ -186,7 +206,11 @@ fn expand(at: &At, template: &str, form: Form, problems: &mut Problems) -> Optio
         let hint = format!("write the column that holds both versions' outcomes, without `{TEMPLATE}`");
         return problems.wrong(at, "but `log.version` says that a row has the outcomes of one version", hint);
     }
-    if form == Form::Long || template.contains(TEMPLATE) {
+    if form == Form::StableOnly && template.contains(TEMPLATE) {
+        let hint = format!("write stable's column, without `{TEMPLATE}`");
+        return problems.wrong(at, "but `observed = \"stable\"` says that only stable's outcomes are known", hint);
+    }
+    if form != Form::Wide || template.contains(TEMPLATE) {
         let columns = PerVersion::from_fn(|version: Version| template.replace(TEMPLATE, version.name()));
         return match Expression::parse(&columns.stable) {
             Ok(_) => Some(columns),
@@ -194,7 +218,7 @@ fn expand(at: &At, template: &str, form: Form, problems: &mut Problems) -> Optio
                 let hint = format!(
                     "write columns times numbers, added up, with spaces around operators: \
                      `{0}latency_ms - {0}ttft_ms`, `{0}latency_ms / 1000`",
-                    if form == Form::Long { "" } else { "{version}_" }
+                    if form == Form::Wide { "{version}_" } else { "" }
                 );
                 problems.wrong(at, why, hint)
             }

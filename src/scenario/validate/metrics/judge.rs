@@ -17,12 +17,8 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Judge {
     let Some(written) = written else { return Judge::default() };
-    if form == Form::Long {
-        for (key, given) in [("share", written.share.is_some()), ("human", written.human.is_some())] {
-            if given {
-                problems.later::<()>(&at.key(key), format!("`measured.{key}` of a log in long form"));
-            }
-        }
+    if form == Form::Long && written.share.is_some() {
+        problems.later::<()>(&at.key("share"), "`measured.share` of a log in long form");
     }
     let delay = written.delay.as_ref().and_then(|delay| values::duration(&at.key("delay"), delay, problems));
     let corrects = [
@@ -42,7 +38,7 @@ pub(super) fn read(
         // A judge of all requests is no sample.
         share: share.filter(|&share| share < 1.0),
         errors: errors(at, written, kind, problems),
-        human: if form == Form::Long { None } else { human(&at.key("human"), written, kind, problems) },
+        human: if form == Form::StableOnly { None } else { human(&at.key("human"), written, kind, form, problems) },
         cost_usd: cost(&at.key("cost_usd"), written.cost_usd, problems),
         delay: delay.unwrap_or_default(),
     }
@@ -90,6 +86,7 @@ fn human(
     at: &At,
     written: &wire::Measured,
     kind: Option<&MetricKind>,
+    form: Form,
     problems: &mut Problems,
 ) -> Option<PerVersion<String>> {
     let template = written.human.as_ref()?;
@@ -101,7 +98,7 @@ fn human(
         let message = format!("`{}` beside `sensitivity` and `specificity`: both correct the judge", problems.name(at));
         return problems.add(at, message, "keep one: people's labels need no assumption of how the judge errs");
     }
-    expand(at, template, Form::Wide, problems)
+    expand(at, template, form, problems)
 }
 
 fn cost(at: &At, written: Option<f64>, problems: &mut Problems) -> Option<f64> {
