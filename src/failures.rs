@@ -157,7 +157,8 @@ impl Losses {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, .. }
             | MetricKind::Rare { column, .. }
-            | MetricKind::Quantile { column, .. } => {
+            | MetricKind::Quantile { column, .. }
+            | MetricKind::Drift { column, .. } => {
                 PerVersion::from_fn(|version| (Some(columns.value_index(column.get(version), version)), None))
             }
         };

@@ -141,7 +141,8 @@ impl Maker<'_> {
                 MetricKind::Mean { column }
                 | MetricKind::Proportion { column, .. }
                 | MetricKind::Rare { column, .. }
-                | MetricKind::Quantile { column, .. } => {
+                | MetricKind::Quantile { column, .. }
+                | MetricKind::Drift { column, .. } => {
                     names.push(&column.candidate);
                 }
                 MetricKind::Ratio { numerator, denominator } => {
@@ -197,7 +198,7 @@ impl Maker<'_> {
             }
         };
         let measured = match &metric.kind {
-            MetricKind::Quantile { column, .. } => PerVersion::from_fn(|version| {
+            MetricKind::Quantile { column, .. } | MetricKind::Drift { column, .. } => PerVersion::from_fn(|version| {
                 let measured = self.measured(column.get(version), version);
                 let mask = self.both(*asked.get(version), measured);
                 let column = self.columns.value_index(column.get(version), version);
@@ -277,7 +278,8 @@ impl Maker<'_> {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, over: None }
             | MetricKind::Rare { column, over: None }
-            | MetricKind::Quantile { column, .. } => {
+            | MetricKind::Quantile { column, .. }
+            | MetricKind::Drift { column, .. } => {
                 let column = column.get(version);
                 (self.value(column, version), Some(column.clone()))
             }

@@ -153,8 +153,11 @@ fn moved_thresholds(change: Change, grown: f64, shape: &Shape) -> Vec<f64> {
         Change::Scale(factor) => value / (1.0 + grown * (factor - 1.0)),
         Change::Flip(_) => value,
     };
-    let as_bin =
-        |value: f64| if value < 0.0 { f64::NEG_INFINITY } else { (bins::BINS_PER_OCTAVE * value.log2()).round() };
+    let as_bin = |value: f64| match value {
+        negative if negative < 0.0 => f64::NEG_INFINITY,
+        zero if zero <= 0.0 => f64::from(bins::ZERO_BIN),
+        value => (bins::BINS_PER_OCTAVE * value.log2()).round(),
+    };
     (0..grid.len()).map(|index| as_bin(moved(grid.value(index)))).collect()
 }
 
