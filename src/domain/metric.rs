@@ -91,6 +91,12 @@ impl MetricKind {
         }
     }
 
+    /// Whether it is a distribution, of which neither way is better.
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
+        matches!(self, Self::Drift { .. })
+    }
+
     /// The quantile whose value stands for the metric, of kinds that are about a distribution.
     #[must_use]
     pub fn quantile(&self) -> Option<f64> {

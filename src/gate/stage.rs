@@ -169,8 +169,7 @@ impl StageGate<'_> {
             return (looks > 0).then(|| self.hear(reader, place, lens));
         }
         let has_control = place.plan.has_control();
-        let open: Vec<bool> =
-            self.questions.iter().map(|q| has_control || !q.against.compares()).collect();
+        let open: Vec<bool> = self.questions.iter().map(|q| has_control || !q.against.compares()).collect();
         if looks == 0 || !open.contains(&true) {
             return None;
         }

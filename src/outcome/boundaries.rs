@@ -105,7 +105,13 @@ impl Planning<'_> {
             let asked = self.asked[gate] && matches!(rule.test, Test::Cusum(_));
             let stages = 0..self.places.len();
             let sums = stages.filter(|_| asked).map(|stage| self.sum(rule, question, stage)).collect();
-            return QuestionPlan { fail: Vec::new(), pass: Vec::new(), correlations: ReturningUnits::new(), sums, tests };
+            return QuestionPlan {
+                fail: Vec::new(),
+                pass: Vec::new(),
+                correlations: ReturningUnits::new(),
+                sums,
+                tests,
+            };
         }
         let of_stages = |contrast: fn(&Evidence) -> Option<f64>| -> Vec<Vec<f64>> {
             self.places.iter().map(|place| self.information(rule, question, place, contrast)).collect()

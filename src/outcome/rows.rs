@@ -162,7 +162,10 @@ fn meaning(world: World, scenario: &Scenario) -> String {
             let gate = &scenario.gates[gate];
             let metric = &scenario.metrics[gate.metric].name;
             if gate.measure.is_some() {
-                format!("{metric} exactly at {}, where a share of all requests has more than any value of stable's", gate.allow_text)
+                format!(
+                    "{metric} exactly at {}, where a share of all requests has more than any value of stable's",
+                    gate.allow_text
+                )
             } else if gate.allow.is_some() {
                 format!("{metric} worse than stable by exactly what is allowed ({})", gate.allow_text)
             } else {

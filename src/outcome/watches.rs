@@ -60,7 +60,9 @@ fn watch(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlac
                     let share = events::share_at(harm, place.plan.split().of_both());
                     BinomialMaxSprt { horizon: horizon as u64, share }.critical_value(alpha)
                 }
-                Against::Limit(_) | Against::Distance { .. } => MaxSprt { horizon, min_events: 1 }.critical_value(alpha),
+                Against::Limit(_) | Against::Distance { .. } => {
+                    MaxSprt { horizon, min_events: 1 }.critical_value(alpha)
+                }
             };
             Watch::MaxSprt { critical: critical.unwrap_or(f64::INFINITY), horizon }
         }

@@ -210,6 +210,52 @@ mod tests {
         assert!(grid.value(0) <= 950.0 / 1.4 && grid.value(grid.len() - 1) >= 950.0 * 1.4);
     }
 
+    fn between_bins_of(values: impl Iterator<Item = f64>, bins: usize) -> Grid {
+        let values: Vec<i16> = values.map(bins::bin).collect();
+        Grid::between_bins(&BinLists { offsets: vec![0, values.len() as u32], bins: values }, bins)
+    }
+
+    #[test]
+    fn edges_part_equal_shares() {
+        let grid = between_bins_of((1..=1000).map(f64::from), 10);
+        assert_eq!(grid.len(), 9);
+        for (edge, share) in grid.stable.iter().enumerate() {
+            // A bin near 100 is 1.1 wide, one near 900 ten.
+            assert!((share - (0.9 - 0.1 * edge as f64)).abs() < 0.01, "{edge}: {share}");
+        }
+        assert!(between(&grid.stable).iter().all(|share| (share - 0.1).abs() < 0.011));
+    }
+
+    #[test]
+    fn equal_values_share_a_bin() {
+        // 0 in 3 of 10, 1 to 3 once, 4 in 4: edges above 0, 1, 2 and 3.
+        let grid = between_bins_of([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0].into_iter(), 10);
+        assert_eq!((0..grid.len()).map(|edge| grid.value(edge).round()).collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(grid.stable, [0.7, 0.6, 0.5, 0.4]);
+        for values in [vec![], vec![2.0; 7]] {
+            let grid = between_bins_of(values.into_iter(), 10);
+            assert_eq!((grid.len(), grid.stable.clone()), (1, vec![0.0]));
+        }
+    }
+
+    #[test]
+    fn a_share_is_replaced_up_to_the_distance() {
+        let grid = between_bins_of((1..=1000).map(f64::from), 10);
+        for limit in [0.0, 0.05, 0.3] {
+            let part = grid.replaced(Measure::Ks, limit);
+            let apart = grid.stable.iter().map(|share| part * (1.0 - share)).fold(0.0, f64::max);
+            assert!((apart - limit).abs() < 1e-12, "{limit}: {apart}");
+        }
+        for limit in [0.1, 0.25] {
+            let part = grid.replaced(Measure::Psi, limit);
+            let above: Vec<f64> = grid.stable.iter().map(|share| share + part * (1.0 - share)).collect();
+            let index = drift::population_stability(&between(&above), &between(&grid.stable));
+            assert!((index - limit).abs() < 1e-9, "{limit}: {index}");
+        }
+        // No share of requests is so far.
+        assert!(grid.replaced(Measure::Ks, 0.99) > 1.0 - 1e-9);
+    }
+
     #[test]
     fn thresholds_are_at_their_own_place() {
         let grid = grid();

@@ -251,7 +251,7 @@ fn streams(scenario: &Scenario) -> Vec<Stream> {
         let everywhere = always && effect.only.is_empty() && !matches!(effect.change, Change::Flip(_));
         // The few edges between bins are too far apart to look between them.
         let kind = &scenario.metrics[effect.metric].kind;
-        !everywhere || kind.is_rare() || matches!(kind, MetricKind::Drift { .. })
+        !everywhere || kind.is_rare() || kind.is_drift()
     };
     let mut streams: Vec<Stream> = (0..scenario.effects.len()).filter(needs_stream).map(Stream::Effect).collect();
     for gate in scenario.gates.iter().filter(|gate| scenario.metrics[gate.metric].kind.is_rare()) {

@@ -4,17 +4,12 @@ use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::wire;
 use crate::domain::gate::Measure;
-use crate::domain::metric::{Metric, MetricKind};
+use crate::domain::metric::Metric;
 
 /// What is measured; `None` for gates on metrics of other kinds.
-pub(super) fn measure(
-    at: &At,
-    gate: &wire::Gate,
-    metric: Option<&Metric>,
-    problems: &mut Problems,
-) -> Option<Measure> {
+pub(super) fn measure(at: &At, gate: &wire::Gate, metric: Option<&Metric>, problems: &mut Problems) -> Option<Measure> {
     let at_measure = at.key("measure");
-    if !matches!(metric?.kind, MetricKind::Drift { .. }) {
+    if !metric?.kind.is_drift() {
         if gate.measure.is_some() {
             let message = format!("`{}` belongs to a metric of kind `drift`", problems.name(&at_measure));
             problems.add::<()>(&at_measure, message, "leave it out, or make such a metric of the column");
@@ -48,10 +43,7 @@ fn refuse_tests(at: &At, gate: &wire::Gate, measure: Measure, problems: &mut Pro
             let hint = "use `point`, or leave it out; measure `ks` has tests";
             problems.wrong::<()>(&at, "but a stability index has no error rate that holds for requests of users", hint);
         }
-        (
-            Measure::Ks,
-            Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence),
-        ) => {}
+        (Measure::Ks, Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence)) => {}
         (Measure::Ks, _) => {
             let hint = "use `group-sequential`, `confidence-sequence`, `fixed` or `point`";
             problems.wrong::<()>(&at, "but this test is not of shares of requests", hint);

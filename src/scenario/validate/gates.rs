@@ -52,8 +52,11 @@ fn read_one(
     let measure = distance::measure(at, written, measured, problems);
     let burns = written.test == Some(wire::Test::BurnRate);
     let burn = if burns { monitors::burn(at, written, measured, context, problems) } else { None };
-    let thresholds =
-        if burns { burn.as_ref().map(Thresholds::of_burn) } else { thresholds(at, written, measured, measure, problems) };
+    let thresholds = if burns {
+        burn.as_ref().map(Thresholds::of_burn)
+    } else {
+        thresholds(at, written, measured, measure, problems)
+    };
     let kind = measured.map(|metric| &metric.kind);
     let style = style(&at.key("style"), written.style, measured, problems);
     let covariate = covariate(at, written, measured, problems);

@@ -76,7 +76,9 @@ fn metric(at: &At, name: String, written: wire::Metric, form: Form, problems: &m
         Some(wire::Better::Lower) => Direction::Lower,
         // Neither way is worse: it is the distance that should be small.
         None if written.kind == Some(wire::MetricKind::Drift) => Direction::Lower,
-        None => return problems.missing(&at.key("better"), "`better`: which way it improves; one of `higher`, `lower`"),
+        None => {
+            return problems.missing(&at.key("better"), "`better`: which way it improves; one of `higher`, `lower`");
+        }
     };
     let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), form, problems);
     let worst = missing::worst(at, &written, kind.as_ref(), better, problems);
