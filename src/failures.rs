@@ -158,7 +158,8 @@ impl Losses {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, .. }
             | MetricKind::Rare { column, .. }
-            | MetricKind::Quantile { column, .. } => {
+            | MetricKind::Quantile { column, .. }
+            | MetricKind::Drift { column, .. } => {
                 PerVersion::from_fn(|version| (place(metric, column.get(version), version), None))
             }
         };

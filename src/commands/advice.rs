@@ -5,7 +5,6 @@ use crate::domain::gate::{Decision, Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{Promotion, Stage};
-use crate::gate::question::Against;
 use crate::outcome::player::Player;
 use crate::outcome::rows::segment;
 use crate::power::closed_form::{self, Plan};
@@ -190,7 +189,7 @@ impl Advisor<'_> {
     /// To speak, and where a pass is needed, to pass.
     fn needed(&self, plan: &Plan, gate: &Gate) -> f64 {
         let passes = self.scenario.rollout.needs_pass(plan.stage);
-        let stable = matches!(self.player.gates[plan.gate].questions[plan.question].against, Against::Stable { .. });
+        let stable = self.player.gates[plan.gate].questions[plan.question].against.compares();
         gate.min_units.max(plan.units_needed.filter(|_| passes && stable).unwrap_or(0.0))
     }
 

@@ -100,6 +100,7 @@ pub(super) fn metrics(scenario: &Scenario, digest: &Digest) -> Vec<MetricFacts> 
         name: metric.name.clone(),
         kind: metric.kind.name().into(),
         better: match metric.better {
+            _ if metric.kind.is_drift() => "neither".into(),
             Direction::Higher => "higher".into(),
             Direction::Lower => "lower".into(),
         },

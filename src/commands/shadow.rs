@@ -50,9 +50,9 @@ pub(super) fn run(args: &ShadowArgs) -> Result<u8> {
     }
 }
 
-/// The chosen metric, or those that gates watch, in the order of the scenario.
+/// The chosen metric, or those that gates watch, in the order of the scenario. Of a distribution no request is worse than another.
 fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
-    let all = 0..scenario.metrics.len();
+    let all = (0..scenario.metrics.len()).filter(|&metric| !scenario.metrics[metric].kind.is_drift());
     let Some(name) = chosen else {
         let watched = |metric: &usize| scenario.gates.iter().any(|gate| gate.metric == *metric);
         return Ok(all.filter(|&metric| !scenario.metrics[metric].stable_only).filter(watched).collect());
@@ -66,6 +66,11 @@ fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
     }
     if !found.is_empty() {
         return Ok(found);
+    }
+    if scenario.metrics.iter().any(|metric| metric.name == name) {
+        return Err(Problem::new(&scenario.path, format!("no request is worse than another by metric `{name}`"))
+            .hint("a distribution has no better or worse: name a metric of another kind")
+            .into());
     }
     let known: Vec<String> = scenario.metrics.iter().map(|metric| format!("`{}`", metric.name)).collect();
     Err(Problem::new(&scenario.path, format!("no metric is called `{name}`"))

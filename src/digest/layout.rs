@@ -40,7 +40,7 @@ fn has_paired_denominator(metric: &Metric) -> bool {
 /// Names of a metric's columns without its own, in order.
 pub(super) fn columns(metric: &Metric) -> Vec<(String, ColumnKind)> {
     let mut columns = Vec::new();
-    if matches!(metric.kind, MetricKind::Quantile { .. }) {
+    if metric.kind.quantile().is_some() {
         columns.extend(Version::BOTH.map(|version| (format!("{}.bins", version.name()), ColumnKind::Bins)));
         return columns;
     }
@@ -95,7 +95,7 @@ pub(super) enum Values {
 
 /// Takes the columns of [`columns`] in their order.
 pub(super) fn metric_cells(metric: &Metric, values: &mut impl Iterator<Item = Values>) -> MetricCells {
-    if matches!(metric.kind, MetricKind::Quantile { .. }) {
+    if metric.kind.quantile().is_some() {
         return MetricCells::Bins(PerVersion::from_fn(|_| match values.next() {
             Some(Values::Bins(bins)) => bins,
             _ => unreachable!("columns are made in this order"),

@@ -154,7 +154,8 @@ impl Maker<'_> {
                 MetricKind::Mean { column }
                 | MetricKind::Proportion { column, .. }
                 | MetricKind::Rare { column, .. }
-                | MetricKind::Quantile { column, .. } => {
+                | MetricKind::Quantile { column, .. }
+                | MetricKind::Drift { column, .. } => {
                     names.push(&column.candidate);
                 }
                 MetricKind::Ratio { numerator, denominator } => {
@@ -210,7 +211,7 @@ impl Maker<'_> {
             }
         };
         let measured = match &metric.kind {
-            MetricKind::Quantile { column, .. } => PerVersion::from_fn(|version| {
+            MetricKind::Quantile { column, .. } | MetricKind::Drift { column, .. } => PerVersion::from_fn(|version| {
                 let (column, source) = (column.get(version), metric.source(version));
                 let measured = self.measured(column, source);
                 let mask = self.both(*asked.get(version), measured);
@@ -292,7 +293,8 @@ impl Maker<'_> {
             MetricKind::Mean { column }
             | MetricKind::Proportion { column, over: None }
             | MetricKind::Rare { column, over: None }
-            | MetricKind::Quantile { column, .. } => {
+            | MetricKind::Quantile { column, .. }
+            | MetricKind::Drift { column, .. } => {
                 let column = column.get(version);
                 (self.value(column, version), Some(column.clone()))
             }

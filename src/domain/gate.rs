@@ -95,6 +95,26 @@ impl Test {
     }
 }
 
+/// How far two distributions lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Kolmogorov and Smirnov: the largest difference of the shares above an edge between bins.
+    Ks,
+    /// The population stability index of the bins.
+    Psi,
+}
+
+impl Measure {
+    /// As printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ks => "KS",
+            Self::Psi => "PSI",
+        }
+    }
+}
+
 /// How a cumulative sum is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cusum {
@@ -333,8 +353,10 @@ pub struct Gate {
     pub allow: Option<Margin>,
     /// Where the failing side begins, if not at `allow`.
     pub harm: Option<Margin>,
-    /// Bound on the candidate itself.
+    /// Bound on the candidate itself; beside [`Gate::measure`] on its distance from stable.
     pub limit: Option<f64>,
+    /// Of a metric of kind `drift`: the distance that is bounded.
+    pub measure: Option<Measure>,
     /// `allow` and `limit` as the user wrote them, for reports: "1%", "limit 0.001", "1% and limit 0.001".
     pub allow_text: String,
     /// How the evidence is weighed.
@@ -386,10 +408,16 @@ impl Gate {
         if self.kayenta.is_some() { "kayenta" } else { self.test.name() }
     }
 
+    /// Whether closed forms know its error rates and power.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        self.test.is_planned() && self.measure.is_none()
+    }
+
     /// Whether a stage leaves the gate anything to ask: nobody is left to compare with at 100 %.
     #[must_use]
     pub fn asked_in(&self, stage: &Stage) -> bool {
-        let alone = self.limit.is_some() || matches!(self.test, Test::Sentinel(_));
+        let alone = (self.limit.is_some() && self.measure.is_none()) || matches!(self.test, Test::Sentinel(_));
         stage.looks() > 0 && (stage.has_control() || alone)
     }
 }

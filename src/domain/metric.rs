@@ -68,6 +68,13 @@ pub enum MetricKind {
         /// In (0, 1): 0.95 is p95.
         quantile: f64,
     },
+    /// A distribution over requests, asked how far the candidate's lies from stable's; where one value is wanted, its median.
+    Drift {
+        /// The column of each version.
+        column: PerVersion<String>,
+        /// Bins that hold about equal shares of stable's requests.
+        bins: usize,
+    },
 }
 
 impl MetricKind {
@@ -80,6 +87,23 @@ impl MetricKind {
             Self::Rare { .. } => "rare",
             Self::Ratio { .. } => "ratio",
             Self::Quantile { .. } => "quantile",
+            Self::Drift { .. } => "drift",
+        }
+    }
+
+    /// Whether it is a distribution, of which neither way is better.
+    #[must_use]
+    pub fn is_drift(&self) -> bool {
+        matches!(self, Self::Drift { .. })
+    }
+
+    /// The quantile whose value stands for the metric, of kinds that are about a distribution.
+    #[must_use]
+    pub fn quantile(&self) -> Option<f64> {
+        match self {
+            Self::Quantile { quantile, .. } => Some(*quantile),
+            Self::Drift { .. } => Some(0.5),
+            _ => None,
         }
     }
 

@@ -79,7 +79,7 @@ pub fn counts(asker: &Asker<'_>, question: Question, lens: Lens, arms: &impl Arm
     sums.ratio()?;
     let others = match question.against {
         Against::Stable { .. } => Some(arms.sums(Arm::Stable, Answers::Stable, question.slice, metric, None)),
-        Against::Limit(_) => None,
+        Against::Limit(_) | Against::Distance { .. } => None,
     };
     if let Some(others) = &others {
         others.ratio()?;
@@ -132,7 +132,7 @@ impl Watched {
                 let (events, trials) = (floor(counts.candidate.events), ceil(counts.candidate.trials));
                 self.p_of_counts(watch, (events, trials), limit, last)
             }
-            (Against::Stable { .. }, None) => 1.0,
+            (Against::Stable { .. }, None) | (Against::Distance { .. }, _) => 1.0,
         }
     }
 
@@ -208,7 +208,7 @@ pub fn p_pass(question: Question, counts: &Counts) -> f64 {
             let events = ceil(counts.candidate.events).min(trials);
             exact::test(events as u64, trials as u64, limit, Alternative::Less)
         }
-        (Against::Stable { .. }, None) => 1.0,
+        (Against::Stable { .. }, None) | (Against::Distance { .. }, _) => 1.0,
     }
 }
 

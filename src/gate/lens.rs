@@ -1,11 +1,13 @@
 //! How a world shows a metric: whose answers the candidate's arm got, and what became of their values.
 
+use crate::domain::gate::Gate;
 use crate::domain::metric::Margin;
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::scenario::{Null, Scenario};
-use crate::simulate::layout::{Answers, Layout, Stream};
+use crate::simulate::layout::{Answers, Layout, Shape, Stream};
 
-/// Values of the candidate's arm are `scale * value + shift` of these answers.
+/// Values of the candidate's arm are `scale * value + shift` of these answers. Of a drift metric it is the shares above its edges that are
+/// changed so: values that change have streams.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lens {
     /// Whose answers.
@@ -32,7 +34,8 @@ impl Lens {
             World::Recorded => Self::RECORDED,
             World::Null if scenario.simulation.null == Null::Swap => Self { swapped: true, ..Self::RECORDED },
             World::Margin(gate) if scenario.gates[gate].metric == metric => {
-                Self::margin(gate, scenario, levels).on(metric, layout)
+                let of_distance = Self::at_distance(&scenario.gates[gate], layout);
+                of_distance.unwrap_or_else(|| Self::margin(gate, scenario, levels)).on(metric, layout)
             }
             World::Effect(effect) if scenario.effects[effect].metric == metric => {
                 match layout.streams.iter().position(|&stream| stream == Stream::Effect(effect)) {
@@ -64,6 +67,13 @@ impl Lens {
             (None, Some(limit)) => Self { shift: limit, ..Self::NULL },
             (None, None) => Self::NULL,
         }
+    }
+
+    /// So far from stable as a gate on a distance accepts: a share of all requests, whosever, is answered with more than any value.
+    fn at_distance(gate: &Gate, layout: &Layout) -> Option<Self> {
+        let Shape::Grid(grid) = &layout.shapes[gate.metric] else { return None };
+        let replaced = grid.replaced(gate.measure?, gate.limit?);
+        Some(Self { shift: replaced, scale: 1.0 - replaced, ..Self::NULL })
     }
 
     /// Stable made worse by a margin, by scaling or by shifting every request.

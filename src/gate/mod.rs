@@ -4,6 +4,7 @@ pub mod boundary;
 mod burn;
 pub mod correction;
 mod cusum;
+mod distance;
 pub mod events;
 pub mod lens;
 mod patience;

@@ -1,8 +1,9 @@
 //! One question of a gate: is the candidate worse than allowed, in one slice, against stable or against a limit?
 
+use super::distance;
 use super::lens::Lens;
 use super::score;
-use crate::domain::gate::{Gate, Style};
+use crate::domain::gate::{Gate, Measure, Style};
 use crate::domain::metric::{Direction, Margin};
 use crate::domain::quantity::Seconds;
 use crate::scenario::Scenario;
@@ -25,6 +26,21 @@ pub enum Against {
     },
     /// A bound on the candidate itself.
     Limit(f64),
+    /// A bound on the distance of the candidate's distribution from stable's in the same window.
+    Distance {
+        /// What is measured.
+        measure: Measure,
+        /// The bound.
+        limit: f64,
+    },
+}
+
+impl Against {
+    /// Whether stable's arm is asked, too.
+    #[must_use]
+    pub fn compares(self) -> bool {
+        !matches!(self, Self::Limit(_))
+    }
 }
 
 /// One question of a gate.
@@ -88,7 +104,10 @@ pub struct Evidence {
 #[must_use]
 pub fn questions(gate: &Gate, layout: &Layout) -> Vec<Question> {
     let against_stable = gate.allow.map(|allow| Against::Stable { allow, harm: gate.harm.unwrap_or(allow) });
-    let against_limit = gate.limit.map(Against::Limit);
+    let against_limit = gate.limit.map(|limit| match gate.measure {
+        Some(measure) => Against::Distance { measure, limit },
+        None => Against::Limit(limit),
+    });
     let slices = layout.slices_of(&gate.by);
     let ask = |against: Against| slices.iter().map(move |&slice| Question { slice, against });
     against_stable.into_iter().chain(against_limit).flat_map(ask).collect()
@@ -213,6 +232,19 @@ impl<'a> Asker<'a> {
                 let contrast = self.against_limit(question.slice, lens, limit, arms)?;
                 Some(Evidence { pass: contrast, fail: contrast })
             }
+            Against::Distance { measure, limit } => {
+                let contrast = distance::beyond(self, question.slice, lens, (measure, limit), arms)?;
+                Some(Evidence { pass: contrast, fail: contrast })
+            }
+        }
+    }
+
+    /// How many one-sided tests a question's evidence is the strongest of: what it shows counts for so much less.
+    #[must_use]
+    pub fn tests(&self, question: Question) -> f64 {
+        match (question.against, &self.layout.shapes[self.gate.metric]) {
+            (Against::Distance { measure: Measure::Ks, .. }, Shape::Grid(grid)) => 2.0 * grid.len() as f64,
+            _ => 1.0,
         }
     }
 
@@ -230,6 +262,7 @@ impl<'a> Asker<'a> {
         let sign = self.better.worse_sign();
         let difference = match question.against {
             Against::Limit(limit) => candidate.map(|candidate| sign * (candidate - limit)),
+            Against::Distance { .. } => None,
             Against::Stable { harm, .. } => {
                 let (factor, offset) = harm.contrast(self.better);
                 let stable = ratio(Arm::Stable, Answers::Stable);
@@ -313,6 +346,7 @@ impl<'a> Asker<'a> {
                 (lens, 0.0, sign * limit, [own, 0.0])
             }
             Against::Stable { .. } if quantile => (lens, 1.0, 0.0, [1.0, 1.0]),
+            Against::Distance { .. } => unreachable!("gates on a distance are not screened"),
             Against::Stable { harm, .. } => {
                 let (of_margin, offset) = harm.contrast(self.better);
                 let (shown, factor) = self.adjusted(lens, of_margin);
@@ -329,6 +363,7 @@ impl<'a> Asker<'a> {
         let moved = match question.against {
             Against::Limit(limit) => limit,
             Against::Stable { harm, .. } => self.beyond_margin(grid, harm, threshold),
+            Against::Distance { .. } => unreachable!("gates on a distance are not screened"),
         };
         grid.place((moved - lens.shift) / lens.scale)
     }
@@ -388,7 +423,13 @@ impl<'a> Asker<'a> {
 }
 
 /// `sign * (candidate - factor * stable) - offset`; the arms are independent, so variances add.
-fn contrast(candidate: &UnitSums, stable: &UnitSums, sign: f64, factor: f64, offset: f64) -> Option<Contrast> {
+pub(super) fn contrast(
+    candidate: &UnitSums,
+    stable: &UnitSums,
+    sign: f64,
+    factor: f64,
+    offset: f64,
+) -> Option<Contrast> {
     let difference = sign * (candidate.ratio()? - factor * stable.ratio()?) - offset;
     let parts = candidate.ratio_variance().zip(stable.ratio_variance()).map(|(c, s)| [c, factor * factor * s]);
     let effective_units = candidate.effective_units().min(stable.effective_units());
@@ -398,7 +439,7 @@ fn contrast(candidate: &UnitSums, stable: &UnitSums, sign: f64, factor: f64, off
 
 impl Contrast {
     /// With a variance that is the sum of the arms'.
-    fn with(self, parts: Option<[f64; 2]>, arms: [&UnitSums; 2]) -> Self {
+    pub(super) fn with(self, parts: Option<[f64; 2]>, arms: [&UnitSums; 2]) -> Self {
         let [candidate, stable] = arms.map(UnitSums::effective_units);
         let df = parts.map_or(f64::NAN, |[c, s]| mean::welch_df((c, candidate), (s, stable)));
         Self { variance: parts.map(|[candidate, stable]| candidate + stable), df, ..self }

@@ -169,8 +169,7 @@ impl StageGate<'_> {
             return (looks > 0).then(|| self.hear(reader, place, lens));
         }
         let has_control = place.plan.has_control();
-        let open: Vec<bool> =
-            self.questions.iter().map(|q| has_control || matches!(q.against, Against::Limit(_))).collect();
+        let open: Vec<bool> = self.questions.iter().map(|q| has_control || !q.against.compares()).collect();
         if looks == 0 || !open.contains(&true) {
             return None;
         }
@@ -292,7 +291,8 @@ impl StageGate<'_> {
         let gate = self.asker.gate;
         let alone = self.boundaries.iter().all(|boundary| boundary.alone(0).is_some());
         let at_once = gate.patience == domain::Patience::NONE && self.asker.delay.0 == 0;
-        matches!(gate.test, Test::GroupSequential(_)) && gate.window == Window::Stage && alone && at_once
+        let plain = gate.window == Window::Stage && gate.measure.is_none();
+        matches!(gate.test, Test::GroupSequential(_)) && plain && alone && at_once
     }
 
     /// What the looks before the stage's last show: each question's first failure is looked for where the screen leaves it possible.
@@ -505,7 +505,7 @@ impl StageGate<'_> {
             let counts = arms.reader.counts_of(arms.span, arm, lens.answers, question.slice);
             counts.units >= gate.min_units && counts.covered >= gate.min_requests
         };
-        enough(Arm::Candidate) && (matches!(question.against, Against::Limit(_)) || enough(Arm::Stable))
+        enough(Arm::Candidate) && (!question.against.compares() || enough(Arm::Stable))
     }
 
     /// The evidence of a gate that counts events. It passes at the stage's end, by one exact test.
@@ -560,9 +560,11 @@ impl StageGate<'_> {
         };
         let z_pass = -z_pass;
         let undecided = Seen { z_fail: Some(z_fail), ..undecided };
+        let tests = self.asker.tests(self.questions[index]);
         Some(match gate.test {
             Test::Fixed => {
-                Seen { p_fail: normal::upper_tail(z_fail), passes: z_pass > self.asker.z_alpha, ..undecided }
+                let p_fail = (tests * normal::upper_tail(z_fail)).min(1.0);
+                Seen { p_fail, passes: z_pass > self.asker.z_alpha, ..undecided }
             }
             Test::ConfidenceSequence => {
                 let units = units(self.questions[index], lens, arms);
@@ -574,7 +576,7 @@ impl StageGate<'_> {
                 let Some((fail, pass)) = p_value(z_fail, evidence.fail).zip(p_value(z_pass, evidence.pass)) else {
                     return Some(undecided);
                 };
-                Seen { p_fail: fail.min(p_before), passes: pass <= alpha, ..undecided }
+                Seen { p_fail: (tests * fail).min(p_before), passes: pass <= alpha, ..undecided }
             }
             Test::GroupSequential(_) => {
                 // The boundary already holds this question's share of alpha.
@@ -616,10 +618,7 @@ impl StageGate<'_> {
 /// Units that a question is asked about.
 fn units(question: Question, lens: Lens, arms: &LookArms<'_>) -> f64 {
     let units = |arm: Arm| arms.reader.counts_of(arms.span, arm, lens.answers, question.slice).units;
-    match question.against {
-        Against::Limit(_) => units(Arm::Candidate),
-        Against::Stable { .. } => units(Arm::Candidate) + units(Arm::Stable),
-    }
+    units(Arm::Candidate) + if question.against.compares() { units(Arm::Stable) } else { 0.0 }
 }
 
 /// What one question showed at one look.

@@ -145,7 +145,7 @@ impl Columns {
                 MetricKind::Proportion { column, over: Some(_) } | MetricKind::Rare { column, over: Some(_) } => {
                     add(column.get(version), key("column"), false, false, false);
                 }
-                MetricKind::Quantile { column, .. } => {
+                MetricKind::Quantile { column, .. } | MetricKind::Drift { column, .. } => {
                     add(column.get(version), key("column"), false, true, false);
                 }
                 MetricKind::Ratio { numerator, denominator } => {

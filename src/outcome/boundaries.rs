@@ -75,6 +75,8 @@ struct QuestionPlan {
     correlations: ReturningUnits,
     /// Per stage: how a cumulative sum adds up; empty without one.
     sums: Vec<SumPlan>,
+    /// How many one-sided tests share the failing error, the strongest of which is shown.
+    tests: f64,
 }
 
 impl Planning<'_> {
@@ -98,11 +100,18 @@ impl Planning<'_> {
 
     fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {
         let rule = &self.scenario.gates[gate];
+        let tests = Asker::new(rule, self.scenario, &self.simulator.layout).tests(question);
         if !self.asked[gate] || !matches!(rule.test, Test::GroupSequential(_)) {
             let asked = self.asked[gate] && matches!(rule.test, Test::Cusum(_));
             let stages = 0..self.places.len();
             let sums = stages.filter(|_| asked).map(|stage| self.sum(rule, question, stage)).collect();
-            return QuestionPlan { fail: Vec::new(), pass: Vec::new(), correlations: ReturningUnits::new(), sums };
+            return QuestionPlan {
+                fail: Vec::new(),
+                pass: Vec::new(),
+                correlations: ReturningUnits::new(),
+                sums,
+                tests,
+            };
         }
         let of_stages = |contrast: fn(&Evidence) -> Option<f64>| -> Vec<Vec<f64>> {
             self.places.iter().map(|place| self.information(rule, question, place, contrast)).collect()
@@ -120,6 +129,7 @@ impl Planning<'_> {
                 ReturningUnits::new()
             },
             sums: Vec::new(),
+            tests,
         }
     }
 
@@ -173,8 +183,8 @@ impl Planning<'_> {
     fn factor(&self, gate: &Gate, question: Question) -> f64 {
         match (question.against, &self.simulator.layout.shapes[gate.metric]) {
             (Against::Limit(_), _) => 0.0,
-            // A quantile's margin moves the threshold, and both shares count alike.
-            (Against::Stable { .. }, Shape::Grid(_)) => 1.0,
+            // A quantile's margin moves the threshold, and both shares count alike, as they do in a distance.
+            (Against::Stable { .. }, Shape::Grid(_)) | (Against::Distance { .. }, _) => 1.0,
             (Against::Stable { harm, .. }, Shape::Moments) => {
                 harm.contrast(self.scenario.metrics[gate.metric].better).0
             }
@@ -186,7 +196,7 @@ impl Planning<'_> {
         let looks = place.plan.looks();
         let Some(last) = looks.checked_sub(1) else { return 1 };
         let split = place.plan.split();
-        let share = if matches!(question.against, Against::Limit(_)) { split.exposure } else { split.smaller() };
+        let share = if question.against.compares() { split.smaller() } else { split.exposure };
         let requests = |census: &Trajectory| {
             let reader = Reader { layout: &self.simulator.layout, trajectory: census };
             let span = Span { look: place.first_look + last, since: None };
@@ -209,7 +219,7 @@ impl Planning<'_> {
         place: &StagePlace,
         contrast: fn(&Evidence) -> Option<f64>,
     ) -> Vec<f64> {
-        let limited = matches!(question.against, Against::Limit(_));
+        let limited = !question.against.compares();
         let split = place.plan.split();
         if !place.plan.has_control() && !limited {
             return vec![0.0; place.plan.looks()];
@@ -292,9 +302,10 @@ impl Plans {
                 return vec![Boundary::default(); scenario.stages.len()];
             }
             let power = chances.then(|| rule.power.get());
-            let mut stages = plan.made(alpha, spending, power);
+            let each = alpha / plan.tests;
+            let mut stages = plan.made(each, spending, power);
             for &factor in rungs {
-                for (boundary, other) in stages.iter_mut().zip(plan.made(alpha * factor, spending, None)) {
+                for (boundary, other) in stages.iter_mut().zip(plan.made(each * factor, spending, None)) {
                     boundary.rungs.push(Rung { level: alpha * factor, fail: other.fail });
                 }
             }
@@ -302,7 +313,7 @@ impl Plans {
                 let last = last_look(scenario, rule, stage, place);
                 let fail = &plan.fail[stage];
                 if last + 1 < fail.len() {
-                    boundary.drift = power.and_then(|power| drift_by(fail, last, (alpha, spending), power));
+                    boundary.drift = power.and_then(|power| drift_by(fail, last, (each, spending), power));
                 }
                 let Some(information) = plan.pass.get(stage) else { continue };
                 // A stage that may be held passes at more looks than one, from the end of its duration on.
@@ -533,6 +544,7 @@ mod tests {
                 .map(|(stage, information)| looks(stage, information.len()))
                 .collect(),
             sums: Vec::new(),
+            tests: 1.0,
         }
     }
 

@@ -161,7 +161,12 @@ fn meaning(world: World, scenario: &Scenario) -> String {
         World::Margin(gate) => {
             let gate = &scenario.gates[gate];
             let metric = &scenario.metrics[gate.metric].name;
-            if gate.allow.is_some() {
+            if gate.measure.is_some() {
+                format!(
+                    "{metric} exactly at {}, where a share of all requests has more than any value of stable's",
+                    gate.allow_text
+                )
+            } else if gate.allow.is_some() {
                 format!("{metric} worse than stable by exactly what is allowed ({})", gate.allow_text)
             } else {
                 format!("{metric} exactly at its {}", gate.allow_text)

@@ -32,7 +32,7 @@ pub fn plan(player: &Player<'_>) -> Watches {
             let alpha = player.levels.alpha_fail[index_of_gate];
             // Sequentially there is no stepping down: every question gets its share.
             let of_question = |(question, share): (&Question, &f64)| {
-                let open = asked && (place.plan.has_control() || matches!(question.against, Against::Limit(_)));
+                let open = asked && (place.plan.has_control() || !question.against.compares());
                 open.then(|| watch(player, gate, *question, place, alpha * share))
             };
             questions.iter().zip(&player.levels.shares[index_of_gate]).map(of_question).collect()
@@ -60,7 +60,9 @@ fn watch(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePlac
                     let share = events::share_at(harm, place.plan.split().of_both());
                     BinomialMaxSprt { horizon: horizon as u64, share }.critical_value(alpha)
                 }
-                Against::Limit(_) => MaxSprt { horizon, min_events: 1 }.critical_value(alpha),
+                Against::Limit(_) | Against::Distance { .. } => {
+                    MaxSprt { horizon, min_events: 1 }.critical_value(alpha)
+                }
             };
             Watch::MaxSprt { critical: critical.unwrap_or(f64::INFINITY), horizon }
         }
@@ -82,6 +84,6 @@ fn planned(player: &Player<'_>, gate: &Gate, question: Question, place: &StagePl
             worse * counts.candidate.events + stable.events
         }
         (Against::Limit(limit), _) => limit * counts.candidate.trials,
-        (Against::Stable { .. }, None) => 0.0,
+        (Against::Stable { .. }, None) | (Against::Distance { .. }, _) => 0.0,
     }
 }

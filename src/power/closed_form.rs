@@ -95,7 +95,7 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 continue;
             }
             for (index, question) in gate_plan.questions.iter().enumerate() {
-                if !place.plan.has_control() && matches!(question.against, Against::Stable { .. }) {
+                if !place.plan.has_control() && question.against.compares() {
                     continue;
                 }
                 let Some(look) = place.seen(
@@ -135,10 +135,7 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
 
 /// Share of units that a question is asked of: a limit of the candidate's units alone.
 pub(super) fn asked_share(question: Question, split: Split) -> f64 {
-    match question.against {
-        Against::Limit(_) => split.exposure,
-        Against::Stable { .. } => split.exposure + split.stable(),
-    }
+    if question.against.compares() { split.exposure + split.stable() } else { split.exposure }
 }
 
 /// Closed forms of one question at one split.
@@ -238,7 +235,7 @@ impl<'a> Planner<'a> {
         let nothing = Plan::default();
         // Sums of a trailing window have no second moments to plan with. A rank test of points is planned by their number and by how they
         // depend on each other, which no sum knows: a formula for independent points would promise what the replay refutes.
-        if self.gate.window != Window::Stage || !self.gate.test.is_planned() {
+        if self.gate.window != Window::Stage || !self.gate.is_planned() {
             return nothing;
         }
         if expected.is_empty() {
@@ -325,6 +322,8 @@ impl<'a> Planner<'a> {
             Against::Stable { harm: Margin::Relative(share), .. } => share * level.abs(),
             Against::Stable { harm: Margin::Absolute(amount), .. } => amount,
             Against::Limit(limit) => sign * (limit - level),
+            // A share of requests is the metric's own unit.
+            Against::Distance { limit, .. } => limit,
         };
         let Shape::Grid(grid) = &self.player.simulator.layout.shapes[self.gate.metric] else { return Some(regression) };
         let reader = self.reader(census);

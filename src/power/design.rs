@@ -42,7 +42,7 @@ impl Design {
         units: f64,
     ) -> Option<Self> {
         let rule = &player.scenario.gates[gate];
-        if !rule.test.is_planned() {
+        if !rule.is_planned() {
             return None;
         }
         let last = information.last().copied()?;

@@ -117,7 +117,7 @@ impl<'a> EventPlanner<'a> {
                 let trials = counts.candidate.trials as u64;
                 (rate < limit).then(|| rare::one_proportion_power(limit, rate, trials, alpha, Sides::One))
             }
-            (Against::Stable { .. }, None) => None,
+            (Against::Stable { .. }, None) | (Against::Distance { .. }, _) => None,
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> EventPlanner<'a> {
                 let power = |p: f64| self.power_at_limit(limit, p, counts.candidate.trials).unwrap_or(f64::NAN);
                 smallest(|p| power(p) >= target, (limit, 1.0)).map(|p| p - rate)
             }
-            (Against::Stable { .. }, None) => None,
+            (Against::Stable { .. }, None) | (Against::Distance { .. }, _) => None,
         }
     }
 

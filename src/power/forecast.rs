@@ -98,7 +98,7 @@ impl Forecast {
         let split = Split { exposure: 0.1, control: player.simulator.plan[0].control };
         for (gate, plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
-            if rule.window != Window::Stage || !rule.test.is_planned() {
+            if rule.window != Window::Stage || !rule.is_planned() {
                 continue;
             }
             let asker = Asker::new(rule, player.scenario, &player.simulator.layout);

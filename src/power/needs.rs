@@ -12,7 +12,7 @@ use crate::domain::gate::{Gate, Patience, Window};
 use crate::domain::metric::{Direction, Margin, MetricKind};
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
 use crate::gate::lens::Lens;
-use crate::gate::question::{Against, Asker, Question};
+use crate::gate::question::{Asker, Question};
 use crate::outcome::boundaries::last_look;
 use crate::outcome::player::Player;
 use crate::outcome::rows::{segment, share};
@@ -143,7 +143,7 @@ impl Planner<'_> {
         let split = place.plan.split();
         let middle = &player.sampled_censuses[player.sampled_censuses.len() / 2];
         let census = Census::new(asker, question, middle);
-        let against_stable = matches!(question.against, Against::Stable { .. });
+        let against_stable = question.against.compares();
         let information = |look: usize| {
             let Some(look) = place.seen(look, asker.delay).filter(|_| look >= place.plan.quiet) else { return 0.0 };
             let spoken = census.enough(look, split, against_stable) >= 0.5;
@@ -249,7 +249,7 @@ impl Asked<'_> {
     }
 
     fn question_is_against_stable(&self) -> bool {
-        matches!(self.question.against, Against::Stable { .. })
+        self.question.against.compares()
     }
 
     fn censuses(&self) -> impl Iterator<Item = Census<'_>> {

@@ -21,6 +21,9 @@ pub(super) fn says(row: &NeedRow, gate: &Gate, metric: &Metric) -> String {
     if matches!(gate.test, Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_)) {
         return format!("{place}: test `{}` has no closed form; see the replay", gate.test.name());
     }
+    if let Some(measure) = gate.measure {
+        return format!("{place}: a distance of distributions ({}) has no closed form; see the replay", measure.name());
+    }
     if gate.window != Window::Stage {
         return format!("{place}: a trailing window has no closed form; see the replay");
     }

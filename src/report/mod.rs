@@ -209,9 +209,9 @@ pub struct Segment {
 pub struct MetricFacts {
     /// Name.
     pub name: String,
-    /// `mean`, `proportion`, `rare`, `ratio`, `quantile`.
+    /// `mean`, `proportion`, `rare`, `ratio`, `quantile`, `drift`.
     pub kind: String,
-    /// `higher` or `lower`.
+    /// `higher` or `lower`; of a drift metric `neither`.
     pub better: String,
     /// Unit, if stated.
     pub unit: Option<String>,

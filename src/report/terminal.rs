@@ -308,6 +308,9 @@ fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> Stri
         "sentinel" => return "asked at every look, whatever the traffic".to_owned(),
         _ => {}
     }
+    if metric.is_some_and(|metric| metric.kind == "drift") {
+        return "no closed form: see the worlds".to_owned();
+    }
     let way = if metric.is_some_and(|metric| metric.better == "higher") { "drop" } else { "rise" };
     let size = labels::regression(row, metric).map_or_else(|| "nothing".to_owned(), |size| format!("{way} {size}"));
     let place = format!("{} {}: sees {size}", labels::short(&stage.name, 8), labels::duration(stage.duration_s as f64));

@@ -263,7 +263,9 @@ impl Scenario {
     pub fn spends_once(&self, gate: usize) -> bool {
         let rule = &self.gates[gate];
         let budgeted = self.rollout.false_rollback.is_some() && rule.on_fail == Decision::RollBack;
-        budgeted && self.rollout.budget == Budget::Rollout && matches!(rule.test, Test::GroupSequential(_))
+        // Of a distance the strongest of many statistics is shown, and those of different stages do not combine.
+        let combines = matches!(rule.test, Test::GroupSequential(_)) && rule.measure.is_none();
+        budgeted && self.rollout.budget == Budget::Rollout && combines
     }
 
     /// The printed name of a world.

@@ -8,10 +8,11 @@ use toml::de::DeTable;
 
 use super::places::{Document, Lines};
 use super::*;
+use crate::domain::gate::Measure as Distance;
 use crate::domain::gate::{
     BurnPair, Correction, Cusum, Decision, Looks, Sentinel, Sequence, Spending, Style, Test, Tuning, Window,
 };
-use crate::domain::metric::{JudgeErrors, Margin, MetricKind, Nulls, Source};
+use crate::domain::metric::{JudgeErrors, Margin, Metric, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
 use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
 use crate::domain::version::PerVersion;
@@ -165,6 +166,23 @@ fn a_list_of_quantiles_is_a_metric_for_each() {
     let MetricKind::Ratio { numerator, denominator } = &scenario.metrics[3].kind else { panic!("a ratio") };
     assert_eq!(numerator.candidate, Source::Column("candidate_latency_ms - candidate_ttft_ms".into()));
     assert_eq!(denominator.stable, Source::Column("stable_output_tokens - 1".into()));
+}
+
+#[test]
+fn gates_on_a_distance_are_read() {
+    let text = include_str!("../../tests/scenarios/valid/drift.toml");
+    let scenario = Scenario::parse("drift.toml", text).unwrap();
+    let [scores, lengths] = scenario.metrics.as_slice() else { panic!("two metrics") };
+    let bins = |metric: &Metric| if let MetricKind::Drift { bins, .. } = metric.kind { bins } else { 0 };
+    assert_eq!((bins(scores), bins(lengths), lengths.worst), (20, 10, Some(0.0)));
+    let [tested, any, index] = scenario.gates.as_slice() else { panic!("three gates") };
+    assert_eq!((tested.measure, tested.test), (Some(Distance::Ks), Test::GroupSequential(Spending::Pocock)));
+    assert_eq!((tested.limit, tested.allow_text.as_str(), tested.allow), (Some(0.1), "KS 0.1", None));
+    assert_eq!((any.measure, any.test, any.limit, any.min_units), (Some(Distance::Ks), Test::Fixed, Some(0.0), 40.0));
+    assert_eq!((index.measure, index.test, index.min_units), (Some(Distance::Psi), Test::Point, 0.0));
+    // Nobody is left to compare with, and the strongest of many statistics does not combine with other stages'.
+    assert!(tested.asked_in(&scenario.stages[0]) && !tested.asked_in(&scenario.stages[1]));
+    assert!(!(0..3).any(|gate| scenario.spends_once(gate)) && !(0..3).any(|gate| scenario.gates[gate].is_planned()));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Written form to checked form: every default resolved, every problem reported at once.
 
 mod assignment;
+mod distance;
 mod effects;
 mod gates;
 mod join;

@@ -469,10 +469,12 @@ pub(super) struct Metric {
     pub(super) denominator: Option<String>,
     /// Of a quantile: 0.95 is p95. A list is a metric for each, named `NAME_p50` and so on.
     pub(super) quantile: Option<Quantiles>,
+    /// Of a drift metric: bins that hold about equal shares of stable's requests. Default: 10.
+    #[schemars(range(min = 2, max = 100))]
+    pub(super) bins: Option<u8>,
     /// Of a proportion or a rare event: a number becomes the share above this.
     pub(super) over: Option<f64>,
-    /// Which way it improves.
-    #[schemars(required)]
+    /// Which way it improves; of all kinds but drift.
     pub(super) better: Option<Better>,
     /// Printed after its values; `usd` adds it to the cost of a rollout.
     #[schemars(length(min = 1), extend("examples" = ["ms", "usd"]))]
@@ -603,10 +605,12 @@ pub(super) struct Gate {
     /// Where the failing side begins. Default: at `allow`.
     #[schemars(extend("examples" = ["0%"]))]
     pub(super) harm: Option<Margin>,
-    /// Bound on the candidate itself, whatever stable does.
+    /// Of a drift metric: the distance from stable that `limit` bounds. Default: ks.
+    pub(super) measure: Option<Measure>,
+    /// Bound on the candidate itself, whatever stable does; of a drift metric, on its distance from stable.
     #[schemars(extend("examples" = [0.001]))]
     pub(super) limit: Option<f64>,
-    /// How the evidence is weighed. Default: group-sequential, or fixed with `looks = "end"`.
+    /// How the evidence is weighed. Default: group-sequential, or fixed with `looks = "end"`; point for measure `psi`.
     pub(super) test: Option<Test>,
     /// One-sided error rate, above 0 and at most 0.5. Default: 0.05.
     pub(super) alpha: Option<f64>,
@@ -768,6 +772,14 @@ pub(super) enum NanStrategy {
 pub(super) enum EffectSize {
     MeanRatio,
     Cles,
+}
+
+/// How far two distributions lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Measure {
+    Ks,
+    Psi,
 }
 
 /// How the evidence is weighed.

@@ -3,7 +3,7 @@
 use super::clusters::Clusters;
 use super::{Difference, Regression};
 use crate::digest::bins::{self, BinLists};
-use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
+use crate::domain::metric::{Direction, Margin, Metric};
 use crate::domain::version::{PerVersion, Version};
 use crate::stats::normal;
 
@@ -22,7 +22,7 @@ pub(super) fn difference(
     cells: &[u32],
     allow: Option<Margin>,
 ) -> Option<Difference> {
-    let MetricKind::Quantile { quantile: p, .. } = metric.kind else { return None };
+    let p = metric.kind.quantile()?;
     let sorted = lists.map(|list| sorted_bins(list, cells));
     if sorted.stable.is_empty() || sorted.candidate.is_empty() {
         return None;

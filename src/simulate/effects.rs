@@ -153,8 +153,11 @@ fn moved_thresholds(change: Change, grown: f64, shape: &Shape) -> Vec<f64> {
         Change::Scale(factor) => value / (1.0 + grown * (factor - 1.0)),
         Change::Flip(_) => value,
     };
-    let as_bin =
-        |value: f64| if value < 0.0 { f64::NEG_INFINITY } else { (bins::BINS_PER_OCTAVE * value.log2()).round() };
+    let as_bin = |value: f64| match value {
+        negative if negative < 0.0 => f64::NEG_INFINITY,
+        zero if zero <= 0.0 => f64::from(bins::ZERO_BIN),
+        value => (bins::BINS_PER_OCTAVE * value.log2()).round(),
+    };
     (0..grid.len()).map(|index| as_bin(moved(grid.value(index)))).collect()
 }
 
@@ -194,6 +197,8 @@ fn cell_seed(cells: &FlatCells, digest: &Digest, cell: usize, seed: u64) -> u64 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::bins::BinLists;
+    use crate::simulate::grid::Grid;
 
     fn effect(ramp: usize, change: CellChange) -> EffectCells {
         EffectCells { onset: 0, ramp, applies: vec![true], change, adjustment: None }
@@ -220,6 +225,16 @@ mod tests {
             assert!((flipped[50] - 202.0).abs() < 45.0, "{} of 400 half-way", flipped[50]);
             assert!((flipped[100] - 400.0).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn zeros_stay_zeros_when_scaled_and_not_when_shifted() {
+        let shape =
+            Shape::Grid(Grid::between_bins(&BinLists { offsets: vec![0, 3], bins: vec![bins::ZERO_BIN, 64, 128] }, 3));
+        let zero = f64::from(bins::ZERO_BIN);
+        assert_eq!(moved_thresholds(Change::Scale(2.0), 1.0, &shape), [zero, 0.0]);
+        assert_eq!(moved_thresholds(Change::Shift(1.0), 1.0, &shape), [f64::NEG_INFINITY, 0.0]);
+        assert_eq!(moved_thresholds(Change::Shift(-2.0), 1.0, &shape), [64.0, 128.0]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Thresholds at which a quantile metric is asked: "what share of requests is above t".
+//! Thresholds at which a quantile or drift metric is asked: "what share of requests is above t".
 
 use crate::digest::bins::{self, BINS_PER_OCTAVE, BinLists};
-use crate::domain::gate::{Gate, Test};
+use crate::domain::gate::{Gate, Measure, Test};
 use crate::domain::metric::Margin;
 use crate::domain::world::{Change, Effect};
+use crate::stats::drift;
 
 /// How far stable's quantile in a window may lie from the whole log's, as a factor either way.
 const WINDOW_FACTOR: f64 = 1.4;
@@ -11,7 +12,7 @@ const WINDOW_FACTOR: f64 = 1.4;
 /// How far its value among the requests of one look may lie from that, as a factor either way, for gates that read such points.
 const POINT_FACTOR: f64 = 4.0;
 
-/// Thresholds of one quantile metric, ascending. Each is an edge of the digest's bins.
+/// Thresholds of one quantile or drift metric, ascending. Each is an edge of the digest's bins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     /// Bins: a request is above threshold `t` when its bin is greater.
@@ -20,6 +21,8 @@ pub struct Grid {
     pub tail: f64,
     /// Thresholds (by index, inclusive) among which stable's quantile in a window is looked for.
     pub quantile_range: (usize, usize),
+    /// Of a drift metric: share of stable's requests of the whole log above each threshold, which is an edge between its bins.
+    pub stable: Vec<f64>,
 }
 
 /// A place between two thresholds of a grid.
@@ -71,7 +74,44 @@ impl Grid {
         thresholds.dedup();
         let first = thresholds.partition_point(|&bin| bins::edge(bin) < low);
         let last = thresholds.partition_point(|&bin| bins::edge(bin) <= high).max(first + 1) - 1;
-        Self { bins: thresholds, tail: 1.0 - quantile, quantile_range: (first, last) }
+        Self { bins: thresholds, tail: 1.0 - quantile, quantile_range: (first, last), stable: Vec::new() }
+    }
+
+    /// Edges between bins that hold about equal shares of stable's requests: fewer bins where values are equal, or nearly so.
+    #[must_use]
+    pub fn between_bins(stable: &BinLists, bins: usize) -> Self {
+        let mut sorted = stable.bins.clone();
+        sorted.sort_unstable();
+        let rank = |edge: usize| (edge * sorted.len()).div_ceil(bins).max(1) - 1;
+        let mut edges: Vec<i16> = (1..bins).filter_map(|edge| sorted.get(rank(edge)).copied()).collect();
+        edges.dedup();
+        // Nothing lies above the largest value.
+        if edges.len() > 1 && edges.last() == sorted.last() {
+            edges.pop();
+        }
+        if edges.is_empty() {
+            edges.push(0);
+        }
+        let above = |&edge: &i16| sorted.len() - sorted.partition_point(|&bin| bin <= edge);
+        let shares = edges.iter().map(|edge| above(edge) as f64 / sorted.len().max(1) as f64).collect();
+        Self { tail: 0.5, quantile_range: (0, edges.len() - 1), stable: shares, bins: edges }
+    }
+
+    /// Of a drift metric: the share of all requests that, answered with more than any value, would be so far from stable over the log.
+    #[must_use]
+    pub fn replaced(&self, measure: Measure, distance: f64) -> f64 {
+        let shares = |part: f64| -> Vec<f64> { self.stable.iter().map(|share| share + part * (1.0 - share)).collect() };
+        let distance_of = |part: f64| match measure {
+            Measure::Ks => self.stable.iter().map(|share| part * (1.0 - share)).fold(0.0, f64::max),
+            Measure::Psi => drift::population_stability(&between(&shares(part)), &between(&self.stable)),
+        };
+        let (mut low, mut high) = (0.0, 1.0);
+        // As far as a number can be told from the next.
+        for _ in 0..52 {
+            let middle = f64::midpoint(low, high);
+            if distance_of(middle) <= distance { low = middle } else { high = middle }
+        }
+        low
     }
 
     /// Number of thresholds.
@@ -107,6 +147,13 @@ impl Grid {
         let (below, next) = (f64::from(self.bins[above - 1]), f64::from(self.bins[above]));
         GridPlace { index: above - 1, part: ((position - below) / (next - below)).clamp(0.0, 1.0) }
     }
+}
+
+/// Shares in bins, from those above the edges between them.
+#[must_use]
+pub fn between(above: &[f64]) -> Vec<f64> {
+    let edges: Vec<f64> = std::iter::once(1.0).chain(above.iter().copied()).chain([0.0]).collect();
+    edges.windows(2).map(|pair| pair[0] - pair[1]).collect()
 }
 
 /// A margin as a share of the quantile.
@@ -161,6 +208,52 @@ mod tests {
         let (first, last) = grid.quantile_range;
         assert!(grid.value(first) < 760.0 && grid.value(last) > 1200.0, "{grid:?}");
         assert!(grid.value(0) <= 950.0 / 1.4 && grid.value(grid.len() - 1) >= 950.0 * 1.4);
+    }
+
+    fn between_bins_of(values: impl Iterator<Item = f64>, bins: usize) -> Grid {
+        let values: Vec<i16> = values.map(bins::bin).collect();
+        Grid::between_bins(&BinLists { offsets: vec![0, values.len() as u32], bins: values }, bins)
+    }
+
+    #[test]
+    fn edges_part_equal_shares() {
+        let grid = between_bins_of((1..=1000).map(f64::from), 10);
+        assert_eq!(grid.len(), 9);
+        for (edge, share) in grid.stable.iter().enumerate() {
+            // A bin near 100 is 1.1 wide, one near 900 ten.
+            assert!((share - (0.9 - 0.1 * edge as f64)).abs() < 0.01, "{edge}: {share}");
+        }
+        assert!(between(&grid.stable).iter().all(|share| (share - 0.1).abs() < 0.011));
+    }
+
+    #[test]
+    fn equal_values_share_a_bin() {
+        // 0 in 3 of 10, 1 to 3 once, 4 in 4: edges above 0, 1, 2 and 3.
+        let grid = between_bins_of([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0].into_iter(), 10);
+        assert_eq!((0..grid.len()).map(|edge| grid.value(edge).round()).collect::<Vec<_>>(), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(grid.stable, [0.7, 0.6, 0.5, 0.4]);
+        for values in [vec![], vec![2.0; 7]] {
+            let grid = between_bins_of(values.into_iter(), 10);
+            assert_eq!((grid.len(), grid.stable.clone()), (1, vec![0.0]));
+        }
+    }
+
+    #[test]
+    fn a_share_is_replaced_up_to_the_distance() {
+        let grid = between_bins_of((1..=1000).map(f64::from), 10);
+        for limit in [0.0, 0.05, 0.3] {
+            let part = grid.replaced(Measure::Ks, limit);
+            let apart = grid.stable.iter().map(|share| part * (1.0 - share)).fold(0.0, f64::max);
+            assert!((apart - limit).abs() < 1e-12, "{limit}: {apart}");
+        }
+        for limit in [0.1, 0.25] {
+            let part = grid.replaced(Measure::Psi, limit);
+            let above: Vec<f64> = grid.stable.iter().map(|share| share + part * (1.0 - share)).collect();
+            let index = drift::population_stability(&between(&above), &between(&grid.stable));
+            assert!((index - limit).abs() < 1e-9, "{limit}: {index}");
+        }
+        // No share of requests is so far.
+        assert!(grid.replaced(Measure::Ks, 0.99) > 1.0 - 1e-9);
     }
 
     #[test]

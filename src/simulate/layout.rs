@@ -229,12 +229,14 @@ impl Layout {
 }
 
 fn shape(metric: usize, digest: &Digest, scenario: &Scenario) -> Shape {
-    let MetricKind::Quantile { quantile, .. } = scenario.metrics[metric].kind else {
-        return Shape::Moments;
-    };
+    let kind = &scenario.metrics[metric].kind;
+    let Some(quantile) = kind.quantile() else { return Shape::Moments };
     let MetricCells::Bins(lists) = &digest.cells.metrics[metric] else {
-        unreachable!("the digest holds bins of every quantile metric")
+        unreachable!("the digest holds bins of every distribution")
     };
+    if let MetricKind::Drift { bins, .. } = *kind {
+        return Shape::Grid(Grid::between_bins(&lists.stable, bins));
+    }
     let gates: Vec<_> = scenario.gates.iter().filter(|gate| gate.metric == metric).collect();
     let effects: Vec<_> = scenario.effects.iter().filter(|effect| effect.metric == metric).collect();
     Shape::Grid(Grid::new(&lists.stable, quantile, &gates, &effects))
@@ -247,7 +249,9 @@ fn streams(scenario: &Scenario) -> Vec<Stream> {
         let effect = &scenario.effects[effect];
         let always = effect.onset.0 == 0 && effect.ramp.0 == 0;
         let everywhere = always && effect.only.is_empty() && !matches!(effect.change, Change::Flip(_));
-        !everywhere || scenario.metrics[effect.metric].kind.is_rare()
+        // The few edges between bins are too far apart to look between them.
+        let kind = &scenario.metrics[effect.metric].kind;
+        !everywhere || kind.is_rare() || kind.is_drift()
     };
     let mut streams: Vec<Stream> = (0..scenario.effects.len()).filter(needs_stream).map(Stream::Effect).collect();
     for gate in scenario.gates.iter().filter(|gate| scenario.metrics[gate.metric].kind.is_rare()) {

@@ -6,6 +6,7 @@
 mod buckets;
 mod budgets;
 mod covariate;
+mod drift;
 mod events;
 mod mistakes;
 mod monitors;

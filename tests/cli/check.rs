@@ -24,6 +24,7 @@ fn shipped() -> Vec<(String, &'static str)> {
         | "llm-shadow-tenants.toml" => "../shared/datasets/llm-shadow.parquet",
         "llm-costdown.toml" => "../shared/datasets/llm-shadow-costdown.parquet",
         "open-bandit.toml" => "../shared/datasets/open-bandit.parquet",
+        "judge-scores.toml" => "../shared/datasets/judge-scores.parquet",
         "repeated-trials.toml" => "../shared/datasets/repeated-trials.parquet",
         _ => panic!("say here which log scenarios/{name} is for"),
     };

@@ -6,6 +6,7 @@
 
 mod burn;
 mod crowd;
+mod drift;
 mod effects;
 mod judge;
 mod kayenta;

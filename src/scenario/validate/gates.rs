@@ -4,11 +4,12 @@ use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::quantities;
 use super::super::wire::{self, Quantity};
+use super::distance;
 use super::kayenta;
 use super::monitors;
 use super::values::{self, Context, Names};
 use crate::domain::gate::{
-    Burn, Correction, Decision, Gate, Looks, Patience, Sequence, Spending, Style, Test, Tuning, Window,
+    Burn, Correction, Decision, Gate, Looks, Measure, Patience, Sequence, Spending, Style, Test, Tuning, Window,
 };
 use crate::domain::metric::{Direction, Judge, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Probability, Seconds};
@@ -48,10 +49,14 @@ fn read_one(
     let metric = written.metric.as_ref().and_then(|metric| context.metric(&at.key("metric"), metric, problems));
     let measured = metric.and_then(|index| context.metrics[index].value.as_ref());
     monitors::foreign_keys(at, written, problems);
+    let measure = distance::measure(at, written, measured, problems);
     let burns = written.test == Some(wire::Test::BurnRate);
     let burn = if burns { monitors::burn(at, written, measured, context, problems) } else { None };
-    let thresholds =
-        if burns { burn.as_ref().map(Thresholds::of_burn) } else { thresholds(at, written, measured, problems) };
+    let thresholds = if burns {
+        burn.as_ref().map(Thresholds::of_burn)
+    } else {
+        thresholds(at, written, measured, measure, problems)
+    };
     let kind = measured.map(|metric| &metric.kind);
     let style = style(&at.key("style"), written.style, measured, problems);
     let covariate = covariate(at, written, measured, problems);
@@ -72,6 +77,7 @@ fn read_one(
     let test = match written.test {
         Some(wire::Test::Cusum) => monitors::cusum(at, written, measured, context, problems).map(Test::Cusum),
         Some(wire::Test::Sentinel) => monitors::sentinel(at, written, problems).map(Test::Sentinel),
+        None if measure == Some(Measure::Psi) => Some(Test::Point),
         _ => test(&at.key("test"), written.test, looks, spending, problems),
     };
     let sequence = sequence(at, written, problems);
@@ -105,6 +111,7 @@ fn read_one(
         allow: thresholds.allow,
         harm: thresholds.harm,
         limit: thresholds.limit,
+        measure,
         allow_text: thresholds.text,
         test: test?,
         sequence: sequence?,
@@ -221,7 +228,18 @@ impl Thresholds {
     }
 }
 
-fn thresholds(at: &At, gate: &wire::Gate, metric: Option<&Metric>, problems: &mut Problems) -> Option<Thresholds> {
+fn thresholds(
+    at: &At,
+    gate: &wire::Gate,
+    metric: Option<&Metric>,
+    measure: Option<Measure>,
+    problems: &mut Problems,
+) -> Option<Thresholds> {
+    if let Some(measure) = measure {
+        let limit = distance::limit(at, gate, measure, problems)?;
+        let text = format!("{} {limit}", measure.name());
+        return Some(Thresholds { allow: None, harm: None, limit: Some(limit), text });
+    }
     let broken = |key: &str, problems: &Problems| problems.is_broken(&at.key(key));
     if gate.allow.is_none() && gate.limit.is_none() {
         if broken("allow", problems) || broken("limit", problems) {
@@ -304,11 +322,12 @@ fn margin(at: &At, written: &Quantity, metric: Option<&Metric>, problems: &mut P
 /// Percentage points, of metrics that are shares or may be.
 pub(super) fn points(at: &At, number: f64, metric: Option<&Metric>, problems: &mut Problems) -> Option<f64> {
     match metric.map(|metric| &metric.kind) {
-        Some(kind @ (MetricKind::Ratio { .. } | MetricKind::Quantile { .. })) => problems.wrong(
-            at,
-            format!("but a {} has no percentage points", kind.name()),
-            "use a number in the metric's unit, or a percentage",
-        ),
+        Some(kind @ (MetricKind::Ratio { .. } | MetricKind::Quantile { .. } | MetricKind::Drift { .. })) => problems
+            .wrong(
+                at,
+                format!("but a {} has no percentage points", kind.name()),
+                "use a number in the metric's unit, or a percentage",
+            ),
         _ => Some(number / 100.0),
     }
 }

@@ -18,6 +18,9 @@ use crate::domain::version::{PerVersion, Version};
 const TEMPLATE: &str = "{version}";
 const REQUESTS: &str = "requests";
 
+/// Deciles, as the population stability index has them.
+const BINS: usize = 10;
+
 pub(super) fn read(written: BTreeMap<String, wire::Metric>, form: Form, problems: &mut Problems) -> Vec<Named<Metric>> {
     let table = At::root().key("metrics");
     if written.is_empty() && !problems.is_broken(&table) {
@@ -70,9 +73,14 @@ fn metric(at: &At, name: String, written: wire::Metric, form: Form, problems: &m
     }
     let form = if stable_only && form != Form::Long { Form::StableOnly } else { form };
     let kind = kind(at, &written, form, problems);
-    let better = match written.better? {
-        wire::Better::Higher => Direction::Higher,
-        wire::Better::Lower => Direction::Lower,
+    let better = match written.better {
+        Some(wire::Better::Higher) => Direction::Higher,
+        Some(wire::Better::Lower) => Direction::Lower,
+        // Neither way is worse: it is the distance that should be small.
+        None if written.kind == Some(wire::MetricKind::Drift) => Direction::Lower,
+        None => {
+            return problems.missing(&at.key("better"), "`better`: which way it improves; one of `higher`, `lower`");
+        }
     };
     let judge = judge::read(&at.key("measured"), written.measured.as_ref(), kind.as_ref(), form, problems);
     let worst = missing::worst(at, &written, kind.as_ref(), better, problems);
@@ -110,7 +118,7 @@ fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) ->
                 "a gate of test `sentinel` asks prompts with known answers; kind `rare` counts events of the log";
             return problems.add(&at.key("kind"), "not supported yet: metric kind `sentinel`", hint);
         }
-        wire::MetricKind::Drift => return problems.later(&at.key("kind"), "metric kind `drift`"),
+        wire::MetricKind::Drift => ("drift", &["column", "bins"]),
     };
     foreign_keys(at, written, word, keys, problems);
     match written.kind? {
@@ -131,6 +139,16 @@ fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) ->
             let denominator = source(at, "denominator", written.denominator.as_deref(), form, problems);
             Some(MetricKind::Ratio { numerator: numerator?, denominator: denominator? })
         }
+        wire::MetricKind::Drift => {
+            if written.better.is_some() {
+                let at = at.key("better");
+                let message = format!("`{}`: of a distribution neither way is better", problems.name(&at));
+                problems.add::<()>(&at, message, "leave it out; a metric of kind `mean` or `quantile` has a direction");
+            }
+            let column = column(at, written, form, problems);
+            let bins = written.bins.map_or(BINS, usize::from);
+            Some(MetricKind::Drift { column: column?, bins })
+        }
         _ => {
             let column = column(at, written, form, problems);
             let quantile = quantile(&at.key("quantile"), written.quantile.as_ref(), problems);
@@ -147,6 +165,7 @@ fn foreign_keys(at: &At, written: &wire::Metric, word: &str, keys: &[&str], prob
         ("numerator", written.numerator.is_some()),
         ("denominator", written.denominator.is_some()),
         ("quantile", written.quantile.is_some()),
+        ("bins", written.bins.is_some()),
     ];
     for (key, _) in given.iter().filter(|(key, given)| *given && !keys.contains(key)) {
         let at = at.key(key);

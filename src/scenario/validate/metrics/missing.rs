@@ -31,8 +31,8 @@ pub(super) fn worst(
                 format!("`{}` is of a value of a request, which a ratio of two sums does not have", problems.name(&at));
             problems.add(&at, message, "leave `worst` out")
         }
-        Some(MetricKind::Quantile { .. }) if worst < 0.0 => {
-            problems.wrong(&at, "which is less than 0", "a quantile is of values of 0 or more")
+        Some(kind) if kind.quantile().is_some() && worst < 0.0 => {
+            problems.wrong(&at, "which is less than 0", format!("a {} is of values of 0 or more", kind.name()))
         }
         _ if !worst.is_finite() || worst.abs() > 1e100 => problems.wrong(&at, "which is no value of a request", ""),
         _ => Some(worst),
