@@ -38,12 +38,12 @@ pub(super) fn measure(at: &At, gate: &wire::Gate, metric: Option<&Metric>, probl
 fn refuse_tests(at: &At, gate: &wire::Gate, measure: Measure, problems: &mut Problems) {
     let at = at.key("test");
     match (measure, gate.test) {
-        (_, None | Some(wire::Test::Point)) => {}
+        (_, None | Some(wire::Test::Point))
+        | (Measure::Ks, Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence)) => {}
         (Measure::Psi, _) => {
             let hint = "use `point`, or leave it out; measure `ks` has tests";
             problems.wrong::<()>(&at, "but a stability index has no error rate that holds for requests of users", hint);
         }
-        (Measure::Ks, Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence)) => {}
         (Measure::Ks, _) => {
             let hint = "use `group-sequential`, `confidence-sequence`, `fixed` or `point`";
             problems.wrong::<()>(&at, "but this test is not of shares of requests", hint);
