@@ -6,6 +6,7 @@ pub mod correction;
 mod cusum;
 pub mod events;
 pub mod lens;
+pub mod paired;
 mod patience;
 pub mod question;
 mod score;

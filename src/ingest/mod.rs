@@ -91,6 +91,15 @@ pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
     Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, missing, duplicates })))
 }
 
+/// Which of some columns all files of `path` have.
+///
+/// # Errors
+/// Files that cannot be read.
+pub(crate) fn has_columns(path: &str, scenario: &Scenario, names: &[String]) -> Result<Vec<bool>> {
+    let parts = schema::parts(&files::list(path)?, &Columns::of(scenario))?;
+    Ok(names.iter().map(|name| parts.iter().all(|part| part.has(name))).collect())
+}
+
 /// The lowest number of a turn: logs count from 0 or from 1.
 fn first_turn(path: &str, parts: &[Part], turn: &str) -> Result<i64> {
     let mut lowest = None;

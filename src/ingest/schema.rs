@@ -287,6 +287,11 @@ enum Origin {
 }
 
 impl Part {
+    /// Whether it has a column.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.origin(name).is_some()
+    }
+
     fn origin(&self, name: &str) -> Option<Origin> {
         // The reader leaves the quotes within a quoted name of a CSV header doubled.
         let in_csv = || if self.format == Format::Csv { name.replace('"', "\"\"") } else { name.to_owned() };

@@ -13,22 +13,26 @@ use super::health::{self, SampleRatio};
 use super::recovery::{People, Rollback, served_until};
 use super::sentinels;
 use super::watches::{self, Watches};
+use crate::digest::Digest;
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Budget;
 use crate::domain::world::{CURVE_MULTIPLES, World};
-use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
+use crate::gate::{self, correction};
+use crate::paired::golden::Golden;
+use crate::paired::{self, Pairs};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::simulate::{Simulator, StagePlan};
+use crate::stats::normal;
 
 /// How many start times plans are averaged over.
 const SAMPLED_STARTS: usize = 8;
@@ -88,6 +92,8 @@ pub struct Player<'a> {
     pub boundaries: Boundaries,
     /// Of gates that count events.
     pub watches: Watches,
+    /// Of stages that expose nobody: without it, nothing is asked there.
+    pub pairs: Option<Pairs<'a>>,
 }
 
 /// One replicate.
@@ -166,13 +172,15 @@ pub struct Twins<'t> {
     pub whole_swapped: Option<&'t Trajectory>,
     /// Which replicate it is.
     pub replicate: u64,
+    /// Per stage: what it shows of pairs.
+    pub said: &'t [Option<paired::Said>],
 }
 
 impl<'t> Twins<'t> {
     /// A replicate without twins, and of no number.
     #[must_use]
     pub fn alone(own: &'t Trajectory) -> Self {
-        Self { own, swapped: None, whole: None, whole_swapped: None, replicate: 0 }
+        Self { own, swapped: None, whole: None, whole_swapped: None, replicate: 0, said: &[] }
     }
 
     /// What the candidate serves.
@@ -225,6 +233,8 @@ pub(super) struct Replayed {
     swapped: Vec<Trajectory>,
     whole: Vec<Trajectory>,
     whole_swapped: Vec<Trajectory>,
+    /// Per replicate and stage.
+    said: Vec<Vec<Option<paired::Said>>>,
     censuses: BTreeMap<usize, Trajectory>,
 }
 
@@ -233,7 +243,8 @@ impl Replayed {
     pub(super) fn twins(&self) -> impl Iterator<Item = (usize, Twins<'_>)> {
         let twins = |(index, own)| {
             let (swapped, whole, replicate) = (self.swapped.get(index), self.whole.get(index), self.replicates[index]);
-            let twins = Twins { own, swapped, whole, whole_swapped: self.whole_swapped.get(index), replicate };
+            let said = self.said.get(index).map_or(&[][..], Vec::as_slice);
+            let twins = Twins { own, swapped, whole, whole_swapped: self.whole_swapped.get(index), replicate, said };
             (self.starts[index], twins)
         };
         self.own.iter().enumerate().map(twins)
@@ -328,9 +339,34 @@ impl<'a> Player<'a> {
             calibration: None,
             boundaries: Boundaries::new(),
             watches: Watches::new(),
+            pairs: None,
         };
         player.plan_boundaries(chances);
         player
+    }
+
+    /// The same, asked about the pairs of a log and of the golden sets of its stages too.
+    #[must_use]
+    pub fn with_pairs(mut self, digest: &'a Digest, golden: &'a [Option<Golden>]) -> Self {
+        if self.scenario.stages.iter().any(|stage| stage.paired.is_some()) {
+            self.pairs = Some(Pairs::new(self.scenario, self.simulator, (digest, golden), &self.asked_of_pairs()));
+        }
+        self
+    }
+
+    /// What stages that expose nobody ask.
+    pub(crate) fn asked_of_pairs(&self) -> Vec<paired::Asked<'_>> {
+        self.gates.iter().map(|plan| paired::Asked { questions: &plan.questions, lenses: &plan.lenses }).collect()
+    }
+
+    /// Per lane and stage: what the lane shows of pairs.
+    fn said_by(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Vec<Option<paired::Said>>> {
+        let Some(pairs) = &self.pairs else { return Vec::new() };
+        let held = |lane: usize| held.get(lane).map_or(&[][..], Vec::as_slice);
+        let starts = lanes.iter().enumerate().map(|(index, (start, _))| (*start, held(index)));
+        let windows = pairs.windows(starts, &self.asked_of_pairs());
+        let said = |(index, (start, lane)): (usize, &(usize, Lane))| pairs.said(&windows, (*start, held(index)), lane);
+        lanes.iter().enumerate().map(said).collect()
     }
 
     /// Levels, and the boundaries at them; a budget may have to be calibrated on the way.
@@ -516,6 +552,7 @@ impl<'a> Player<'a> {
         let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
         let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
         let replicates = lanes[..own].iter().map(|(_, lane)| lane.replicate).collect();
+        let said = self.said_by(&lanes[..own], held);
         let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
         let judged = lanes.len();
         let whole: Vec<(usize, Lane)> =
@@ -530,7 +567,7 @@ impl<'a> Player<'a> {
         let mut whole = all.split_off(judged);
         let swapped = all.split_off(own);
         let whole_swapped = whole.split_off(own.min(whole.len()));
-        Replayed { starts, replicates, own: all, swapped, whole, whole_swapped, censuses }
+        Replayed { starts, replicates, own: all, swapped, whole, whole_swapped, said, censuses }
     }
 
     /// Whether a gate is tuned to what a census expects.
@@ -697,6 +734,14 @@ impl<'a> Player<'a> {
         let sentinel = sentinels::failures(self, gate, *lens, screens.twins.replicate);
         let places = self.places();
         for (stage, &place) in places.iter().enumerate() {
+            if self.scenario.stages[stage].paired.is_some() {
+                // Its pairs say nothing of how arms differ later.
+                earlier.iter_mut().for_each(|earlier| earlier.push(None));
+                if !wanted(stage, self.said_of_pairs((stage, gate), lens, screens.twins)) {
+                    return;
+                }
+                continue;
+            }
             let stage_gate = StageGate {
                 asker,
                 questions: &plan.questions,
@@ -720,6 +765,23 @@ impl<'a> Player<'a> {
                 return;
             }
         }
+    }
+
+    /// What a gate says at the end of a stage that exposes nobody.
+    fn said_of_pairs(&self, (stage, gate): (usize, usize), lens: &Lens, twins: Twins<'_>) -> Option<StageVerdicts> {
+        let rule = &self.scenario.gates[gate];
+        if !rule.asked_in(&self.scenario.stages[stage]) {
+            return None;
+        }
+        let said = &twins.said.get(stage)?.as_ref()?[gate];
+        let lens = self.gates[gate].lenses.iter().position(|other| other == lens)?;
+        let shown: Vec<Option<paired::Shown>> = said.iter().map(|by_lens| *by_lens.get(lens)?).collect();
+        let levels = gate::paired::Levels {
+            z_alpha: normal::upper_quantile(rule.alpha.get()),
+            alpha_fail: self.levels.alpha_fail[gate],
+            shares: &self.levels.shares[gate],
+        };
+        Some(gate::paired::verdicts(rule, &shown, levels, self.scenario.waits(rule, stage)))
     }
 
     /// Looks from one run of Kayenta's judge to the next.
@@ -791,7 +853,11 @@ impl<'a> Player<'a> {
             Reason::Inconclusive => 0,
         };
         let set_in = match self.worlds[world] {
-            World::Effect(effect) => duration_s > self.scenario.effects[effect].onset.0,
+            World::Effect(effect) => {
+                let onset = self.scenario.effects[effect].onset.0;
+                // A golden set takes no time, and sees what is there from the start.
+                onset == 0 || duration_s > onset
+            }
             _ => true,
         };
         let plan = &self.gates[gate];

@@ -243,7 +243,7 @@ fn gates(report: &Report) -> String {
 fn stages(report: &Report) -> String {
     let plain = |stage: &StageFacts| {
         let (everyone, rest) = (stage.only.is_none() && stage.by_segment.is_none(), stage.control.as_deref());
-        everyone && rest != Some("matched") && stage.quiet_looks == 0
+        everyone && rest != Some("matched") && stage.quiet_looks == 0 && stage.paired.is_none()
     };
     if report.stages.iter().all(plain) {
         return String::new();
@@ -251,7 +251,7 @@ fn stages(report: &Report) -> String {
     let mut text =
         format!("{:12} {:38} {:>12}  {:14} {:>14}\n", "STAGE", "who", "exposure", "compared with", "of all requests");
     for stage in report.stages.iter().take(STAGES) {
-        let who = stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible);
+        let who = labels::who(stage);
         let control = stage.control.as_deref().map_or(labels::NONE, labels::control);
         text.push_str(&clipped(&format!(
             "{:12} {:38} {:>12}  {control:14} {:>14}",

@@ -1,0 +1,142 @@
+//! Pairs of answers, and their difference with its clustered standard error.
+
+/// Squared influences below this share of the squares of their terms are rounding.
+const ROUNDING: f64 = 1e-24;
+
+/// Sums of a metric over the pairs of a unit, or of a unit and an item.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Row {
+    /// Pairs.
+    pub(super) requests: f64,
+    /// Numerator and denominator of the candidate's answers.
+    pub(super) candidate: (f64, f64),
+    /// And of stable's.
+    pub(super) stable: (f64, f64),
+}
+
+/// All pairs of one question, in rows; those of one unit are neighbours.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Row>,
+    /// The unit of each row.
+    pub(super) unit: Vec<u32>,
+    /// The item of each row; empty where nothing is known of items.
+    pub(super) item: Vec<u32>,
+}
+
+/// What some copies of the units show.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Moments {
+    pub(super) candidate: f64,
+    pub(super) stable: f64,
+    /// Of `candidate - factor * stable`, the larger of both ways; `None` with fewer than two units.
+    pub(super) variance: Option<f64>,
+    pub(super) units: f64,
+    pub(super) requests: f64,
+    /// What the requests are worth in units of equal weight.
+    pub(super) effective_units: f64,
+}
+
+impl Rows {
+    /// Both versions' ratios, with the variance of `candidate - factor * stable` over units and, where there are items, over units and items
+    /// both. `copies` says how often each unit counts; each copy is a unit of its own. `added` is added to the candidate's numerators.
+    ///
+    /// # Formula
+    /// Influence of a row: `(Yc - Rc Xc) / sum Xc - factor (Ys - Rs Xs) / sum Xs`. By unit: `G/(G-1) sum over units (sum of influences)²`. Both
+    /// ways: by unit, plus by item, minus by pair of unit and item; where that is not positive, the larger of the first two. The larger of one
+    /// way and both ways is taken.
+    ///
+    /// # Source
+    /// A. C. Cameron, J. B. Gelbach, D. L. Miller (2011), J. Bus. Econ. Stat. 29, 238-249, equation 2.11.
+    ///
+    /// # Example
+    /// Units with (3 of 4, 2 of 4), (1 of 2, 2 of 2) right answers of candidate and stable: 4/6 - 4/6 = 0, influences 1/6 and -1/6, variance
+    /// 2 · 2/36 = 1/9.
+    pub(super) fn moments(&self, copies: &[f64], added: Option<&[f64]>, factor: f64) -> Option<Moments> {
+        let weight = |row: usize| copies[self.unit[row] as usize];
+        let y = |row: usize| self.rows[row].candidate.0 + added.map_or(0.0, |added| added[row]);
+        let (mut c, mut s, mut requests) = ((0.0, 0.0), (0.0, 0.0), 0.0);
+        for (index, row) in self.rows.iter().enumerate() {
+            let w = weight(index);
+            c = (c.0 + w * y(index), c.1 + w * row.candidate.1);
+            s = (s.0 + w * row.stable.0, s.1 + w * row.stable.1);
+            requests += w * row.requests;
+        }
+        if c.1 <= 0.0 || s.1 <= 0.0 {
+            return None;
+        }
+        let (candidate, stable) = (c.0 / c.1, s.0 / s.1);
+        let influence = |index: usize| {
+            let row = &self.rows[index];
+            (y(index) - candidate * row.candidate.1) / c.1 - factor * (row.stable.0 - stable * row.stable.1) / s.1
+        };
+        // Terms of this size leave that much rounding.
+        let size = |index: usize| {
+            let row = &self.rows[index];
+            (y(index) / c.1).powi(2) + (factor * row.stable.0 / s.1).powi(2)
+        };
+        let mut by_unit = Clusters::default();
+        let mut by_pair = Clusters::default();
+        let mut by_item: Vec<Option<f64>> = Vec::new();
+        let (mut xx_candidate, mut xx_stable) = (0.0, 0.0);
+        let mut row = 0;
+        while row < self.rows.len() {
+            let (unit, w) = (self.unit[row], weight(row));
+            let (mut sum, mut x, mut terms) = (0.0, (0.0, 0.0), 0.0);
+            while row < self.rows.len() && self.unit[row] == unit {
+                let own = influence(row);
+                sum += own;
+                terms += size(row);
+                x = (x.0 + self.rows[row].candidate.1, x.1 + self.rows[row].stable.1);
+                if let Some(&item) = self.item.get(row).filter(|_| w > 0.0) {
+                    by_pair.add(w, own);
+                    by_item.resize(by_item.len().max(item as usize + 1), None);
+                    *by_item[item as usize].get_or_insert(0.0) += w * own;
+                }
+                row += 1;
+            }
+            by_unit.add(w, if sum * sum > ROUNDING * terms { sum } else { 0.0 });
+            xx_candidate += w * x.0 * x.0;
+            xx_stable += w * x.1 * x.1;
+        }
+        let items = by_item.iter().flatten().fold(Clusters::default(), |mut all, &sum| {
+            all.add(1.0, sum);
+            all
+        });
+        let one_way = by_unit.variance();
+        let both_ways = one_way.zip(items.variance()).zip(by_pair.variance()).map(|((unit, item), pair)| {
+            let variance = unit + item - pair;
+            if variance > 0.0 { variance } else { unit.max(item) }
+        });
+        Some(Moments {
+            candidate,
+            stable,
+            variance: one_way.map(|one_way| one_way.max(both_ways.unwrap_or(0.0))),
+            units: by_unit.count,
+            requests,
+            effective_units: if factor == 0.0 {
+                c.1 * c.1 / xx_candidate
+            } else {
+                (c.1 * c.1 / xx_candidate).min(s.1 * s.1 / xx_stable)
+            },
+        })
+    }
+}
+
+/// Sums of influences, squared and added.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clusters {
+    count: f64,
+    squares: f64,
+}
+
+impl Clusters {
+    fn add(&mut self, copies: f64, sum: f64) {
+        self.count += copies;
+        self.squares += copies * sum * sum;
+    }
+
+    fn variance(self) -> Option<f64> {
+        (self.count >= 2.0).then(|| self.count / (self.count - 1.0) * self.squares)
+    }
+}
