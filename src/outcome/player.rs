@@ -846,7 +846,7 @@ impl<'a> Player<'a> {
     }
 
     fn cause(&self, world: usize, outcome: Outcome, duration_s: i64) -> Option<Cause> {
-        let End::RolledBack { gate, reason, .. } = outcome.end else { return None };
+        let End::RolledBack { stage, gate, reason } = outcome.end else { return None };
         let question = match reason {
             Reason::NoData => return Some(Cause::NoData),
             Reason::Failed(question) => question,
@@ -861,7 +861,11 @@ impl<'a> Player<'a> {
             _ => true,
         };
         let plan = &self.gates[gate];
-        let harmful = set_in && plan.harmful[plan.lens_of_world[world]][question];
+        let lens = plan.lens_of_world[world];
+        // What is recorded of a golden set is not what is recorded in the log.
+        let of_golden = self.pairs.as_ref().filter(|_| self.worlds[world] == World::Recorded);
+        let of_golden = of_golden.and_then(|pairs| pairs.is_harmful(stage, gate, question, lens));
+        let harmful = set_in && of_golden.unwrap_or(plan.harmful[lens][question]);
         Some(if harmful { Cause::Harm } else { Cause::Noise })
     }
 }

@@ -68,6 +68,8 @@ pub struct Pairs<'a> {
     golden: &'a [Option<Golden>],
     /// Per stage: the window of a golden set, which is the same for all starts.
     fixed: Vec<Option<Window>>,
+    /// What everyone in it shows, once.
+    expected: Vec<Option<Said>>,
 }
 
 /// Windows of the stages that mirror traffic, by stage and the slot at which they begin.
@@ -82,13 +84,18 @@ impl<'a> Pairs<'a> {
         (digest, golden): (&'a Digest, &'a [Option<Golden>]),
         asked: &[Asked<'_>],
     ) -> Self {
-        let mut pairs = Self { scenario, simulator, digest, golden, fixed: Vec::new() };
+        let mut pairs = Self { scenario, simulator, digest, golden, fixed: Vec::new(), expected: Vec::new() };
         let fixed = |stage: usize| {
             let golden = pairs.golden[stage].as_ref()?;
             let source = Source { golden: Some(golden), digest: &golden.digest, log: digest, scenario, simulator };
             Some(source.window(stage, &[0..golden.digest.slots as usize], pairs.elapsed(stage), asked))
         };
-        pairs.fixed = (0..scenario.stages.len()).map(fixed).collect();
+        let fixed: Vec<Option<Window>> = (0..scenario.stages.len()).map(fixed).collect();
+        let everyone = |(stage, window): (usize, &Option<Window>)| {
+            Some(window.as_ref()?.said(&vec![1.0; pairs.golden[stage].as_ref()?.digest.units.len()]))
+        };
+        pairs.expected = fixed.iter().enumerate().map(everyone).collect();
+        pairs.fixed = fixed;
         pairs
     }
 
@@ -161,8 +168,8 @@ impl<'a> Pairs<'a> {
     /// What is expected of a stage from a start: everyone counts once.
     #[must_use]
     pub fn expected(&self, stage: usize, start: usize, asked: &[Asked<'_>]) -> Said {
-        if let Some((window, golden)) = self.fixed[stage].as_ref().zip(self.golden[stage].as_ref()) {
-            return window.said(&vec![1.0; golden.digest.units.len()]);
+        if let Some(expected) = &self.expected[stage] {
+            return expected.clone();
         }
         let windows = self.windows(std::iter::once((start, &[][..])), asked);
         let copies = vec![1.0; self.digest.units.len()];
@@ -171,6 +178,14 @@ impl<'a> Pairs<'a> {
             .find(|&(other, _)| other == stage)
             .and_then(|place| windows.get(&place))
             .map_or_else(Vec::new, |window| window.said(&copies))
+    }
+
+    /// Whether a golden set as a whole shows a question beyond its failing margin, under a lens; `None` of other stages.
+    #[must_use]
+    pub fn is_harmful(&self, stage: usize, gate: usize, question: usize, lens: usize) -> Option<bool> {
+        let shown = self.expected[stage].as_ref()?[gate][question].get(lens)?.as_ref();
+        // The margin itself is not past the margin, whatever rounding says.
+        Some(shown.is_some_and(|shown| shown.fail.difference > 1e-9 * shown.stable.abs()))
     }
 
     /// How often a replicate has each unit of a golden set.

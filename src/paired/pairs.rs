@@ -140,3 +140,91 @@ impl Clusters {
         (self.count >= 2.0).then(|| self.count / (self.count - 1.0) * self.squares)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of units and items with right answers of the candidate and of stable, of so many.
+    fn rows(of: &[(u32, Option<u32>, f64, f64, f64)]) -> Rows {
+        let row = |&(_, _, candidate, stable, requests): &(u32, Option<u32>, f64, f64, f64)| Row {
+            requests,
+            candidate: (candidate, requests),
+            stable: (stable, requests),
+        };
+        Rows {
+            rows: of.iter().map(row).collect(),
+            unit: of.iter().map(|row| row.0).collect(),
+            item: of.iter().filter_map(|row| row.1).collect(),
+        }
+    }
+
+    fn near(found: Option<f64>, expected: f64) {
+        assert!(found.is_some_and(|found| (found - expected).abs() < 1e-12), "{found:?}, not {expected}");
+    }
+
+    #[test]
+    fn influences_of_a_unit_add_up() {
+        let two = rows(&[(0, None, 3.0, 2.0, 4.0), (1, None, 1.0, 2.0, 2.0)]);
+        let found = two.moments(&[1.0, 1.0], None, 1.0).unwrap();
+        near(Some(found.candidate - found.stable), 0.0);
+        near(found.variance, 1.0 / 9.0);
+        assert_eq!((found.units, found.requests), (2.0, 6.0));
+        near(Some(found.effective_units), 36.0 / 20.0);
+        // One right answer more of the second unit: 5/6 - 4/6; influences 3/6 - 20/36 - (2/6 - 16/36) = 1/18 and its opposite.
+        let more = two.moments(&[1.0, 1.0], Some(&[0.0, 1.0]), 1.0).unwrap();
+        near(Some(more.candidate - more.stable), 1.0 / 6.0);
+        near(more.variance, 2.0 * 2.0 / 324.0);
+    }
+
+    #[test]
+    fn what_an_item_does_to_everyone_is_one_finding() {
+        // The candidate is right about the first item and wrong about the second, whoever asks.
+        let asked = [(0, Some(0), 1.0, 0.0, 1.0), (0, Some(1), 0.0, 0.0, 1.0)];
+        let also = [(1, Some(0), 1.0, 0.0, 1.0), (1, Some(1), 0.0, 0.0, 1.0)];
+        let both = rows(&[asked, also].concat());
+        // Influences ±1/8: by unit 0, by item 2 · 2/16, by both 4/3 · 4/64.
+        near(both.moments(&[1.0, 1.0], None, 1.0).unwrap().variance, 0.25 - 1.0 / 12.0);
+        let by_unit = Rows { item: Vec::new(), ..both };
+        near(by_unit.moments(&[1.0, 1.0], None, 1.0).unwrap().variance, 0.0);
+    }
+
+    #[test]
+    fn copies_are_units_of_their_own() {
+        let once = [(0, Some(0), 3.0, 2.0, 4.0), (0, Some(1), 0.0, 1.0, 2.0), (1, Some(1), 1.0, 2.0, 2.0)];
+        let third = [(2, Some(0), 2.0, 0.0, 3.0)];
+        let twice = [once[0], once[1]].map(|(_, item, c, s, n)| (3, item, c, s, n));
+        let all = rows(&[&once[..], &third, &twice].concat());
+        let counted = rows(&[&once[..], &third].concat()).moments(&[2.0, 1.0, 1.0], None, 0.9).unwrap();
+        let written_out = all.moments(&[1.0; 4], None, 0.9).unwrap();
+        near(counted.variance, written_out.variance.unwrap());
+        near(Some(counted.candidate), written_out.candidate);
+        assert_eq!((counted.units, counted.requests), (4.0, written_out.requests));
+        // A unit without copies is not there.
+        let gone = all.moments(&[1.0, 1.0, 1.0, 0.0], None, 0.9).unwrap();
+        near(gone.variance, rows(&[&once[..], &third].concat()).moments(&[1.0; 3], None, 0.9).unwrap().variance.unwrap());
+    }
+
+    #[test]
+    fn pairs_say_more_than_arms_where_answers_agree() {
+        // Units differ; the candidate is right a little less often than stable, whatever the unit.
+        let of = |unit: u32| (unit, None, f64::from(unit % 10), f64::from((unit % 10 + unit % 3).min(10)), 10.0);
+        let units: Vec<_> = (0..300).map(of).collect();
+        let paired = rows(&units).moments(&vec![1.0; 300], None, 1.0).unwrap().variance.unwrap();
+        let arm = |y: fn(&(u32, Option<u32>, f64, f64, f64)) -> f64| {
+            let own: Vec<(f64, f64)> = units.iter().map(|unit| (y(unit), unit.4)).collect();
+            crate::stats::cluster::UnitSums::of(&own).ratio_variance().unwrap()
+        };
+        assert!(paired < (arm(|unit| unit.2) + arm(|unit| unit.3)) / 4.0, "{paired}");
+    }
+
+    #[test]
+    fn what_does_not_differ_has_no_variance_but_rounding() {
+        let alike: Vec<_> = (0..50).map(|unit| (unit, None, f64::from(unit) * 0.1, f64::from(unit) * 0.1, 7.0)).collect();
+        near(rows(&alike).moments(&[1.0; 50], None, 1.0).unwrap().variance, 0.0);
+        let found = rows(&alike).moments(&[1.0; 50], None, 0.99).unwrap().variance.unwrap();
+        assert!(found > 0.0, "one in a hundred of each is left");
+        assert_eq!(rows(&alike[..1]).moments(&[1.0; 1], None, 1.0).unwrap().variance, None);
+        assert_eq!(rows(&alike).moments(&[0.0; 50], None, 1.0), None);
+    }
+}

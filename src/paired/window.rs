@@ -459,3 +459,24 @@ fn above(bins: &[i16], position: f64) -> f64 {
     let part = (position - edge).clamp(0.0, 1.0);
     if part > 0.0 { (1.0 - part) * beyond(edge) + part * beyond(edge + 1.0) } else { beyond(edge) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::bins::{bin, edge};
+
+    #[test]
+    fn requests_above_an_edge_are_those_of_later_bins() {
+        let bins = [bin(1.0), bin(2.0), bin(2.0), bin(8.0)];
+        let counted = |value: f64| above(&bins, position(value));
+        assert_eq!([0.0, 0.5, 1.0, 1.9, 2.0, 7.9, 8.0].map(counted), [4.0, 4.0, 3.0, 3.0, 1.0, 1.0, 0.0]);
+        // Half of the way from one edge to the next.
+        let between = (edge(bin(2.0) - 1) * 2.0).sqrt();
+        assert!((counted(between) - 2.0).abs() < 1e-6, "{}", counted(between));
+    }
+
+    #[test]
+    fn items_are_numbered_by_those_that_occur() {
+        assert_eq!(numbered(&[700, 3, 700, 12]), [2, 0, 2, 1]);
+    }
+}

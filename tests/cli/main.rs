@@ -10,6 +10,7 @@ mod digest;
 mod forms;
 mod holding;
 mod judges;
+mod pairs;
 mod plan;
 mod power;
 mod rollbacks;

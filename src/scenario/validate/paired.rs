@@ -139,6 +139,7 @@ fn unfit(gate: &Gate, metrics: &[Named<Metric>]) -> Option<&'static str> {
     let rare = metrics[gate.metric].value.as_ref().is_some_and(|metric| metric.kind.is_rare());
     match gate.test {
         _ if gate.kayenta.is_some() => Some("Kayenta's judge compares series of looks"),
+        _ if gate.limit.is_some() => Some("a `limit` is of the traffic that the candidate serves"),
         Test::MannWhitney => Some("test `mann-whitney` compares series of looks"),
         Test::Cusum(_) => Some("test `cusum` adds up what looks add"),
         Test::BurnRate => Some("test `burn-rate` watches windows of traffic"),
