@@ -44,7 +44,8 @@ impl Rows {
     /// # Formula
     /// Influence of a row: `(Yc - Rc Xc) / sum Xc - factor (Ys - Rs Xs) / sum Xs`. By unit: `G/(G-1) sum over units (sum of influences)²`. Both
     /// ways: by unit, plus by item, minus by pair of unit and item; where that is not positive, the larger of the first two. The larger of one
-    /// way and both ways is taken.
+    /// way and both ways is taken. Copies of a unit got one answer to an item: that they agree says nothing of the item, so their products with
+    /// each other are left out there, and on average over copies the variance is that of the units as they are.
     ///
     /// # Source
     /// A. C. Cameron, J. B. Gelbach, D. L. Miller (2011), J. Bus. Econ. Stat. 29, 238-249, equation 2.11.
@@ -77,7 +78,8 @@ impl Rows {
         };
         let mut by_unit = Clusters::default();
         let mut by_pair = Clusters::default();
-        let mut by_item: Vec<Option<f64>> = Vec::new();
+        // Per item: the sum of influences, and the products of those of copies of one unit with each other.
+        let mut by_item: Vec<Option<(f64, f64)>> = Vec::new();
         let (mut xx_candidate, mut xx_stable) = (0.0, 0.0);
         let mut row = 0;
         while row < self.rows.len() {
@@ -91,7 +93,9 @@ impl Rows {
                 if let Some(&item) = self.item.get(row).filter(|_| w > 0.0) {
                     by_pair.add(w, own);
                     by_item.resize(by_item.len().max(item as usize + 1), None);
-                    *by_item[item as usize].get_or_insert(0.0) += w * own;
+                    let (sum, alike) = by_item[item as usize].get_or_insert((0.0, 0.0));
+                    *sum += w * own;
+                    *alike += w * (w - 1.0) * own * own;
                 }
                 row += 1;
             }
@@ -99,9 +103,9 @@ impl Rows {
             xx_candidate += w * x.0 * x.0;
             xx_stable += w * x.1 * x.1;
         }
-        let items = by_item.iter().flatten().fold(Clusters::default(), |mut all, &sum| {
-            all.add(1.0, sum);
-            all
+        let items = by_item.iter().flatten().fold(Clusters::default(), |all, (sum, alike)| Clusters {
+            count: all.count + 1.0,
+            squares: all.squares + sum * sum - alike,
         });
         let one_way = by_unit.variance();
         let both_ways = one_way.zip(items.variance()).zip(by_pair.variance()).map(|((unit, item), pair)| {
@@ -190,9 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn that_copies_agree_says_nothing_of_items() {
+        // Everyone asks something else, so items say no more than units do, however often each unit counts.
+        let own: Vec<_> = (0..400).map(|unit| (unit, Some(unit), f64::from(unit % 3), f64::from(unit % 5), 5.0)).collect();
+        let copies: Vec<f64> = (0..400).map(|unit| f64::from(unit * 7 % 4)).collect();
+        let of = |rows: &Rows| rows.moments(&copies, None, 1.0).unwrap().variance.unwrap();
+        let both = rows(&own);
+        let by_unit = Rows { item: Vec::new(), ..both.clone() };
+        assert!((of(&both) / of(&by_unit) - 1.0).abs() < 0.01, "{} {}", of(&both), of(&by_unit));
+    }
+
+    #[test]
     fn copies_are_units_of_their_own() {
-        let once = [(0, Some(0), 3.0, 2.0, 4.0), (0, Some(1), 0.0, 1.0, 2.0), (1, Some(1), 1.0, 2.0, 2.0)];
-        let third = [(2, Some(0), 2.0, 0.0, 3.0)];
+        let once = [(0, None, 3.0, 2.0, 4.0), (0, None, 0.0, 1.0, 2.0), (1, None, 1.0, 2.0, 2.0)];
+        let third = [(2, None, 2.0, 0.0, 3.0)];
         let twice = [once[0], once[1]].map(|(_, item, c, s, n)| (3, item, c, s, n));
         let all = rows(&[&once[..], &third, &twice].concat());
         let counted = rows(&[&once[..], &third].concat()).moments(&[2.0, 1.0, 1.0], None, 0.9).unwrap();

@@ -158,6 +158,10 @@ impl Who {
 fn of_kind<'v>(stages: &[Stage], value: &dyn Fn(usize) -> &'v str) -> Vec<Turn> {
     let mut largest = 0.0;
     let turn = |stage: &Stage| {
+        if stage.paired.is_some() {
+            // Not even those who always have the candidate.
+            return Turn { exposure: f64::NEG_INFINITY, counted: f64::INFINITY };
+        }
         let meant = stage.only.iter().all(|(column, values)| values.iter().any(|known| known == value(*column)));
         let exposure = match &stage.per_segment {
             _ if !meant => 0.0,

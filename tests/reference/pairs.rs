@@ -55,6 +55,7 @@ const CONTRASTS: [(usize, f64, f64); 3] = [(0, 1.0, 0.1), (1, 0.96, 0.0), (4, 1.
 /// One request of one copy: the copy, its item, and what the candidate and stable add to numerator and denominator.
 struct Pair {
     copy: usize,
+    unit: usize,
     item: &'static str,
     candidate: (f64, f64),
     stable: (f64, f64),
@@ -80,7 +81,12 @@ fn contrast(pairs: &[Pair], factor: f64) -> Option<(f64, f64)> {
         (groups >= 2.0).then(|| groups / (groups - 1.0) * sums.values().map(|sum| sum * sum).sum::<f64>())
     };
     let one_way = by(&|pair| (pair.copy, ""))?;
-    let both_ways = by(&|pair| (0, pair.item)).zip(by(&|pair| (pair.copy, pair.item))).map(|(item, both)| {
+    // Of an item all products, but those of copies of one unit with each other.
+    let counts = |a: &Pair, b: &Pair| a.item == b.item && (a.copy == b.copy || a.unit != b.unit);
+    let with = |a: &Pair| pairs.iter().filter(|b| counts(a, b)).map(|b| influence(a) * influence(b)).sum::<f64>();
+    let items = pairs.iter().map(|pair| pair.item).collect::<std::collections::BTreeSet<_>>().len() as f64;
+    let by_item = (items >= 2.0).then(|| items / (items - 1.0) * pairs.iter().map(with).sum::<f64>());
+    let both_ways = by_item.zip(by(&|pair| (pair.copy, pair.item))).map(|(item, both)| {
         let variance = one_way + item - both;
         if variance > 0.0 { variance } else { one_way.max(item) }
     });
@@ -98,7 +104,7 @@ fn pairs(case: &Case, copies: &[usize], metric: usize, region: Option<&str>, wor
         let rows = case.log.rows.iter().filter(mirrored).filter(move |row| row.unit == unit);
         rows.filter_map(move |row| {
             let (stable, candidate) = (plan::value(metric, &row.stable)?, plan::value(metric, &row.candidate)?);
-            Some((row, Pair { copy, item: row.segment(1), candidate, stable }))
+            Some((row, Pair { copy, unit, item: row.segment(1), candidate, stable }))
         })
     };
     // Every unit once: what is true of the window.
