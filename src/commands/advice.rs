@@ -77,9 +77,9 @@ impl Advisor<'_> {
             let longer = plan.duration_needed_s.map(|seconds| format!("run {}", labels::duration(seconds as f64)));
             let wider = plan.exposure_needed.map(|exposure| format!("expose {}", labels::percent(exposure)));
             if let Some(paired) = &stage.paired {
-                let more = plan.units_needed.map_or_else(String::new, |units| {
-                    format!("have {} units in it, or ", labels::count(units.ceil()))
-                });
+                let more = plan
+                    .units_needed
+                    .map_or_else(String::new, |units| format!("have {} units in it, or ", labels::count(units.ceil())));
                 let text = format!(
                     "gate `{}` passes a candidate as good as stable in only {} of rollouts by the pairs of its {}, {} is asked: {more}accept a larger \
                      regression",

@@ -8,8 +8,8 @@ use crate::cli::{CheckArgs, Inputs};
 use crate::domain::rollout::Budget;
 use crate::error::Result;
 use crate::outcome::player::Player;
-use crate::report::labels;
 use crate::paired::golden::Golden;
+use crate::report::labels;
 use crate::scenario::{self, Scenario};
 use crate::shadow;
 use crate::simulate::Simulator;
@@ -59,7 +59,8 @@ fn pairs(scenario: &Scenario, golden: &[Option<Golden>]) -> String {
                 format!("{rows} rows of {units} `{}` in {}", golden.unit, labels::file_name(&golden.path))
             },
         );
-        let listed = |names: Vec<&String>| names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let listed =
+            |names: Vec<&String>| names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let silent: Vec<&String> =
             scenario.gates.iter().map(|gate| &gate.name).filter(|name| !paired.gates.contains(name)).collect();
         let silent = if silent.is_empty() { String::new() } else { format!("; not asked there: {}", listed(silent)) };

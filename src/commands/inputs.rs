@@ -8,8 +8,8 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Stage;
 use crate::domain::version::Version;
 use crate::domain::world::Change;
-use crate::paired::golden::{self, Golden};
 use crate::error::{Error, Problem, Result};
+use crate::paired::golden::{self, Golden};
 use crate::scenario::{Scenario, Tile};
 use crate::simulate::who::Who;
 use crate::simulate::whole_weeks;
@@ -74,7 +74,10 @@ pub(super) fn golden(scenario: &Scenario, progress: &Progress) -> Result<Vec<Opt
 pub(super) fn pairs_unknown(scenario: &Scenario) -> Option<Problem> {
     let stage = scenario.stages.iter().find(|stage| stage.paired.is_some())?;
     let message = format!("stage `{}` exposes nobody, and is replayed by the main job alone", stage.name);
-    Some(Problem::new(&scenario.path, message).hint("leave the stage out here: this command compares schedules of stages that expose units"))
+    Some(
+        Problem::new(&scenario.path, message)
+            .hint("leave the stage out here: this command compares schedules of stages that expose units"),
+    )
 }
 
 /// A value that a segment column does not have.

@@ -32,9 +32,8 @@ pub fn verdicts(gate: &Gate, shown: &[Option<Shown>], levels: Levels<'_>, waits:
     let p_values: Vec<f64> = seen.iter().map(|seen| seen.map_or(1.0, |seen| seen.p_fail)).collect();
     let mut rejected = Vec::new();
     correction::reject(gate.correction, levels.shares, &p_values, levels.alpha_fail, &mut rejected);
-    let strongest = (0..rejected.len())
-        .filter(|&index| rejected[index])
-        .min_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let strongest =
+        (0..rejected.len()).filter(|&index| rejected[index]).min_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let mut result = StageVerdicts::nothing(shown.len());
     result.end = if strongest.is_some() {
         Verdict::Fail

@@ -19,8 +19,8 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PairedFacts, PowerCurve, PowerPoint, Rates, RecoveryRow,
-    RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PairedFacts, PowerCurve, PowerPoint, Rates,
+    RecoveryRow, RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::StagePlan;

@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn that_copies_agree_says_nothing_of_items() {
         // Everyone asks something else, so items say no more than units do, however often each unit counts.
-        let own: Vec<_> = (0..400).map(|unit| (unit, Some(unit), f64::from(unit % 3), f64::from(unit % 5), 5.0)).collect();
+        let own: Vec<_> =
+            (0..400).map(|unit| (unit, Some(unit), f64::from(unit % 3), f64::from(unit % 5), 5.0)).collect();
         let copies: Vec<f64> = (0..400).map(|unit| f64::from(unit * 7 % 4)).collect();
         let of = |rows: &Rows| rows.moments(&copies, None, 1.0).unwrap().variance.unwrap();
         let both = rows(&own);
@@ -217,7 +218,10 @@ mod tests {
         assert_eq!((counted.units, counted.requests), (4.0, written_out.requests));
         // A unit without copies is not there.
         let gone = all.moments(&[1.0, 1.0, 1.0, 0.0], None, 0.9).unwrap();
-        near(gone.variance, rows(&[&once[..], &third].concat()).moments(&[1.0; 3], None, 0.9).unwrap().variance.unwrap());
+        near(
+            gone.variance,
+            rows(&[&once[..], &third].concat()).moments(&[1.0; 3], None, 0.9).unwrap().variance.unwrap(),
+        );
     }
 
     #[test]
@@ -235,7 +239,8 @@ mod tests {
 
     #[test]
     fn what_does_not_differ_has_no_variance_but_rounding() {
-        let alike: Vec<_> = (0..50).map(|unit| (unit, None, f64::from(unit) * 0.1, f64::from(unit) * 0.1, 7.0)).collect();
+        let alike: Vec<_> =
+            (0..50).map(|unit| (unit, None, f64::from(unit) * 0.1, f64::from(unit) * 0.1, 7.0)).collect();
         near(rows(&alike).moments(&[1.0; 50], None, 1.0).unwrap().variance, 0.0);
         let found = rows(&alike).moments(&[1.0; 50], None, 0.99).unwrap().variance.unwrap();
         assert!(found > 0.0, "one in a hundred of each is left");

@@ -246,7 +246,8 @@ struct Columns {
 
 impl Columns {
     fn ratio(&self, version: Version) -> Option<f64> {
-        let (y, x): (f64, f64) = (self.numerators.get(version).iter().sum(), self.denominators.get(version).iter().sum());
+        let (y, x): (f64, f64) =
+            (self.numerators.get(version).iter().sum(), self.denominators.get(version).iter().sum());
         (x > 0.0).then_some(y / x)
     }
 }
@@ -266,9 +267,8 @@ impl Questioned<'_> {
 
     fn of_sums(self, sums: &SumCells, lenses: &[Lens]) -> Option<Side> {
         let paired = &sums.paired;
-        let x = |version: Version, cell: usize| {
-            paired.den.as_ref().map_or(paired.n[cell], |den| den.get(version)[cell])
-        };
+        let x =
+            |version: Version, cell: usize| paired.den.as_ref().map_or(paired.n[cell], |den| den.get(version)[cell]);
         let y = |version: Version, cell: usize| paired.num.get(version)[cell];
         let columns = Columns {
             requests: self.grouped.sums(|of| paired.n[of.cell]),
@@ -278,9 +278,7 @@ impl Questioned<'_> {
         let (stable, candidate) = (columns.ratio(Version::Stable)?, columns.ratio(Version::Candidate)?);
         let show = |lens: &Lens| match (lens.swapped, lens.answers) {
             (false, Answers::Candidate) => Show { shift: 0.0, added: None },
-            (false, Answers::Stable) => {
-                Show { shift: lens.scale * stable + lens.shift - candidate, added: None }
-            }
+            (false, Answers::Stable) => Show { shift: lens.scale * stable + lens.shift - candidate, added: None },
             (_, answers) => {
                 let change = |effect: usize| {
                     self.grouped.sums(|of| {
@@ -326,7 +324,8 @@ impl Questioned<'_> {
                 let change = |effect: usize| {
                     self.grouped.sums(|of| {
                         let list = lists.stable.of(of.cell);
-                        self.moved(effect, of, moved).map_or(0.0, |other| above(list, position(other)) - above(list, at))
+                        self.moved(effect, of, moved)
+                            .map_or(0.0, |other| above(list, position(other)) - above(list, at))
                     })
                 };
                 Show { shift: stable - candidate, added: self.effect(answers).map(change) }
@@ -334,9 +333,7 @@ impl Questioned<'_> {
         };
         let shows = lenses.iter().map(show).collect();
         let columns = Columns {
-            requests: self.grouped.sums(|of| {
-                pairs_of(lists, of.cell)
-            }),
+            requests: self.grouped.sums(|of| pairs_of(lists, of.cell)),
             numerators: PerVersion {
                 stable: all_above(Version::Stable, f64::from(grid.bins[threshold])),
                 candidate: all_above(Version::Candidate, at),
@@ -346,13 +343,7 @@ impl Questioned<'_> {
         Some(self.with(columns, (1.0, 0.0), None, shows))
     }
 
-    fn with(
-        self,
-        columns: Columns,
-        (factor, offset): (f64, f64),
-        least: Option<Margin>,
-        shows: Vec<Show>,
-    ) -> Side {
+    fn with(self, columns: Columns, (factor, offset): (f64, f64), least: Option<Margin>, shows: Vec<Show>) -> Side {
         let Columns { requests, numerators, denominators } = columns;
         let row = |row: usize| Row {
             requests: requests[row],
@@ -361,7 +352,8 @@ impl Questioned<'_> {
         };
         let of = &self.source.digest.cells;
         let firsts = || self.grouped.starts[..requests.len()].iter().map(|&first| self.grouped.cells[first].cell);
-        let items: Vec<u32> = if of.item.is_empty() { Vec::new() } else { firsts().map(|cell| of.item[cell]).collect() };
+        let items: Vec<u32> =
+            if of.item.is_empty() { Vec::new() } else { firsts().map(|cell| of.item[cell]).collect() };
         let rows = Rows {
             rows: (0..requests.len()).map(row).collect(),
             unit: firsts().map(|cell| of.unit[cell]).collect(),

@@ -12,7 +12,8 @@ pub(super) fn plans(player: &Player<'_>, stage: usize) -> Vec<Plan> {
     let Some(pairs) = &player.pairs else { return Vec::new() };
     let start = player.sampled_starts[player.sampled_starts.len() / 2];
     let said = pairs.expected(stage, start, &player.asked_of_pairs());
-    let asked = (0..player.gates.len()).filter(|&gate| player.scenario.gates[gate].asked_in(&player.scenario.stages[stage]));
+    let asked =
+        (0..player.gates.len()).filter(|&gate| player.scenario.gates[gate].asked_in(&player.scenario.stages[stage]));
     let of_gate = |gate: usize| {
         // A candidate as good as stable, however the null world is made.
         let null = player.gates[gate].lens_of_world[1];
@@ -63,18 +64,13 @@ fn planned(
 }
 
 /// The regression of a quantile at which the share beyond its margin is so large, between the points of the gate's power curve.
-fn of_quantile(
-    player: &Player<'_>,
-    gate: usize,
-    beyond: f64,
-    by_lens: &[Option<Shown>],
-    level: f64,
-) -> Option<f64> {
+fn of_quantile(player: &Player<'_>, gate: usize, beyond: f64, by_lens: &[Option<Shown>], level: f64) -> Option<f64> {
     let allowed = match player.scenario.gates[gate].allow? {
         Margin::Relative(share) => share * level,
         Margin::Absolute(amount) => amount,
     };
-    let point = |(multiple, lens): (&f64, &usize)| Some((multiple * allowed, by_lens.get(*lens)?.as_ref()?.fail.difference));
+    let point =
+        |(multiple, lens): (&f64, &usize)| Some((multiple * allowed, by_lens.get(*lens)?.as_ref()?.fail.difference));
     let points: Option<Vec<(f64, f64)>> =
         CURVE_MULTIPLES.iter().zip(&player.gates[gate].lens_of_curve).map(point).collect();
     let points = points?;

@@ -106,8 +106,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
         }
     }
     let given = stages::Given { path: Path::new(path), slot, segments: segments.as_deref(), control };
-    let asked: Vec<Option<Vec<String>>> =
-        written.stages.iter().flatten().map(|stage| stage.gates.clone()).collect();
+    let asked: Vec<Option<Vec<String>>> = written.stages.iter().flatten().map(|stage| stage.gates.clone()).collect();
     let mut stages = stages::read(written.stages.unwrap_or_default(), &given, problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
         stages::refuse_who_of_buckets(&stages, problems);

@@ -233,7 +233,10 @@ mod tests {
             let same = std::fs::read(&made).unwrap() == committed;
             assert!(same, "datasets/{log} differs from what datasets/{recipe} makes");
             let fingerprint = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&committed));
-            assert!(readme.contains(&fingerprint), "datasets/README.md does not give the fingerprint {fingerprint} of {log}");
+            assert!(
+                readme.contains(&fingerprint),
+                "datasets/README.md does not give the fingerprint {fingerprint} of {log}"
+            );
         }
     }
 

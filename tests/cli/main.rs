@@ -27,3 +27,4 @@ mod hostile;
 mod little_data;
 mod noise;
 mod time;
+mod waves;

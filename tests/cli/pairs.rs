@@ -26,7 +26,10 @@ fn a_bad_candidate_is_stopped_before_anyone_is_exposed() {
     assert_eq!((golden["exposure"].as_f64(), mirror["exposure"].as_f64()), (Some(0.0), Some(0.0)));
     assert_eq!((golden["duration_s"].as_i64(), mirror["duration_s"].as_i64()), (Some(0), Some(86_400)));
     assert_eq!((&golden["paired"]["kind"], &mirror["paired"]["kind"]), (&"eval".into(), &"shadow".into()));
-    assert_eq!((golden["paired"]["requests"].as_f64(), golden["paired"]["unit"].as_str()), (Some(1581.0), Some("user_id")));
+    assert_eq!(
+        (golden["paired"]["requests"].as_f64(), golden["paired"]["unit"].as_str()),
+        (Some(1581.0), Some("user_id"))
+    );
     assert_eq!(golden["paired"]["not_asked"], serde_json::json!(["p95 latency"]));
     assert!(number(&mirror["paired"]["cost_usd"]) > 1.0 && number(&golden["paired"]["cost_usd"]) > 1.0);
     assert!(report.json["stages"][2]["paired"].is_null());
@@ -35,7 +38,10 @@ fn a_bad_candidate_is_stopped_before_anyone_is_exposed() {
     assert!(number(&null["promoted"]["share"]) > 0.5, "{null}");
     let worse = report.world("quality 4 % lower");
     assert!(rolled_back(worse, 0) + rolled_back(worse, 1) > 0.98, "{worse}");
-    assert!(number(&worse["exposed_requests"]["p90"]) == 0.0 && number(&worse["time_to_detect_s"]["p10"]) == 0.0, "{worse}");
+    assert!(
+        number(&worse["exposed_requests"]["p90"]) == 0.0 && number(&worse["time_to_detect_s"]["p10"]) == 0.0,
+        "{worse}"
+    );
     // A golden set knows no latency, and nobody what happens later.
     let slow = report.world("latency 50 % higher");
     assert!(rolled_back(slow, 0) < 0.25 && rolled_back(slow, 1) > 0.7, "{slow}");
@@ -157,7 +163,10 @@ fn what_a_golden_set_lacks_is_named() {
         assert!(ran.code == Some(2) && ran.stderr.contains(named), "{ran:?}");
     };
     refused("prompt,stable_quality\np1,0.5\n", "golden.csv: column `candidate_quality`: does not exist");
-    refused("stable_quality,candidate_quality\n0.5,0.5\n", "a golden set needs a column that says what a row is about, one of `user`, `prompt`");
+    refused(
+        "stable_quality,candidate_quality\n0.5,0.5\n",
+        "a golden set needs a column that says what a row is about, one of `user`, `prompt`",
+    );
     refused("prompt,stable_quality,candidate_quality\np1,0.5,none\n", "golden.csv: column `candidate_quality`, row 1");
     std::fs::remove_file(home.path("golden.csv")).expect("it is there");
     let ran = home.run(&["log.csv", "--scenario", "s.toml"]);
@@ -167,14 +176,19 @@ fn what_a_golden_set_lacks_is_named() {
 #[test]
 fn check_says_what_is_asked_of_how_much() {
     let stdout = home(&GOLDEN).succeeds(&["check", "log.csv", "--scenario", "s.toml"]);
-    assert!(stdout.contains("stage `golden` (eval): 5 rows of 5 `prompt` in golden.csv, asked by `quality`\n"), "{stdout}");
+    assert!(
+        stdout.contains("stage `golden` (eval): 5 rows of 5 `prompt` in golden.csv, asked by `quality`\n"),
+        "{stdout}"
+    );
 }
 
 #[test]
 fn commands_that_compare_schedules_refuse_such_stages_by_name() {
     let home = home(&GOLDEN);
-    for arguments in [&["compare", "log.csv", "--scenario", "s.toml"][..], &["plan", "log.csv", "--scenario", "s.toml", "--limit", "days<=7"]]
-    {
+    for arguments in [
+        &["compare", "log.csv", "--scenario", "s.toml"][..],
+        &["plan", "log.csv", "--scenario", "s.toml", "--limit", "days<=7"],
+    ] {
         let ran = home.run(arguments);
         assert!(ran.code == Some(2) && ran.stderr.contains("stage `golden` exposes nobody"), "{ran:?}");
     }

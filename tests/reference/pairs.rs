@@ -180,7 +180,11 @@ fn pairs_of_mirrored_requests_are_those_of_the_rows() {
                         let least = if metric == 1 { (share - share * share) / pairs.len() as f64 } else { 0.0 };
                         let what = format!("seed {seed}, replicate {replicate}, gate {gate}, {region:?}, {world:?}");
                         assert!((difference - expected).abs() < 1e-9, "{what}: {difference}, not {expected}");
-                        assert!((se - variance.max(least).sqrt()).abs() < 1e-9, "{what}: {se}, not {}", variance.sqrt());
+                        assert!(
+                            (se - variance.max(least).sqrt()).abs() < 1e-9,
+                            "{what}: {se}, not {}",
+                            variance.sqrt()
+                        );
                         compared[place] += 1;
                     }
                 }

@@ -246,7 +246,8 @@ fn between_looks(
 ) -> Option<()> {
     for (index, pair) in pairs.iter().enumerate() {
         for (key, window) in [("long", pair.long), ("short", pair.short)] {
-            let Some(stage) = context.exposing().filter(|stage| stage.looks() > 0).find(|stage| window.0 % stage.look_every.0 != 0)
+            let Some(stage) =
+                context.exposing().filter(|stage| stage.looks() > 0).find(|stage| window.0 % stage.look_every.0 != 0)
             else {
                 continue;
             };

@@ -70,7 +70,18 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
                 let control = if per_segment.is_some() { Control::Matched } else { given.control };
                 let (only, settle, approved) = (only?, settle?, approved?);
                 let paired = None;
-                Some(Stage { name, exposure, per_segment, only, control, paired, duration, look_every, settle, approved })
+                Some(Stage {
+                    name,
+                    exposure,
+                    per_segment,
+                    only,
+                    control,
+                    paired,
+                    duration,
+                    look_every,
+                    settle,
+                    approved,
+                })
             });
             Named { name: name.unwrap_or_default(), value }
         })
@@ -79,7 +90,12 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
     stages
 }
 
-pub(super) fn approved(at: &At, stage: &wire::Stage, times: Option<(Seconds, Seconds)>, problems: &mut Problems) -> Option<bool> {
+pub(super) fn approved(
+    at: &At,
+    stage: &wire::Stage,
+    times: Option<(Seconds, Seconds)>,
+    problems: &mut Problems,
+) -> Option<bool> {
     let at = at.key("approval");
     let manual = stage.approval == Some(wire::Approval::Manual);
     if manual && times.is_some_and(|(duration, _)| duration.0 == 0) {
