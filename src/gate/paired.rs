@@ -90,7 +90,7 @@ mod tests {
         let text = format!(
             "[log]\ntimestamp = \"ts\"\n[assignment]\nunit = \"user\"\n[metrics.q]\nkind = \"mean\"\ncolumn = \"{{version}}_q\"\n\
              better = \"higher\"\n[[stages]]\nname = \"mirror\"\nkind = \"shadow\"\nduration = \"1h\"\n\
-             [[stages]]\nname = \"half\"\nexposure = \"50%\"\nduration = \"1h\"\n[[gates]]\nname = \"q\"\nmetric = \"q\"\nallow = \"0.1\"\n{keys}"
+             [[stages]]\nname = \"half\"\nexposure = \"50%\"\nduration = \"1h\"\n[[gates]]\nname = \"q\"\nmetric = \"q\"\nallow = 0.1\n{keys}"
         );
         Scenario::parse("scenario.toml", &text).unwrap_or_else(|error| panic!("{error}")).gates.remove(0)
     }

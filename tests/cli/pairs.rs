@@ -97,7 +97,7 @@ look_every = "1h"
 [[gates]]
 name = "quality"
 metric = "quality"
-allow = "0.1"
+allow = 0.1
 min_units = 2
 on_inconclusive = "promote"
 on_no_data = "promote"

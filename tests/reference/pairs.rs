@@ -16,7 +16,7 @@ const GATES: &str = r#"
 [[gates]]
 name = "quality"
 metric = "quality"
-allow = "0.1"
+allow = 0.1
 test = "fixed"
 looks = "end"
 min_units = 2
@@ -132,7 +132,7 @@ fn pairs_of_mirrored_requests_are_those_of_the_rows() {
     for seed in 0..30 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut log = Log::draw(&mut rng, 400, 25, 21, QUARTER_S);
-        log.rows.iter_mut().for_each(|row| drop(row.segments[1].get_or_insert("free")));
+        log.rows.iter_mut().for_each(|row| row.segments[1] = row.segments[1].or(Some("free")));
         let gate = plan::Gate::point(0, plan::Margin::Percent(0.0), vec![]);
         let plan = Plan::of_gate(plan::Stage::plain(0.3, 6, 1), gate);
         let text = plan.text();
