@@ -111,9 +111,8 @@ mod tests {
     fn a_gate_is_asked_once_by_a_fixed_test() {
         let gate = gate("");
         let ends = |beyond: f64| says(&gate, &[shown(beyond)]).end;
-        assert_eq!([1.65, 1.64, -1.64, -1.65].map(ends), {
-            [Verdict::Fail, Verdict::Inconclusive, Verdict::Inconclusive, Verdict::Pass]
-        });
+        let expected = [Verdict::Fail, Verdict::Inconclusive, Verdict::Inconclusive, Verdict::Pass];
+        assert_eq!([1.65, 1.64, -1.64, -1.65].map(ends), expected);
         assert_eq!(says(&gate, &[shown(1.65)]).first_fail, Some((0, 0)));
         assert_eq!(says(&gate, &[shown(0.0)]).held, None, "it waits for a verdict");
     }

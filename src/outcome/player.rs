@@ -736,7 +736,9 @@ impl<'a> Player<'a> {
         for (stage, &place) in places.iter().enumerate() {
             if self.scenario.stages[stage].paired.is_some() {
                 // Its pairs say nothing of how arms differ later.
-                earlier.iter_mut().for_each(|earlier| earlier.push(None));
+                for earlier in &mut earlier {
+                    earlier.push(None);
+                }
                 if !wanted(stage, self.said_of_pairs((stage, gate), lens, screens.twins)) {
                     return;
                 }

@@ -622,8 +622,11 @@ pub fn power_curves(player: &Player<'_>, tally: &Tally) -> Vec<PowerCurve> {
             Margin::Absolute(amount) => ("absolute", amount),
         };
         for (stage, facts) in player.scenario.stages.iter().enumerate() {
-            let paired = facts.paired.is_some();
-            if if paired { !rule.asked_in(facts) } else { !facts.has_control() || facts.looks() == 0 } {
+            let compares = match &facts.paired {
+                Some(_) => rule.asked_in(facts),
+                None => facts.has_control() && facts.looks() > 0,
+            };
+            if !compares {
                 continue;
             }
             let points = CURVE_MULTIPLES.iter().zip(&plan.lens_of_curve).map(|(multiple, &lens)| {

@@ -461,7 +461,8 @@ mod tests {
     fn requests_above_an_edge_are_those_of_later_bins() {
         let bins = [bin(1.0), bin(2.0), bin(2.0), bin(8.0)];
         let counted = |value: f64| above(&bins, position(value));
-        assert_eq!([0.0, 0.5, 1.0, 1.9, 2.0, 7.9, 8.0].map(counted), [4.0, 4.0, 3.0, 3.0, 1.0, 1.0, 0.0]);
+        let whole = |value: f64| counted(value) as u32;
+        assert_eq!([0.0, 0.5, 1.0, 1.9, 2.0, 7.9, 8.0].map(whole), [4, 4, 3, 3, 1, 1, 0]);
         // Half of the way from one edge to the next.
         let between = (edge(bin(2.0) - 1) * 2.0).sqrt();
         assert!((counted(between) - 2.0).abs() < 1e-6, "{}", counted(between));

@@ -47,7 +47,11 @@ fn a_bad_candidate_is_stopped_before_anyone_is_exposed() {
     assert!(rolled_back(slow, 0) < 0.25 && rolled_back(slow, 1) > 0.7, "{slow}");
     let later = report.world("success 10 % lower after 30 h");
     assert!(rolled_back(later, 0) + rolled_back(later, 1) < 0.3, "{later}");
-    assert_eq!(number(&null["duration_s"]["p90"]), 3.0 * 86_400.0, "the mirror takes its day, the golden set no time");
+    assert_eq!(
+        null["duration_s"]["p90"].as_f64(),
+        Some(3.0 * 86_400.0),
+        "the mirror takes its day, the golden set no time"
+    );
     assert!(report.text("report.html").contains("1,581 rows of golden.parquet"));
 }
 
@@ -147,11 +151,11 @@ fn a_golden_set_is_compared_row_by_row() {
 fn a_failing_golden_set_ends_the_rollout_at_once() {
     let report = home(&["p1,0.7,0.1", "p2,0.6,0.1", "p3,0.9,0.3", "p4,0.8,0.2", "p5,0.9,0.4"]).report_of_log();
     let recorded = report.world("recorded");
-    assert_eq!(rolled_back(recorded, 0), 1.0, "{recorded}");
+    assert!(rolled_back(recorded, 0) > 0.999, "{recorded}");
     assert_eq!((number(&recorded["exposed_requests"]["mean"]), number(&recorded["duration_s"]["mean"])), (0.0, 0.0));
     assert_eq!(report.json["exact"]["outcome"], "rolled back");
-    // The log shows no such thing, so there it is a candidate as good as stable that meets an accident.
-    assert_eq!(number(&report.world("null")["promoted"]["share"]), 1.0);
+    assert_eq!(recorded["causes"]["harm"]["share"].as_f64(), Some(1.0), "what the set shows is no accident");
+    assert!(number(&report.world("null")["promoted"]["share"]) > 0.999);
 }
 
 #[test]

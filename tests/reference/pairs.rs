@@ -76,7 +76,9 @@ fn contrast(pairs: &[Pair], factor: f64) -> Option<(f64, f64)> {
     };
     let by = |key: &dyn Fn(&Pair) -> (usize, &'static str)| {
         let mut sums: BTreeMap<(usize, &str), f64> = BTreeMap::new();
-        pairs.iter().for_each(|pair| *sums.entry(key(pair)).or_default() += influence(pair));
+        for pair in pairs {
+            *sums.entry(key(pair)).or_default() += influence(pair);
+        }
         let groups = sums.len() as f64;
         (groups >= 2.0).then(|| groups / (groups - 1.0) * sums.values().map(|sum| sum * sum).sum::<f64>())
     };
@@ -132,7 +134,9 @@ fn pairs_of_mirrored_requests_are_those_of_the_rows() {
     for seed in 0..30 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut log = Log::draw(&mut rng, 400, 25, 21, QUARTER_S);
-        log.rows.iter_mut().for_each(|row| row.segments[1] = row.segments[1].or(Some("free")));
+        for row in &mut log.rows {
+            row.segments[1] = row.segments[1].or(Some("free"));
+        }
         let gate = plan::Gate::point(0, plan::Margin::Percent(0.0), vec![]);
         let plan = Plan::of_gate(plan::Stage::plain(0.3, 6, 1), gate);
         let text = plan.text();
@@ -170,7 +174,9 @@ fn pairs_of_mirrored_requests_are_those_of_the_rows() {
                         };
                         let mut pairs = pairs(&case, &copies, metric, region, world);
                         if item.is_empty() {
-                            pairs.iter_mut().for_each(|pair| pair.item = "");
+                            for pair in &mut pairs {
+                                pair.item = "";
+                            }
                         }
                         let Some((difference, se)) = record.difference.zip(record.se) else { continue };
                         let (raw, variance) = contrast(&pairs, factor).expect("the program has a standard error");
