@@ -362,11 +362,18 @@ impl<'a> Player<'a> {
     /// Per lane and stage: what the lane shows of pairs.
     fn said_by(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Vec<Option<paired::Said>>> {
         let Some(pairs) = &self.pairs else { return Vec::new() };
+        let asked = self.asked_of_pairs();
         let held = |lane: usize| held.get(lane).map_or(&[][..], Vec::as_slice);
-        let starts = lanes.iter().enumerate().map(|(index, (start, _))| (*start, held(index)));
-        let windows = pairs.windows(starts, &self.asked_of_pairs());
-        let said = |(index, (start, lane)): (usize, &(usize, Lane))| pairs.said(&windows, (*start, held(index)), lane);
-        lanes.iter().enumerate().map(said).collect()
+        let mut said = Vec::with_capacity(lanes.len());
+        // Neighbours start alike; the windows of all starts together would not fit in memory.
+        let mut windows: Option<((usize, &[usize]), paired::Windows)> = None;
+        for (index, (start, lane)) in lanes.iter().enumerate() {
+            let key = (*start, held(index));
+            let known = windows.take().filter(|(of, _)| *of == key);
+            let (_, at) = windows.insert(known.unwrap_or_else(|| (key, pairs.windows(key.0, key.1, &asked))));
+            said.push(pairs.said(at, lane));
+        }
+        said
     }
 
     /// Levels, and the boundaries at them; a budget may have to be calibrated on the way.

@@ -72,8 +72,8 @@ pub struct Pairs<'a> {
     expected: Vec<Option<Said>>,
 }
 
-/// Windows of the stages that mirror traffic, by stage and the slot at which they begin.
-pub type Windows = BTreeMap<(usize, usize), Window>;
+/// Windows of the stages that mirror traffic, by stage.
+pub type Windows = BTreeMap<usize, Window>;
 
 impl<'a> Pairs<'a> {
     /// Of a log and the golden sets of its stages.
@@ -104,21 +104,16 @@ impl<'a> Pairs<'a> {
         self.simulator.plan[..stage].iter().map(crate::simulate::StagePlan::own_slots).sum()
     }
 
-    /// The windows of some starts whose stages are held for so many slots.
+    /// The windows of a start whose stages are held for so many slots.
     #[must_use]
-    pub fn windows<'h>(&self, starts: impl Iterator<Item = (usize, &'h [usize])>, asked: &[Asked<'_>]) -> Windows {
-        let mut windows = Windows::new();
-        for (start, held) in starts {
-            for (stage, begin) in self.mirrored(start, held) {
-                windows.entry((stage, begin)).or_insert_with(|| {
-                    let (log, scenario, simulator) = (self.digest, self.scenario, self.simulator);
-                    let source = Source { golden: None, digest: log, log, scenario, simulator };
-                    let slots = begin..begin + self.simulator.plan[stage].own_slots();
-                    source.window(stage, &self.in_log(slots), begin - start, asked)
-                });
-            }
-        }
-        windows
+    pub fn windows(&self, start: usize, held: &[usize], asked: &[Asked<'_>]) -> Windows {
+        let (log, scenario, simulator) = (self.digest, self.scenario, self.simulator);
+        let window = |(stage, begin): (usize, usize)| {
+            let source = Source { golden: None, digest: log, log, scenario, simulator };
+            let slots = begin..begin + simulator.plan[stage].own_slots();
+            (stage, source.window(stage, &self.in_log(slots), begin - start, asked))
+        };
+        self.mirrored(start, held).into_iter().map(window).collect()
     }
 
     /// Stages that mirror traffic, and where they begin.
@@ -153,16 +148,13 @@ impl<'a> Pairs<'a> {
 
     /// Per stage: what a replicate shows of its pairs.
     #[must_use]
-    pub fn said(&self, windows: &Windows, (start, held): (usize, &[usize]), lane: &Lane) -> Vec<Option<Said>> {
-        let mut said: Vec<Option<Said>> = Vec::new();
-        for (stage, window) in self.fixed.iter().enumerate() {
-            said.push(window.as_ref().map(|window| window.said(&self.golden_copies(stage, lane.replicate))));
-        }
-        for (stage, begin) in self.mirrored(start, held) {
-            let copies: Vec<f64> = lane.copies.iter().map(|&copies| f64::from(copies)).collect();
-            said[stage] = windows.get(&(stage, begin)).map(|window| window.said(&copies));
-        }
-        said
+    pub fn said(&self, windows: &Windows, lane: &Lane) -> Vec<Option<Said>> {
+        let copies: Vec<f64> = lane.copies.iter().map(|&copies| f64::from(copies)).collect();
+        let of_stage = |(stage, fixed): (usize, &Option<Window>)| match fixed {
+            Some(window) => Some(window.said(&self.golden_copies(stage, lane.replicate))),
+            None => windows.get(&stage).map(|window| window.said(&copies)),
+        };
+        self.fixed.iter().enumerate().map(of_stage).collect()
     }
 
     /// What is expected of a stage from a start: everyone counts once.
@@ -171,13 +163,8 @@ impl<'a> Pairs<'a> {
         if let Some(expected) = &self.expected[stage] {
             return expected.clone();
         }
-        let windows = self.windows(std::iter::once((start, &[][..])), asked);
-        let copies = vec![1.0; self.digest.units.len()];
-        self.mirrored(start, &[])
-            .into_iter()
-            .find(|&(other, _)| other == stage)
-            .and_then(|place| windows.get(&place))
-            .map_or_else(Vec::new, |window| window.said(&copies))
+        let windows = self.windows(start, &[], asked);
+        windows.get(&stage).map_or_else(Vec::new, |window| window.said(&vec![1.0; self.digest.units.len()]))
     }
 
     /// Whether a golden set as a whole shows a question beyond its failing margin, under a lens; `None` of other stages.
