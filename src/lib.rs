@@ -29,6 +29,7 @@
 //! | [`gate`] | trajectory at a look → verdict → decision → outcome | never reads the injected effect; too little data is no verdict |
 //! | [`outcome`] | replicates → counts → rows of the report | counted in a fixed order |
 //! | [`shadow`] | digest → paired differences | only requests where both versions have a value |
+//! | [`paired`] | digest or golden set → what pairs show each gate | per replicate, where nobody is exposed; the same units as the stages that follow |
 //! | [`failures`] | log → requests in which the candidate is worse | streamed; the same rows for any number of threads |
 //! | [`power`] | digest, schedule → what each gate can decide | closed form, from the same sums as the gates |
 //! | [`search`] | limits, closed forms, replays → the fastest schedule | replays nothing itself; the same steps for the same input |
@@ -69,6 +70,8 @@ pub mod gate;
 pub mod outcome;
 
 pub mod shadow;
+
+pub mod paired;
 
 pub mod failures;
 

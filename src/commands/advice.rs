@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::domain::gate::{Decision, Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::{Promotion, Stage};
+use crate::domain::rollout::{PairSource, Promotion, Stage};
 use crate::outcome::player::Player;
 use crate::outcome::rows::segment;
 use crate::power::closed_form::{self, Plan};
@@ -75,6 +75,20 @@ impl Advisor<'_> {
             let stage = self.stage(plan);
             let longer = plan.duration_needed_s.map(|seconds| format!("run {}", labels::duration(seconds as f64)));
             let wider = plan.exposure_needed.map(|exposure| format!("expose {}", labels::percent(exposure)));
+            if let Some(paired) = &stage.paired {
+                let more = plan
+                    .units_needed
+                    .map_or_else(String::new, |units| format!("have {} units in it, or ", labels::count(units.ceil())));
+                let text = format!(
+                    "gate `{}` passes a candidate as good as stable in only {} of rollouts by the pairs of its {}, {} is asked: {more}accept a larger \
+                     regression",
+                    gate.name,
+                    labels::percent(power),
+                    if paired.source == PairSource::Mirror { "traffic" } else { "golden set" },
+                    labels::percent(gate.power.get())
+                );
+                return advice("short-stage", format!("stage {}", stage.name), text);
+            }
             let ways: Vec<String> = longer.into_iter().chain(wider).collect();
             let remedy = if ways.is_empty() {
                 "accept a larger regression, or ask later in the ramp".into()
@@ -148,7 +162,7 @@ impl Advisor<'_> {
     fn small_segments(&self) -> Vec<Warning> {
         let mut found = Vec::new();
         for (index, gate) in self.scenario.gates.iter().enumerate().filter(|(_, gate)| !gate.by.is_empty()) {
-            for stage in 0..self.scenario.stages.len() {
+            for stage in (0..self.scenario.stages.len()).filter(|&stage| self.scenario.stages[stage].paired.is_none()) {
                 let slices: Vec<(Segment, f64, f64)> = self
                     .plans
                     .iter()

@@ -63,10 +63,11 @@ fn listed(scenario: &Scenario, units: &[&String]) -> Finished {
     Table::of(units).text(&scenario.assignment.unit, |unit| unit).named("assign")
 }
 
-/// Whether a unit has the candidate. Before its wave has come, only one that always has it.
+/// Whether a unit has the candidate. Before its wave has come, only one that always has it; none in a stage that exposes nobody.
 fn serves(bucketing: &dyn Bucketing, unit: &str, turn: Turn) -> bool {
     let place = bucketing.place(unit);
-    place < 0.0 || turn.exposure > 0.0 && bucketing.serves(place, exposure(turn))
+    let always = place < 0.0 && turn.exposure >= 0.0;
+    always || turn.exposure > 0.0 && bucketing.serves(place, exposure(turn))
 }
 
 fn exposure(turn: Turn) -> Fraction {
@@ -76,7 +77,7 @@ fn exposure(turn: Turn) -> Fraction {
 /// Every unit with the first stage in which it has the candidate; raising exposure only adds units.
 fn first_stages(scenario: &Scenario, units: &[String], who: &Who, bucketing: &dyn Bucketing) -> Finished {
     let first = |(index, unit): (usize, &String)| {
-        let mut turns = scenario.stages.iter().zip(who.turns(index));
+        let mut turns = scenario.stages.iter().zip(who.turns(index)).filter(|(stage, _)| stage.paired.is_none());
         turns.find(|(_, turn)| serves(bucketing, unit, **turn)).map(|(stage, _)| stage.name.as_str())
     };
     let rows: Vec<(&String, Option<&str>)> =
@@ -109,7 +110,9 @@ fn why(
     };
     let hashed = bucketing.hashed(unit);
     let platform = scenario.assignment.platform.to_string();
-    let stages = scenario.stages.iter().zip(&turns).map(|(stage, &turn)| {
+    // Where nobody is exposed there is nothing to answer.
+    let exposing = scenario.stages.iter().zip(&turns).filter(|(stage, _)| stage.paired.is_none());
+    let stages = exposing.map(|(stage, &turn)| {
         let version = if serves(bucketing, unit, turn) { Version::Candidate } else { Version::Stable };
         (stage, exposure(turn), bucketing.threshold(exposure(turn)), version.name())
     });

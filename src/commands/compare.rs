@@ -93,6 +93,7 @@ fn variants(args: &CompareArgs) -> Result<(Vec<Variant>, Vec<String>)> {
     let files: Vec<&Path> = args.scenario.iter().map(std::path::PathBuf::as_path).collect();
     let mut variants = sweep::variants(&files, &sweeps)?;
     problems.extend(variants.iter().filter_map(|variant| super::plan::holding(&variant.scenario)));
+    problems.extend(variants.iter().filter_map(|variant| inputs::pairs_unknown(&variant.scenario)));
     if !problems.is_empty() {
         problems.dedup();
         return Err(problems.into());

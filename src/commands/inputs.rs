@@ -9,6 +9,7 @@ use crate::domain::rollout::Stage;
 use crate::domain::version::Version;
 use crate::domain::world::Change;
 use crate::error::{Error, Problem, Result};
+use crate::paired::golden::{self, Golden};
 use crate::scenario::{Scenario, Tile};
 use crate::simulate::who::Who;
 use crate::simulate::whole_weeks;
@@ -62,6 +63,21 @@ pub(super) fn log_problems(scenario: &Scenario, digest: &Digest) -> Vec<Problem>
         }
     }
     problems
+}
+
+/// The golden sets of the stages, by index.
+pub(super) fn golden(scenario: &Scenario, progress: &Progress) -> Result<Vec<Option<Golden>>> {
+    golden::read(scenario, &|step| progress.hear(step))
+}
+
+/// Stages that expose nobody, which only the main job and `check` know.
+pub(super) fn pairs_unknown(scenario: &Scenario) -> Option<Problem> {
+    let stage = scenario.stages.iter().find(|stage| stage.paired.is_some())?;
+    let message = format!("stage `{}` exposes nobody, and is replayed by the main job alone", stage.name);
+    Some(
+        Problem::new(&scenario.path, message)
+            .hint("leave the stage out here: this command compares schedules of stages that expose units"),
+    )
 }
 
 /// A value that a segment column does not have.

@@ -119,6 +119,7 @@ fn unplannable(scenario: &Scenario, limits: &[Limit]) -> Vec<Problem> {
         problems.push(Problem::new(&scenario.path, what).hint("leave the stage out, or give it one `exposure`"));
     }
     problems.extend(holding(scenario));
+    problems.extend(inputs::pairs_unknown(scenario));
     let days = limits.iter().find(|limit| limit.of == Quantity::Days && limit.bound > 0.0);
     if let Some((limit, length)) = days.map(|limit| (limit, limit.bound * 86_400.0)) {
         if length < scenario.log.slot.0 as f64 {

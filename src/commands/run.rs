@@ -31,6 +31,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
     inputs::comparable(&args.inputs, &digest)?;
     let starts = inputs::starts(&scenario, &digest)?;
+    let golden = inputs::golden(&scenario, &progress)?;
 
     progress.step("comparing shadow outputs");
     let (simulator, (shadow, health)) = rayon::join(
@@ -38,7 +39,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         || (shadow::report(&digest, &scenario), shadow::missingness::rows(&digest, &scenario)),
     );
     progress.step("planning boundaries");
-    let player = Player::new(&scenario, &simulator, starts);
+    let player = Player::new(&scenario, &simulator, starts).with_pairs(&digest, &golden);
     let mut tally = Tally::new(&player);
     // Up to here nothing has been begun that would have to be ended: without a handler Ctrl-C works at once.
     let stop = interrupted();

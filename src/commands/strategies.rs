@@ -77,7 +77,7 @@ fn scenario(args: &CompareArgs) -> Result<Scenario> {
         return Err(Problem::new("--strategies", message).hint("compare the others in runs of their own").into());
     };
     let mut scenario = Scenario::read(path)?;
-    if let Some(problem) = plan::holding(&scenario) {
+    if let Some(problem) = plan::holding(&scenario).or_else(|| inputs::pairs_unknown(&scenario)) {
         return Err(problem.into());
     }
     if scenario.log.served.is_some() {

@@ -417,6 +417,9 @@ impl Gate {
     /// Whether a stage leaves the gate anything to ask: nobody is left to compare with at 100 %.
     #[must_use]
     pub fn asked_in(&self, stage: &Stage) -> bool {
+        if let Some(paired) = &stage.paired {
+            return paired.gates.contains(&self.name);
+        }
         let alone = (self.limit.is_some() && self.measure.is_none()) || matches!(self.test, Test::Sentinel(_));
         stage.looks() > 0 && (stage.has_control() || alone)
     }

@@ -1,6 +1,7 @@
 //! The schedule of a rollout.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::quantity::{Fraction, Moment, Probability, Seconds};
 use crate::stats::kayenta::Thresholds;
@@ -66,6 +67,35 @@ impl PerSegment {
     }
 }
 
+/// A stage that exposes nobody: both versions answer the same requests, and gates ask once, at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Paired {
+    /// Whose requests.
+    pub source: PairSource,
+    /// Names of the gates that are asked.
+    pub gates: Vec<String>,
+}
+
+/// Where requests with the answers of both versions come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PairSource {
+    /// A golden set, in files of its own.
+    Golden(PathBuf),
+    /// Traffic that is mirrored for as long as the stage lasts.
+    Mirror,
+}
+
+impl PairSource {
+    /// The kind of the stage, as written in scenarios.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Golden(_) => "eval",
+            Self::Mirror => "shadow",
+        }
+    }
+}
+
 /// One exposure level and how long it holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
@@ -79,7 +109,9 @@ pub struct Stage {
     pub only: Vec<(usize, Vec<String>)>,
     /// Who the candidate is compared with.
     pub control: Control,
-    /// How long the stage lasts; zero only for a last stage at 100 %.
+    /// Of a stage that exposes nobody.
+    pub paired: Option<Paired>,
+    /// How long the stage lasts; zero only for a last stage at 100 %, or a golden set that takes no time.
     pub duration: Seconds,
     /// Time between looks; divides the duration.
     pub look_every: Seconds,
@@ -108,10 +140,10 @@ impl Stage {
         self.looks() - self.quiet_looks().min(self.looks())
     }
 
-    /// At 100 % nobody is left to compare with.
+    /// At 100 % nobody is left to compare with, and without exposure there is nobody to compare.
     #[must_use]
     pub fn has_control(&self) -> bool {
-        self.exposure.get() < 1.0
+        self.paired.is_none() && self.exposure.get() < 1.0
     }
 
     /// Whether who is meant depends on segments.

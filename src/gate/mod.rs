@@ -7,6 +7,7 @@ mod cusum;
 mod distance;
 pub mod events;
 pub mod lens;
+pub mod paired;
 mod patience;
 pub mod question;
 mod score;

@@ -75,16 +75,16 @@ impl Stop {
         (self.stage as u64) << 40 | (self.event.look as u64) << 8 | u64::from(strength)
     }
 
-    /// How the rollout ends if nothing stops it before. `looks_before` of the stage.
+    /// How the rollout ends if nothing stops it before. `looks_before` of the stage, and its `looks`, of which a golden set takes none.
     #[must_use]
-    pub fn outcome(&self, looks_before: usize) -> Outcome {
+    pub fn outcome(&self, looks_before: usize, looks: usize) -> Outcome {
         let Self { stage, gate, event: Event { look, decision, reason } } = *self;
         let end = if decision == Decision::RollBack {
             End::RolledBack { stage, gate, reason }
         } else {
             End::Stalled { stage, gate }
         };
-        Outcome { end, looks: looks_before + look + 1 }
+        Outcome { end, looks: looks_before + looks.min(look + 1) }
     }
 }
 
@@ -94,7 +94,7 @@ pub fn outcome(scenario: &Scenario, stops: impl Iterator<Item = Stop>) -> Outcom
     // Of gates that do the same at the same look, the first of the scenario counts.
     let first = stops.min_by_key(|stop| (stop.order(), stop.gate));
     let promoted = || Outcome { end: End::Promoted, looks: looks_before(scenario.stages.len()) };
-    first.map_or_else(promoted, |stop| stop.outcome(looks_before(stop.stage)))
+    first.map_or_else(promoted, |stop| stop.outcome(looks_before(stop.stage), scenario.stages[stop.stage].looks()))
 }
 
 /// Where a gate, were it alone, stops a rollout, from what it said in each stage.
@@ -123,7 +123,7 @@ pub fn stop(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts
         // The score speaks for it.
         return None;
     }
-    let looks = scenario.stages[stage].looks();
+    let looks = scenario.stages[stage].looks().max(1);
     let events = during(scenario, gate, said).chain(at_end(scenario, stage, gate, said, looks));
     events.map(|event| Stop { stage, gate, event }).min_by_key(Stop::order)
 }
@@ -141,7 +141,8 @@ pub fn held_outcome<'a>(
 ) -> (Outcome, Vec<usize>) {
     let mut seconds = 0;
     let mut held = vec![0; places.len()];
-    for (stage, place) in places.iter().enumerate().filter(|(_, place)| place.plan.looks() > 0) {
+    let takes_part = |stage: usize| places[stage].plan.looks() > 0 || scenario.stages[stage].paired.is_some();
+    for (stage, place) in places.iter().enumerate().filter(|(stage, _)| takes_part(*stage)) {
         let gates = || (0..scenario.gates.len()).filter_map(|gate| Some((gate, said(gate)[stage].as_ref()?)));
         let most = place.plan.hold_looks();
         let waiting = gates().map(|(_, said)| said.held.unwrap_or(usize::MAX)).max().unwrap_or(0);
@@ -150,13 +151,13 @@ pub fn held_outcome<'a>(
             looks = place.plan.looks().min(looks + approval(stage, seconds + looks as i64 * place.look_every().0));
         }
         let stops = gates().flat_map(|(gate, said)| {
-            let at_end = at_end(scenario, stage, gate, said, place.own_looks() + most);
+            let at_end = at_end(scenario, stage, gate, said, (place.own_looks() + most).max(1));
             let events = during(scenario, gate, said).chain(at_end);
-            events.filter(|event| event.look < looks).map(move |event| Stop { stage, gate, event })
+            events.filter(|event| event.look < looks.max(1)).map(move |event| Stop { stage, gate, event })
         });
         if let Some(stop) = stops.min_by_key(|stop| (stop.order(), stop.gate)) {
-            held[stage] = (stop.event.look + 1).saturating_sub(place.own_looks());
-            return (stop.outcome(place.first_look), held);
+            held[stage] = place.plan.looks().min(stop.event.look + 1).saturating_sub(place.own_looks());
+            return (stop.outcome(place.first_look, place.plan.looks()), held);
         }
         held[stage] = looks - place.own_looks();
         seconds += looks as i64 * place.look_every().0;

@@ -20,7 +20,7 @@ use crate::stats::normal;
 
 /// With fewer, one unit carries more than half of an arm's requests, or nearly so: it is the arm's ratio, leaves no residual from it, and
 /// the variance over units is far too small. An arm whose largest unit has under a quarter of the requests is never refused.
-const FEWEST_EFFECTIVE_UNITS: f64 = 4.0;
+pub(super) const FEWEST_EFFECTIVE_UNITS: f64 = 4.0;
 
 /// What a gate said during a stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,7 @@ pub struct StageVerdicts {
 
 impl StageVerdicts {
     /// Of so many questions, before the first look.
-    fn nothing(questions: usize) -> Self {
+    pub(super) fn nothing(questions: usize) -> Self {
         Self {
             first_fail: None,
             first_failing: None,

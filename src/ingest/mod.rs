@@ -111,6 +111,15 @@ fn parts(found: &files::Files, columns: &Columns) -> Result<Parts> {
     if problems.is_empty() { Ok(parts) } else { Err(Error::from(problems)) }
 }
 
+/// Which of some columns all files of `path` have.
+///
+/// # Errors
+/// Files that cannot be read.
+pub(crate) fn has_columns(path: &str, scenario: &Scenario, names: &[String]) -> Result<Vec<bool>> {
+    let parts = schema::parts(&files::list(path)?, &Columns::of(scenario), Side::Log)?;
+    Ok(names.iter().map(|name| parts.iter().all(|part| part.has(name))).collect())
+}
+
 /// The lowest number of a turn: logs count from 0 or from 1.
 fn first_turn(path: &str, parts: &[Part], turn: &str) -> Result<i64> {
     let mut lowest = None;

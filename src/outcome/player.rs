@@ -13,22 +13,26 @@ use super::health::{self, SampleRatio};
 use super::recovery::{People, Rollback, served_until};
 use super::sentinels;
 use super::watches::{self, Watches};
+use crate::digest::Digest;
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Budget;
 use crate::domain::world::{CURVE_MULTIPLES, World};
-use crate::gate::correction;
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
+use crate::gate::{self, correction};
+use crate::paired::golden::Golden;
+use crate::paired::{self, Pairs};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Layout, Shape, Slice};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
 use crate::simulate::{Simulator, StagePlan};
+use crate::stats::normal;
 
 /// How many start times plans are averaged over.
 const SAMPLED_STARTS: usize = 8;
@@ -88,6 +92,8 @@ pub struct Player<'a> {
     pub boundaries: Boundaries,
     /// Of gates that count events.
     pub watches: Watches,
+    /// Of stages that expose nobody: without it, nothing is asked there.
+    pub pairs: Option<Pairs<'a>>,
 }
 
 /// One replicate.
@@ -166,13 +172,15 @@ pub struct Twins<'t> {
     pub whole_swapped: Option<&'t Trajectory>,
     /// Which replicate it is.
     pub replicate: u64,
+    /// Per stage: what it shows of pairs.
+    pub said: &'t [Option<paired::Said>],
 }
 
 impl<'t> Twins<'t> {
     /// A replicate without twins, and of no number.
     #[must_use]
     pub fn alone(own: &'t Trajectory) -> Self {
-        Self { own, swapped: None, whole: None, whole_swapped: None, replicate: 0 }
+        Self { own, swapped: None, whole: None, whole_swapped: None, replicate: 0, said: &[] }
     }
 
     /// What the candidate serves.
@@ -225,6 +233,8 @@ pub(super) struct Replayed {
     swapped: Vec<Trajectory>,
     whole: Vec<Trajectory>,
     whole_swapped: Vec<Trajectory>,
+    /// Per replicate and stage.
+    said: Vec<Vec<Option<paired::Said>>>,
     censuses: BTreeMap<usize, Trajectory>,
 }
 
@@ -233,7 +243,8 @@ impl Replayed {
     pub(super) fn twins(&self) -> impl Iterator<Item = (usize, Twins<'_>)> {
         let twins = |(index, own)| {
             let (swapped, whole, replicate) = (self.swapped.get(index), self.whole.get(index), self.replicates[index]);
-            let twins = Twins { own, swapped, whole, whole_swapped: self.whole_swapped.get(index), replicate };
+            let said = self.said.get(index).map_or(&[][..], Vec::as_slice);
+            let twins = Twins { own, swapped, whole, whole_swapped: self.whole_swapped.get(index), replicate, said };
             (self.starts[index], twins)
         };
         self.own.iter().enumerate().map(twins)
@@ -368,9 +379,41 @@ impl<'a> Player<'a> {
             calibration: None,
             boundaries: Boundaries::new(),
             watches: Watches::new(),
+            pairs: None,
         };
         player.plan_boundaries(chances);
         player
+    }
+
+    /// The same, asked about the pairs of a log and of the golden sets of its stages too.
+    #[must_use]
+    pub fn with_pairs(mut self, digest: &'a Digest, golden: &'a [Option<Golden>]) -> Self {
+        if self.scenario.stages.iter().any(|stage| stage.paired.is_some()) {
+            self.pairs = Some(Pairs::new(self.scenario, self.simulator, (digest, golden), &self.asked_of_pairs()));
+        }
+        self
+    }
+
+    /// What stages that expose nobody ask.
+    pub(crate) fn asked_of_pairs(&self) -> Vec<paired::Asked<'_>> {
+        self.gates.iter().map(|plan| paired::Asked { questions: &plan.questions, lenses: &plan.lenses }).collect()
+    }
+
+    /// Per lane and stage: what the lane shows of pairs.
+    fn said_by(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Vec<Option<paired::Said>>> {
+        let Some(pairs) = &self.pairs else { return Vec::new() };
+        let asked = self.asked_of_pairs();
+        let held = |lane: usize| held.get(lane).map_or(&[][..], Vec::as_slice);
+        let mut said = Vec::with_capacity(lanes.len());
+        // Neighbours start alike; the windows of all starts together would not fit in memory.
+        let mut windows: Option<((usize, &[usize]), paired::Windows)> = None;
+        for (index, (start, lane)) in lanes.iter().enumerate() {
+            let key = (*start, held(index));
+            let known = windows.take().filter(|(of, _)| *of == key);
+            let (_, at) = windows.insert(known.unwrap_or_else(|| (key, pairs.windows(key.0, key.1, &asked))));
+            said.push(pairs.said(at, lane));
+        }
+        said
     }
 
     /// Levels, and the boundaries at them; a budget may have to be calibrated on the way.
@@ -556,6 +599,7 @@ impl<'a> Player<'a> {
         let own = lanes.iter().filter(|(_, lane)| lane.swapped.is_none()).count();
         let starts: Vec<usize> = lanes[..own].iter().map(|&(start, _)| start).collect();
         let replicates = lanes[..own].iter().map(|(_, lane)| lane.replicate).collect();
+        let said = self.said_by(&lanes[..own], held);
         let censused: BTreeSet<usize> = starts.iter().copied().filter(|_| census).collect();
         let judged = lanes.len();
         let whole: Vec<(usize, Lane)> =
@@ -570,7 +614,7 @@ impl<'a> Player<'a> {
         let mut whole = all.split_off(judged);
         let swapped = all.split_off(own);
         let whole_swapped = whole.split_off(own.min(whole.len()));
-        Replayed { starts, replicates, own: all, swapped, whole, whole_swapped, censuses }
+        Replayed { starts, replicates, own: all, swapped, whole, whole_swapped, said, censuses }
     }
 
     /// Whether a gate is tuned to what a census expects.
@@ -737,6 +781,16 @@ impl<'a> Player<'a> {
         let sentinel = sentinels::failures(self, gate, *lens, screens.twins.replicate);
         let places = self.places();
         for (stage, &place) in places.iter().enumerate() {
+            if self.scenario.stages[stage].paired.is_some() {
+                // Its pairs say nothing of how arms differ later.
+                for earlier in &mut earlier {
+                    earlier.push(None);
+                }
+                if !wanted(stage, self.said_of_pairs((stage, gate), lens, screens.twins)) {
+                    return;
+                }
+                continue;
+            }
             let stage_gate = StageGate {
                 asker,
                 questions: &plan.questions,
@@ -760,6 +814,23 @@ impl<'a> Player<'a> {
                 return;
             }
         }
+    }
+
+    /// What a gate says at the end of a stage that exposes nobody.
+    fn said_of_pairs(&self, (stage, gate): (usize, usize), lens: &Lens, twins: Twins<'_>) -> Option<StageVerdicts> {
+        let rule = &self.scenario.gates[gate];
+        if !rule.asked_in(&self.scenario.stages[stage]) {
+            return None;
+        }
+        let said = &twins.said.get(stage)?.as_ref()?[gate];
+        let lens = self.gates[gate].lenses.iter().position(|other| other == lens)?;
+        let shown: Vec<Option<paired::Shown>> = said.iter().map(|by_lens| *by_lens.get(lens)?).collect();
+        let levels = gate::paired::Levels {
+            z_alpha: normal::upper_quantile(rule.alpha.get()),
+            alpha_fail: self.levels.alpha_fail[gate],
+            shares: &self.levels.shares[gate],
+        };
+        Some(gate::paired::verdicts(rule, &shown, levels, self.scenario.waits(rule, stage)))
     }
 
     /// Looks from one run of Kayenta's judge to the next.
@@ -824,18 +895,26 @@ impl<'a> Player<'a> {
     }
 
     fn cause(&self, world: usize, outcome: Outcome, duration_s: i64) -> Option<Cause> {
-        let End::RolledBack { gate, reason, .. } = outcome.end else { return None };
+        let End::RolledBack { stage, gate, reason } = outcome.end else { return None };
         let question = match reason {
             Reason::NoData => return Some(Cause::NoData),
             Reason::Failed(question) => question,
             Reason::Inconclusive => 0,
         };
         let set_in = match self.worlds[world] {
-            World::Effect(effect) => duration_s > self.scenario.effects[effect].onset.0,
+            World::Effect(effect) => {
+                let onset = self.scenario.effects[effect].onset.0;
+                // A golden set takes no time, and sees what is there from the start.
+                onset == 0 || duration_s > onset
+            }
             _ => true,
         };
         let plan = &self.gates[gate];
-        let harmful = set_in && plan.harmful[plan.lens_of_world[world]][question];
+        let lens = plan.lens_of_world[world];
+        // What is recorded of a golden set is not what is recorded in the log.
+        let of_golden = self.pairs.as_ref().filter(|_| self.worlds[world] == World::Recorded);
+        let of_golden = of_golden.and_then(|pairs| pairs.is_harmful(stage, gate, question, lens));
+        let harmful = set_in && of_golden.unwrap_or(plan.harmful[lens][question]);
         Some(if harmful { Cause::Harm } else { Cause::Noise })
     }
 }

@@ -11,7 +11,7 @@ use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::gate::Test;
 use crate::domain::metric::Margin;
-use crate::domain::rollout::{PerSegment, Stage};
+use crate::domain::rollout::{Paired, PerSegment, Stage};
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
 use crate::gate::boundary::Boundary;
 use crate::gate::question::Question;
@@ -19,8 +19,8 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, RecoveryRow,
-    RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PairedFacts, PowerCurve, PowerPoint, Rates,
+    RecoveryRow, RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::StagePlan;
@@ -80,8 +80,30 @@ pub fn stages(player: &Player<'_>, tally: &Tally, plans: &[Plan], digest: &Diges
         requests_candidate: end.requests / n,
         requests_share: Some(mean_requests(player, index)).filter(|&all| all > 0.0).map(|all| end.served / n / all),
         together: tally.together[index].row(player, plans, index),
+        paired: stage.paired.as_ref().map(|paired| self::paired(player, index, paired)),
     };
     player.scenario.stages.iter().zip(&tally.stages).enumerate().map(row).collect()
+}
+
+/// A stage that exposes nobody.
+fn paired(player: &Player<'_>, stage: usize, paired: &Paired) -> PairedFacts {
+    let pairs = player.pairs.as_ref();
+    let golden = pairs.and_then(|pairs| pairs.golden(stage));
+    let requests = golden.map_or_else(|| mean_requests(player, stage), |golden| golden.digest.facts.rows as f64);
+    let cost_of = |metric: usize| {
+        let costs = player.sampled_starts.iter().filter_map(|&start| pairs?.cost_usd(stage, start, metric));
+        spread(costs).map(|costs| costs.mean * requests)
+    };
+    let asked = |name: &&String| paired.gates.contains(name);
+    PairedFacts {
+        kind: paired.source.kind().into(),
+        log: golden.map(|golden| golden.path.clone()),
+        fingerprint: golden.map(|golden| golden.digest.facts.fingerprint.clone()),
+        unit: golden.map_or_else(|| player.scenario.assignment.unit.clone(), |golden| golden.unit.clone()),
+        requests,
+        cost_usd: player.cost_metric().and_then(cost_of),
+        not_asked: player.scenario.gates.iter().map(|gate| &gate.name).filter(|name| !asked(name)).cloned().collect(),
+    }
 }
 
 /// Requests of all units in a stage, the mean over replicates.
@@ -605,7 +627,11 @@ pub fn power_curves(player: &Player<'_>, tally: &Tally) -> Vec<PowerCurve> {
             Margin::Absolute(amount) => ("absolute", amount),
         };
         for (stage, facts) in player.scenario.stages.iter().enumerate() {
-            if !facts.has_control() || facts.looks() == 0 {
+            let compares = match &facts.paired {
+                Some(_) => rule.asked_in(facts),
+                None => facts.has_control() && facts.looks() > 0,
+            };
+            if !compares {
                 continue;
             }
             let points = CURVE_MULTIPLES.iter().zip(&plan.lens_of_curve).map(|(multiple, &lens)| {

@@ -308,7 +308,7 @@ impl<'a> Variants<'a> {
 
     /// What a stop amounts to, if its world's regression has set in.
     fn stopped(&self, stop: &Stop, harmful: &[bool]) -> Stopped {
-        let outcome = stop.outcome(self.places[stop.stage].first_look);
+        let outcome = stop.outcome(self.places[stop.stage].first_look, self.places[stop.stage].plan.looks());
         let kind = match outcome.end {
             End::Promoted => Kind::Promoted,
             End::Stalled { .. } => Kind::Stalled,

@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::events::{EventPlanner, Rest};
+use super::paired;
 use crate::domain::gate::{Gate, Test, Window};
 use crate::domain::metric::Margin;
 use crate::domain::rollout::Control;
@@ -74,6 +75,9 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
     let places = player.places();
     let stages = 0..player.scenario.stages.len();
     let of_stage = |stage: usize| {
+        if player.scenario.stages[stage].paired.is_some() {
+            return paired::plans(player, stage);
+        }
         let place = &places[stage];
         let from =
             starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.own_slots()).sum::<usize>();

@@ -8,6 +8,7 @@ mod events;
 pub mod forecast;
 mod judging;
 mod needs;
+mod paired;
 mod sizes;
 mod words;
 mod worth;

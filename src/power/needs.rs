@@ -91,7 +91,8 @@ impl Planner<'_> {
     pub(super) fn of_stage(&self, stage: usize) -> OfStage {
         let player = self.player;
         let mine: Vec<&Plan> = self.plans.iter().filter(|plan| plan.stage == stage).collect();
-        if mine.is_empty() {
+        // Pairs need no traffic of their own: what there is to say stands with the gate.
+        if mine.is_empty() || !player.simulator.plan[stage].exposes() {
             return OfStage::default();
         }
         let rest = self.rest(stage);
@@ -110,7 +111,7 @@ impl Planner<'_> {
             all.maps.extend(part.maps);
             all.curves.extend(part.curves);
         }
-        if player.places().iter().position(|place| place.plan.looks() > 0) != Some(stage) {
+        if player.places().iter().position(|place| place.plan.looks() > 0 && place.plan.exposes()) != Some(stage) {
             all.maps.clear();
         }
         all

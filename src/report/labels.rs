@@ -1,6 +1,6 @@
 //! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
 
-use super::{GateRow, MetricFacts, Segment, Share, Spread, StageFacts};
+use super::{GateRow, MetricFacts, PairedFacts, Segment, Share, Spread, StageFacts};
 pub(crate) use crate::error::printable as visible;
 
 /// What stands where there is no number.
@@ -254,6 +254,30 @@ pub(super) fn exposure(stage: &StageFacts) -> String {
     }
 }
 
+/// Whom a stage takes.
+pub(super) fn who(stage: &StageFacts) -> String {
+    match (&stage.paired, &stage.only) {
+        (Some(paired), _) => format!("nobody: {}", pairs(paired)),
+        (None, Some(only)) => visible(only),
+        (None, None) => "everyone".to_owned(),
+    }
+}
+
+/// Whose answers a stage compares that exposes nobody: `298 rows of golden.parquet`, `12,345 requests mirrored, $3.20`.
+fn pairs(of: &PairedFacts) -> String {
+    let cost = of.cost_usd.map_or_else(String::new, |cost| format!(", ${cost:.2}"));
+    let requests = count(of.requests);
+    match &of.log {
+        Some(log) => format!("{requests} rows of {}{cost}", visible(&file_name(log))),
+        None => format!("{requests} requests mirrored{cost}"),
+    }
+}
+
+/// The last part of a path.
+pub(crate) fn file_name(path: &str) -> String {
+    std::path::Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Who the candidate is compared with, in words.
 pub(super) fn control(name: &str) -> &'static str {
     if name == "matched" { "as many others" } else { "the rest" }
@@ -261,7 +285,7 @@ pub(super) fn control(name: &str) -> &'static str {
 
 /// Whether a stage simply takes a share of everyone, and compares it with the rest at every look.
 pub(super) fn takes_a_share_of_everyone(stage: &StageFacts) -> bool {
-    let everyone = stage.only.is_none() && stage.by_segment.is_none();
+    let everyone = stage.only.is_none() && stage.by_segment.is_none() && stage.paired.is_none();
     everyone && stage.control.as_deref() != Some("matched") && stage.quiet_looks == 0
 }
 

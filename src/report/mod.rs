@@ -298,6 +298,28 @@ pub struct StageFacts {
     pub requests_share: Option<f64>,
     /// What the gates of the stage do together if the candidate is as good as stable; null where none is asked.
     pub together: Option<Together>,
+    /// Of a stage that exposes nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paired: Option<PairedFacts>,
+}
+
+/// A stage in which both versions answer the same requests, and nobody is exposed.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PairedFacts {
+    /// `eval`: a golden set; `shadow`: mirrored traffic.
+    pub kind: String,
+    /// Files of the golden set; null of mirrored traffic.
+    pub log: Option<String>,
+    /// xxh3 of their bytes.
+    pub fingerprint: Option<String>,
+    /// Column of what is taken as a unit.
+    pub unit: String,
+    /// Requests that the candidate answers beside stable: rows of the golden set, or the mean of mirrored ones over replicates.
+    pub requests: f64,
+    /// US dollars that the candidate's answers to them cost; null without a metric in US dollars that the stage knows.
+    pub cost_usd: Option<f64>,
+    /// Gates that are not asked there.
+    pub not_asked: Vec<String>,
 }
 
 /// Chance that all gates of a stage pass a candidate as good as stable, as if every replicate reached the stage.

@@ -78,6 +78,7 @@ fn stages() -> Vec<StageFacts> {
             looks: usize::try_from(hours * 4).unwrap_or(0),
             units_candidate: 8_400.0 * exposure,
             requests_candidate: 5_200.0 * exposure * *hours as f64,
+            paired: None,
             together: (*exposure < 1.0).then(|| Together {
                 pass: share(exposure.sqrt()),
                 pass_closed_form: Some(exposure.sqrt() + 0.01),

@@ -247,7 +247,7 @@ fn stages(report: &Report) -> String {
     let mut text =
         format!("{:12} {:38} {:>12}  {:14} {:>14}\n", "STAGE", "who", "exposure", "compared with", "of all requests");
     for stage in report.stages.iter().take(STAGES) {
-        let who = stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible);
+        let who = labels::who(stage);
         let control = stage.control.as_deref().map_or(labels::NONE, labels::control);
         text.push_str(&clipped(&format!(
             "{:12} {:38} {:>12}  {control:14} {:>14}",

@@ -175,6 +175,10 @@ impl Scenario {
     /// How long a stage may be held past its duration: not where no gate would hold it.
     #[must_use]
     pub fn hold(&self, stage: usize) -> Seconds {
+        if self.stages[stage].paired.is_some() {
+            // It is asked once.
+            return Seconds(0);
+        }
         let holds = |gate: &Gate| gate.asked_in(&self.stages[stage]) && self.waits(gate, stage).any();
         if self.gates.iter().any(holds) { self.rollout.max_hold } else { Seconds(0) }
     }

@@ -132,6 +132,7 @@ fn one_stage(scenario: &Scenario, exposure: f64, duration: Seconds) -> Scenario 
         per_segment: None,
         only: Vec::new(),
         control: Control::Rest,
+        paired: None,
         duration,
         look_every: look_every(scenario),
         settle: Seconds(0),

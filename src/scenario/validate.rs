@@ -9,6 +9,7 @@ mod kayenta;
 mod long;
 mod metrics;
 mod monitors;
+mod paired;
 mod rollout;
 mod stages;
 mod values;
@@ -106,8 +107,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
             problems.wrong::<()>(&root.key("metrics").key(&rare.name).key("kind"), why, hint);
         }
     }
-    let given = stages::Given { slot, segments: segments.as_deref(), control };
-    let stages = stages::read(written.stages.unwrap_or_default(), &given, problems);
+    let given = stages::Given { path: Path::new(path), slot, segments: segments.as_deref(), control };
+    let asked: Vec<Option<Vec<String>>> = written.stages.iter().flatten().map(|stage| stage.gates.clone()).collect();
+    let mut stages = stages::read(written.stages.unwrap_or_default(), &given, problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
         stages::refuse_who_of_buckets(&stages, problems);
     }
@@ -119,6 +121,16 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
         long::refuse_pairs(written.gates.as_deref().unwrap_or_default(), &simulation_table, problems);
     }
     let gates = gates::read(written.gates.unwrap_or_default(), &context, problems);
+    if let Some(gates) = &gates {
+        paired::ask(&mut stages, &asked, (gates, &metrics), problems);
+    }
+    if form == Form::Long {
+        paired::refuse_long(&stages, problems);
+    }
+    if log.as_ref().and_then(|log| log.mapping.as_ref()).is_some_and(|log| log.join.is_some()) {
+        paired::refuse_golden(&stages, problems);
+    }
+    let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
     let zone = log.as_ref().and_then(|log| log.zone.clone());
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
     if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
@@ -128,6 +140,7 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
             monitors::held(gates, problems);
         }
         rollout::keeps_once(rollout, &stages, problems);
+        paired::keeps(rollout, &stages, problems);
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&simulation_table);

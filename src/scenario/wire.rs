@@ -558,7 +558,7 @@ pub(super) struct Stage {
     pub(super) kind: Option<StageKind>,
     /// Share of units that the candidate serves; by segment, `{ default = "5%", "tier=internal" = "50%" }`.
     pub(super) exposure: Option<Exposure>,
-    /// How long the stage lasts; may be left out of a last stage at 100 %.
+    /// How long the stage lasts; may be left out of a last stage at 100 %, and of kind `eval`, which then takes no time.
     pub(super) duration: Option<Duration>,
     /// Time between looks. Default: 15m where that divides the duration, otherwise the slot.
     pub(super) look_every: Option<Duration>,
@@ -569,6 +569,11 @@ pub(super) struct Stage {
     pub(super) approval: Option<Approval>,
     /// Time to let the stage settle before gates look.
     pub(super) bake: Option<Duration>,
+    /// Of kind `eval`: the golden set, a log of its own with the outcomes of both versions, beside the scenario.
+    #[schemars(length(min = 1), extend("examples" = ["golden.parquet"]))]
+    pub(super) log: Option<String>,
+    /// Of kinds `eval` and `shadow`: gates that are asked there. Default: all that can be.
+    pub(super) gates: Option<Vec<String>>,
 }
 
 /// What a stage does.

@@ -43,7 +43,7 @@ enum CellChange {
 }
 
 /// How far an effect has grown so many slots after its onset, at the middle of the slot.
-fn grown(since: usize, ramp: usize) -> f64 {
+pub(crate) fn grown(since: usize, ramp: usize) -> f64 {
     if since >= ramp { 1.0 } else { (since as f64 + 0.5) / ramp as f64 }
 }
 
@@ -171,15 +171,19 @@ fn flips(share: f64, better: Direction, at: usize, cells: &FlatCells, digest: &D
                 Direction::Higher => (y, -1.0),
                 Direction::Lower => (x - y, 1.0),
             };
-            let trials = good.max(0.0).round() as u64;
-            if trials == 0 {
-                return 0.0;
-            }
-            let mut rng = ChaCha8Rng::seed_from_u64(cell_seed(cells, digest, cell, seed));
-            let draw = Binomial::new(trials, share).expect("flip shares lie in (0, 1]").sample(&mut rng);
-            sign * draw as f64
+            sign * flipped(good, share, cell_seed(cells, digest, cell, seed))
         })
         .collect()
+}
+
+/// How many of so many good outcomes turn bad.
+pub(crate) fn flipped(good: f64, share: f64, seed: u64) -> f64 {
+    let trials = good.max(0.0).round() as u64;
+    if trials == 0 {
+        return 0.0;
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    Binomial::new(trials, share).expect("flip shares lie in (0, 1]").sample(&mut rng) as f64
 }
 
 /// A seed that belongs to the cell, not to its place in the file.

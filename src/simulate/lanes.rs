@@ -209,7 +209,8 @@ const AT_MOST: [f64; 18] = {
 };
 
 /// The Poisson(1) variate of a uniform number, by inversion.
-fn poisson_one(uniform: f64) -> u8 {
+#[must_use]
+pub fn poisson_one(uniform: f64) -> u8 {
     AT_MOST.iter().take_while(|&&at_most| uniform >= at_most).count() as u8
 }
 

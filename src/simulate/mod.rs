@@ -5,7 +5,7 @@ pub mod layout;
 
 mod additions;
 mod cells;
-mod effects;
+pub(crate) mod effects;
 mod kernel;
 
 pub mod lanes;
@@ -73,10 +73,16 @@ impl StagePlan {
         self.slots - self.hold - self.watch
     }
 
-    /// At 100 % nobody is left to compare with.
+    /// At 100 % nobody is left to compare with, and without exposure there is nobody to compare.
     #[must_use]
     pub fn has_control(&self) -> bool {
-        self.exposure < 1.0
+        self.exposes() && self.exposure < 1.0
+    }
+
+    /// Whether the candidate serves anyone.
+    #[must_use]
+    pub fn exposes(&self) -> bool {
+        self.exposure > 0.0
     }
 
     /// Shares of the units that are compared, or could be, in the candidate's arm and in stable's.

@@ -75,6 +75,8 @@ impl Who {
         };
         let kind_of: Vec<u32> = (0..digest.units.len()).map(of_unit).collect();
         let part = |stage: &Stage| match &stage.per_segment {
+            // Nobody is exposed, whatever the part.
+            None if stage.paired.is_some() => 1.0,
             Some(shares) => shares.common_part().expect("checked with the scenario"),
             None => stage.exposure.get(),
         };
@@ -124,7 +126,7 @@ impl Who {
 
     /// What turns the sums of a census into those of everybody whom a stage compares, so that a mean exposure of them is the arm.
     pub(super) fn scale(&self, stage: usize, plan: &StagePlan) -> f64 {
-        self.parts[stage] / plan.exposure
+        if plan.exposes() { self.parts[stage] / plan.exposure } else { 1.0 }
     }
 
     /// What in a log does not fit the stages' waves.
@@ -140,7 +142,7 @@ impl Who {
         }
         let who = Self::new(digest, scenario);
         for (index, stage) in scenario.stages.iter().enumerate() {
-            if who.exposure(index).is_none() {
+            if stage.paired.is_none() && who.exposure(index).is_none() {
                 let message = format!(
                     "stage `{}` compares nobody: of its units, there is none that earlier stages have left at a smaller exposure",
                     stage.name
@@ -156,6 +158,10 @@ impl Who {
 fn of_kind<'v>(stages: &[Stage], value: &dyn Fn(usize) -> &'v str) -> Vec<Turn> {
     let mut largest = 0.0;
     let turn = |stage: &Stage| {
+        if stage.paired.is_some() {
+            // Not even those who always have the candidate.
+            return Turn { exposure: f64::NEG_INFINITY, counted: f64::INFINITY };
+        }
         let meant = stage.only.iter().all(|(column, values)| values.iter().any(|known| known == value(*column)));
         let exposure = match &stage.per_segment {
             _ if !meant => 0.0,
@@ -219,6 +225,7 @@ mod tests {
             per_segment: None,
             only: if only.is_empty() { Vec::new() } else { vec![(0, values)] },
             control,
+            paired: None,
             duration: Seconds::HOUR,
             look_every: Seconds::HOUR,
             settle: Seconds(0),

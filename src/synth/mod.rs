@@ -216,21 +216,28 @@ mod tests {
         frame.column(column).unwrap().cast(&DataType::Float64).unwrap().f64().unwrap().iter().collect()
     }
 
-    /// Set `REPLAY_REGENERATE` to write the bundled log anew after its recipe or the generator has changed.
+    /// Set `REPLAY_REGENERATE` to write the bundled logs anew after a recipe or the generator has changed.
     #[test]
-    fn the_bundled_log_is_what_its_recipe_makes() {
+    fn the_bundled_logs_are_what_their_recipes_make() {
         let directory = tempfile::tempdir().unwrap();
-        let made = directory.path().join("log.parquet");
-        write(&support_bot(), &made).unwrap();
-        if std::env::var_os("REPLAY_REGENERATE").is_some() {
-            std::fs::copy(&made, bundled("support-bot.parquet")).unwrap();
-        }
-        let committed = std::fs::read(bundled("support-bot.parquet")).unwrap();
-        let same = std::fs::read(&made).unwrap() == committed;
-        assert!(same, "datasets/support-bot.parquet differs from what datasets/support-bot.toml makes");
-        let fingerprint = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&committed));
         let readme = std::fs::read_to_string(bundled("README.md")).unwrap();
-        assert!(readme.contains(&fingerprint), "datasets/README.md does not give the fingerprint {fingerprint}");
+        for name in ["support-bot", "golden"] {
+            let made = directory.path().join("log.parquet");
+            let (recipe, log) = (format!("{name}.toml"), format!("{name}.parquet"));
+            let text = std::fs::read_to_string(bundled(&recipe)).unwrap();
+            write(&Recipe::parse(&text, &recipe).unwrap(), &made).unwrap();
+            if std::env::var_os("REPLAY_REGENERATE").is_some() {
+                std::fs::copy(&made, bundled(&log)).unwrap();
+            }
+            let committed = std::fs::read(bundled(&log)).unwrap();
+            let same = std::fs::read(&made).unwrap() == committed;
+            assert!(same, "datasets/{log} differs from what datasets/{recipe} makes");
+            let fingerprint = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&committed));
+            assert!(
+                readme.contains(&fingerprint),
+                "datasets/README.md does not give the fingerprint {fingerprint} of {log}"
+            );
+        }
     }
 
     #[test]

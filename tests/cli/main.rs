@@ -12,6 +12,7 @@ mod holding;
 mod joined;
 mod judges;
 mod observed;
+mod pairs;
 mod plan;
 mod power;
 mod rollbacks;

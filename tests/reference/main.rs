@@ -12,6 +12,7 @@ mod judge;
 mod kayenta;
 mod log;
 mod measured;
+mod pairs;
 mod plan;
 mod quantiles;
 mod rare;

@@ -103,7 +103,7 @@ fn draw_map(picture: &mut Picture, report: &Report, map: &PowerMap, (left, top):
 fn draw_stages(picture: &mut Picture, report: &Report, frame: &Frame<'_>) {
     let mut taken: Vec<Point> = Vec::new();
     for (index, stage) in report.stages.iter().enumerate() {
-        if stage.exposure >= 1.0 || stage.duration_s <= 0 {
+        if stage.exposure <= 0.0 || stage.exposure >= 1.0 || stage.duration_s <= 0 {
             continue;
         }
         let place = (frame.x(stage.duration_s as f64), frame.y(stage.exposure));

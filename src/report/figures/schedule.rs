@@ -99,7 +99,7 @@ fn draw_stairs(picture: &mut Picture, report: &Report) {
         if index + 1 == report.stages.len() {
             let time = if stage.duration_s == 0 { "end".to_owned() } else { time };
             picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::End, color::SOFT, RIGHT - LEFT);
-        } else if x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - last {
+        } else if elapsed > 0.0 && x - needs / 2.0 > free_from && x + needs / 2.0 < RIGHT - last {
             picture.text((x, STAIRS_BOTTOM + 15.0), &time, Anchor::Middle, color::SOFT, RIGHT - LEFT);
             free_from = x + needs / 2.0 + 6.0;
         }

@@ -228,7 +228,7 @@ pub(super) fn stages(report: &Report) -> Grid {
         let at_least = together.and_then(|together| together.pass_at_least);
         shown([
             Cell::name(labels::visible(&stage.name)),
-            Cell::name(stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible)),
+            Cell::name(labels::who(stage)),
             Cell::number(labels::exposure(stage)),
             Cell::name(or_none(stage.control.as_deref(), |control| labels::control(control).to_owned())),
             Cell::number(labels::duration(stage.duration_s as f64)),

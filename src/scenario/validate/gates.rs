@@ -186,7 +186,7 @@ fn patience(
             return problems.wrong(at, "but the score of Kayenta's judge decides at each of its runs", "leave it out");
         }
         // A stage that cannot hold so many looks could never fail.
-        for stage in context.stages.iter().filter_map(|stage| stage.value.as_ref()) {
+        for stage in context.exposing() {
             let (failing, _) = found.looks(stage.look_every);
             if stage.looks() > 0 && failing > stage.looks() {
                 let why = format!(
@@ -622,7 +622,7 @@ fn window(
         let message = format!("`{}` cannot be known in a trailing window", problems.name(&at));
         return problems.add(&at, message, "use `min_requests`");
     }
-    let lasting = context.stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.duration.0 > 0);
+    let lasting = context.exposing().filter(|stage| stage.duration.0 > 0);
     match lasting.clone().min_by_key(|stage| stage.duration) {
         Some(shortest) if length > shortest.duration => {
             return problems.wrong(

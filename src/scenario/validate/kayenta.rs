@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::wire;
-use super::values::{self, Context, Named};
+use super::values::{self, Context};
 use crate::domain::gate::{Gate, KayentaMetric};
 use crate::domain::metric::{self, Margin, MetricKind};
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Kayenta, Stage};
+use crate::domain::rollout::Kayenta;
 use crate::stats::kayenta::{Direction, EffectSize, Measure, MetricConfig, Missing, Thresholds};
 
 /// Of Spinnaker's canary stage.
@@ -191,7 +191,7 @@ pub(super) fn rollout(
     let interval = problems.or_default(&at.key("interval"), written.interval.as_ref(), None, |problems, text| {
         let at = at.key("interval");
         let interval = values::duration(&at, text, problems)?;
-        every_stage(&at, interval, context.stages, problems).map(Some)
+        every_stage(&at, interval, context, problems).map(Some)
     });
     Some(Kayenta { thresholds: thresholds?, weights: weights?, interval: interval? })
 }
@@ -246,9 +246,8 @@ fn weights(
 }
 
 /// Runs fall on looks, and the last one on a stage's end.
-fn every_stage(at: &At, interval: Seconds, stages: &[Named<Stage>], problems: &mut Problems) -> Option<Seconds> {
-    let lasting = stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.duration.0 > 0);
-    for stage in lasting {
+fn every_stage(at: &At, interval: Seconds, context: &Context<'_>, problems: &mut Problems) -> Option<Seconds> {
+    for stage in context.exposing().filter(|stage| stage.duration.0 > 0) {
         if interval.0 <= 0 || interval.0 % stage.look_every.0 != 0 {
             let why =
                 format!("which is not a multiple of the {} between looks of stage `{}`", stage.look_every, stage.name);

@@ -86,7 +86,7 @@ pub(super) fn cusum(
         Some(length) => values::duration(&at_length, length, problems)?,
         None => return problems.missing(&at_length, hint),
     };
-    for stage in context.stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.looks() > 0) {
+    for stage in context.exposing().filter(|stage| stage.looks() > 0) {
         let looks = length.0 as f64 / stage.look_every.0 as f64;
         if !(cusum::RUN_LENGTHS.0..=cusum::RUN_LENGTHS.1).contains(&looks) {
             let why = format!(
@@ -246,8 +246,8 @@ fn between_looks(
 ) -> Option<()> {
     for (index, pair) in pairs.iter().enumerate() {
         for (key, window) in [("long", pair.long), ("short", pair.short)] {
-            let stages = context.stages.iter().filter_map(|stage| stage.value.as_ref());
-            let Some(stage) = stages.filter(|stage| stage.looks() > 0).find(|stage| window.0 % stage.look_every.0 != 0)
+            let Some(stage) =
+                context.exposing().filter(|stage| stage.looks() > 0).find(|stage| window.0 % stage.look_every.0 != 0)
             else {
                 continue;
             };

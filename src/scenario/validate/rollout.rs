@@ -72,7 +72,7 @@ fn max_hold(
     if hold.0 == 0 {
         return Some(hold);
     }
-    let stages = context.stages.iter().filter_map(|stage| stage.value.as_ref());
+    let stages = context.exposing();
     if let Some(stage) = stages.into_iter().find(|stage| stage.looks() > 0 && hold.0 % stage.look_every.0 != 0) {
         return problems.wrong(
             at,

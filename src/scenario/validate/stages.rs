@@ -1,17 +1,21 @@
 //! `[[stages]]`.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::wire::{self, Quantity};
-use super::QUARTER;
 use super::values::{self, Named, Names};
+use super::{QUARTER, paired};
 use crate::domain::quantity::{Fraction, Seconds};
 use crate::domain::rollout::{Control, PerSegment, Stage};
 
 /// What stages stand on.
 pub(super) struct Given<'a> {
+    /// The scenario's file.
+    pub(super) path: &'a Path,
     pub(super) slot: Option<Seconds>,
     pub(super) segments: Option<&'a [String]>,
     pub(super) control: Control,
@@ -47,8 +51,14 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
         .map(|(index, mut stage)| {
             let at = list.index(index);
             let name = names.fresh(&at.key("name"), stage.name.take(), problems);
+            if let Some(kind) = paired::kind(&stage) {
+                let first = before.is_empty();
+                let value = paired::read(&at, kind, (&stage, name.clone()), first, given, problems);
+                return Named { name: name.unwrap_or_default(), value };
+            }
+            paired::refuse_keys(&at, &stage, problems);
             let only = values::only(&at.key("only"), stage.only.take(), given.segments, problems);
-            let shares = unsupported(&at, &stage, problems).and_then(|()| shares(&at, &stage, given, problems));
+            let shares = shares(&at, &stage, given, problems);
             let shares = shares.and_then(|shares| growing(&at, only.as_ref(), shares, &mut before, problems));
             let exposure = shares.as_ref().map(|shares| shares.exposure);
             let times = times(&at, &stage, index + 1 == count, exposure, given.slot, problems);
@@ -59,7 +69,19 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
                 // Segments differ, so within each as many are compared.
                 let control = if per_segment.is_some() { Control::Matched } else { given.control };
                 let (only, settle, approved) = (only?, settle?, approved?);
-                Some(Stage { name, exposure, per_segment, only, control, duration, look_every, settle, approved })
+                let paired = None;
+                Some(Stage {
+                    name,
+                    exposure,
+                    per_segment,
+                    only,
+                    control,
+                    paired,
+                    duration,
+                    look_every,
+                    settle,
+                    approved,
+                })
             });
             Named { name: name.unwrap_or_default(), value }
         })
@@ -68,20 +90,12 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
     stages
 }
 
-/// `None` if the stage is none that the simulation knows.
-fn unsupported(at: &At, stage: &wire::Stage, problems: &mut Problems) -> Option<()> {
-    let mut supported = Some(());
-    let mut later = |given: bool, key: &str, what: &str| {
-        if given {
-            supported = problems.later(&at.key(key), what);
-        }
-    };
-    later(stage.kind == Some(wire::StageKind::Eval), "kind", "stage kind `eval`");
-    later(stage.kind == Some(wire::StageKind::Shadow), "kind", "stage kind `shadow`");
-    supported
-}
-
-fn approved(at: &At, stage: &wire::Stage, times: Option<(Seconds, Seconds)>, problems: &mut Problems) -> Option<bool> {
+pub(super) fn approved(
+    at: &At,
+    stage: &wire::Stage,
+    times: Option<(Seconds, Seconds)>,
+    problems: &mut Problems,
+) -> Option<bool> {
     let at = at.key("approval");
     let manual = stage.approval == Some(wire::Approval::Manual);
     if manual && times.is_some_and(|(duration, _)| duration.0 == 0) {

@@ -26,6 +26,11 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Stages in which gates look more than once: those that expose somebody.
+    pub(super) fn exposing(&self) -> impl Iterator<Item = &Stage> + Clone {
+        self.stages.iter().filter_map(|stage| stage.value.as_ref()).filter(|stage| stage.paired.is_none())
+    }
+
     /// Index of a metric by name.
     pub(super) fn metric(&self, at: &At, name: &str, problems: &mut Problems) -> Option<usize> {
         let known: Vec<&str> = self.metrics.iter().map(|metric| metric.name.as_str()).collect();
