@@ -60,7 +60,10 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
     let gates = rows::gates(&player, &tally, &plans, &digest);
     let self_check = rows::self_check(&player, &tally, &digest);
-    let (exact, sample_ratio) = exact::replay(&player, &digest, &*bucketing);
+    let (exact, sample_ratio) = match exact::replay(&player, &digest, &*bucketing) {
+        Some((exact, ratios)) => (Some(exact), ratios),
+        None => (None, Vec::new()),
+    };
     let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio, &digest)].concat();
     let evidence = warnings::Evidence {
         scenario: &scenario,
@@ -87,10 +90,11 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         stages: rows::stages(&player, &tally, &plans, &digest),
         budget: rows::budget(&player),
         sentinels: rows::sentinels(&player, &tally),
+        true_exposure: rows::true_exposure(&player, &tally),
         worlds: rows::worlds(&player, &tally, &digest),
         power_curves,
         planning,
-        exact: Some(exact),
+        exact,
         warnings,
         limits: facts::limits(&scenario, &digest),
         log,

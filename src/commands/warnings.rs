@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Fraction, Moment, Seconds};
+use crate::domain::rollout::Sticky;
 use crate::domain::version::Version;
 use crate::report::{
     Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
@@ -56,6 +57,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         labels(evidence),
         items(evidence),
         assignment(evidence),
+        redrawn(evidence),
         rows(evidence),
     ]
     .into_iter()
@@ -448,6 +450,18 @@ fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
         warnings.push(warning("overrides", "assignment", text));
     }
     warnings
+}
+
+/// What is not known of users, or true of them, where they are not held.
+fn redrawn(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let text = match evidence.scenario.assignment.sticky {
+        Sticky::Unit => return Vec::new(),
+        Sticky::Stage => {
+            "every stage draws units anew: who had the candidate may be back on stable in the next stage, and more units meet it than any stage \
+             takes (`true_exposure`); which ones depends on a salt of each stage that the scenario does not know, so no exact replay is shown"
+        }
+    };
+    vec![warning("not-sticky", "assignment", text)]
 }
 
 fn rows(evidence: &Evidence<'_>) -> Vec<Warning> {

@@ -25,6 +25,7 @@ use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
 use crate::gate::stage::{StageGate, StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
+use crate::simulate::exposure::Reached;
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Layout, Shape};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
@@ -113,6 +114,8 @@ pub struct StageEnd {
     pub requests: f64,
     /// Requests since the stage began that it served, whoever's.
     pub served: f64,
+    /// Units that it has served since the rollout began, of those that have asked.
+    pub reached: Reached,
 }
 
 /// How a replicate ended in one world.
@@ -639,7 +642,14 @@ impl<'a> Player<'a> {
                 look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default()
             };
             let (compared, all) = (counts(screens.own.reader), counts(screens.served(false)));
-            StageEnd { units: compared.units, requests: compared.requests, served: all.requests }
+            let whole = screens.served(false).trajectory;
+            let reached = look.map(|look| Reached { met: whole.exposed_units[look], active: whole.active_units[look] });
+            StageEnd {
+                units: compared.units,
+                requests: compared.requests,
+                served: all.requests,
+                reached: reached.unwrap_or_default(),
+            }
         };
         Played {
             worlds,

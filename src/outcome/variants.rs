@@ -121,7 +121,8 @@ struct Stopped {
 /// Whether two scenarios differ at most in what is decided, not in who is served when.
 #[must_use]
 pub fn same_simulation(a: &Scenario, b: &Scenario) -> bool {
-    let same_schedule = a.stages == b.stages && a.rollout.start == b.rollout.start;
+    let same_schedule =
+        a.stages == b.stages && a.rollout.start == b.rollout.start && a.assignment.sticky == b.assignment.sticky;
     same_digest(a, b) && same_schedule && a.effects == b.effects && a.simulation == b.simulation
 }
 

@@ -350,7 +350,7 @@ pub(super) struct Assignment {
     pub(super) argument: Option<u64>,
     /// Eppo, `GrowthBook`, Optimizely, Split: who takes part at all. Default: everybody.
     pub(super) traffic: Option<Traffic>,
-    /// How units are held. Default: unit.
+    /// How long a unit keeps its version. Default: unit.
     pub(super) sticky: Option<Sticky>,
     /// Who the candidate is compared with: everyone else, or as many others. Default: rest.
     pub(super) control: Option<Control>,

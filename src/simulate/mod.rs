@@ -6,6 +6,7 @@ pub mod layout;
 mod additions;
 mod cells;
 mod effects;
+pub mod exposure;
 mod kernel;
 
 pub mod lanes;

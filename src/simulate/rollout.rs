@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use fearless_simd::Level;
 
 use super::additions::{Additions, Block, SliceAdditions};
+use super::exposure::Ever;
 use super::kernel::{self, Entry, Interval, LANES, Octet, Row, Tile};
 use super::lanes::{Lane, QUAD, Quad, Weights};
 use super::layout::{COUNTS, Layout, MOMENTS};
@@ -80,6 +81,8 @@ struct Served {
     /// Copies of each unit.
     copies: Vec<[u8; QUAD]>,
     units: [f64; QUAD],
+    /// Where those whom it serves now are not all of them.
+    ever: Option<Ever>,
 }
 
 impl Rider {
@@ -89,21 +92,34 @@ impl Rider {
             start: lanes[0].0,
             held,
             quad: Quad::new(&lane_refs, &sim.cells.by_rank),
-            served: Served { copies: vec![[0; QUAD]; sim.units()], units: [0.0; QUAD] },
+            served: Served {
+                copies: vec![[0; QUAD]; sim.units()],
+                units: [0.0; QUAD],
+                ever: Ever::of(&lane_refs, sim.units()),
+            },
             beyond: None,
             trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
         }
     }
 
-    /// Counts copies that the candidate serves for the first time. Exposure only ever adds units.
-    fn serve(&mut self, stage: usize, units: &[u32]) {
+    /// Counts copies that the candidate serves for the first time. Unless stages draw anew, exposure only ever adds units.
+    fn serve(&mut self, sim: &Simulator, stage: usize, units: &[u32]) {
         let to = self.beyond.as_mut().unwrap_or(&mut self.served);
-        let own = &self.quad.weights.exposed[stage];
-        let swapped = self.quad.swapped.as_ref().map(|swapped| &swapped.exposed[stage]);
+        let quad = &self.quad;
+        let both = |of: &dyn Fn(&Weights) -> [u8; QUAD]| {
+            let own = of(&quad.weights);
+            let swapped = quad.swapped.as_ref().map_or([0; QUAD], of);
+            std::array::from_fn(|lane| own[lane] + swapped[lane])
+        };
         for &unit in units {
             let unit = unit as usize;
-            let swapped = swapped.map_or([0; QUAD], |swapped| swapped[unit]);
-            let exposed = std::array::from_fn(|lane| own[unit][lane] + swapped[lane]);
+            let exposed = both(&|weights| weights.exposed[stage][unit]);
+            if let Some(ever) = &mut to.ever {
+                let copies = both(&|weights| weights.copies[unit]);
+                ever.meet(sim, (sim.cells.by_rank[unit] as usize, stage), copies, exposed);
+                to.units = ever.met;
+                continue;
+            }
             let served = &mut to.copies[unit];
             if *served != exposed {
                 for ((units, served), exposed) in to.units.iter_mut().zip(*served).zip(exposed) {
@@ -207,7 +223,7 @@ impl<'a> Window<'a> {
                 if slot == ride.ends {
                     riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
                 }
-                riders[ride.rider].serve(ride.stage, &additions.units[known..]);
+                riders[ride.rider].serve(sim, ride.stage, &additions.units[known..]);
             }
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
             let look = rides.iter().any(looks_now);
@@ -420,10 +436,10 @@ impl LaneSums {
                 }
             }
         }
-        for (trajectory, &units) in
-            rider.trajectories.iter_mut().zip(&rider.beyond.as_ref().unwrap_or(&rider.served).units)
-        {
-            trajectory.exposed_units[look] = units;
+        let served = rider.beyond.as_ref().unwrap_or(&rider.served);
+        for (lane, trajectory) in rider.trajectories.iter_mut().enumerate() {
+            trajectory.exposed_units[look] = served.units[lane];
+            trajectory.active_units[look] = served.ever.as_ref().map_or(0.0, |ever| ever.active[lane]);
         }
     }
 }

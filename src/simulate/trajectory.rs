@@ -13,6 +13,8 @@ pub struct Trajectory {
     pub(super) arm: Vec<f64>,
     /// Per look: units that the candidate has served since the rollout began.
     pub exposed_units: Vec<f64>,
+    /// Per look, where units may be taken back: those that have asked since the rollout began.
+    pub active_units: Vec<f64>,
 }
 
 impl Trajectory {
@@ -21,6 +23,7 @@ impl Trajectory {
             all: vec![0.0; layout.all_width * looks],
             arm: vec![0.0; layout.arm_width * looks],
             exposed_units: vec![0.0; looks],
+            active_units: vec![0.0; looks],
         }
     }
 

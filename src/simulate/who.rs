@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::StagePlan;
 use crate::digest::Digest;
 use crate::domain::quantity::Fraction;
-use crate::domain::rollout::{Control, Stage};
+use crate::domain::rollout::{Control, Stage, Sticky};
 use crate::error::Problem;
 use crate::scenario::Scenario;
 
@@ -42,6 +42,8 @@ pub struct Who {
     turns: Vec<Vec<Turn>>,
     /// Per unit: its kind.
     kind_of: Vec<u32>,
+    /// How long a unit keeps its version.
+    pub(super) sticky: Sticky,
     /// Some are served that are not compared.
     pub(super) waves: bool,
     /// Some are in no arm.
@@ -81,6 +83,7 @@ impl Who {
         Self {
             turns,
             kind_of,
+            sticky: scenario.assignment.sticky,
             waves: !columns.is_empty(),
             partial: !columns.is_empty() || stages.iter().any(|stage| stage.control == Control::Matched),
             parts: stages.iter().map(part).collect(),

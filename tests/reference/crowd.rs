@@ -1,6 +1,7 @@
 //! Who is served what: sums by looking at every row and every copy.
 
 use replay::assign::{KeyedHash, unit_key};
+use replay::domain::rollout::Sticky;
 
 use crate::log::{Log, Row};
 use crate::plan::Plan;
@@ -17,11 +18,17 @@ pub(crate) enum Arm {
     Candidate,
 }
 
+pub(crate) const MOST_STAGES: usize = 8;
+
+/// Where stages draw anew, the streams of each begin so many after those of the stage before.
+const STREAMS_OF_STAGE: u32 = 32;
+
 /// One copy of a unit; every copy is a unit of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Copied {
     pub(crate) unit: usize,
-    pub(crate) place: f64,
+    /// In each stage.
+    pub(crate) places: [f64; MOST_STAGES],
     /// Whether its two answers are exchanged, where the null is made so.
     pub(crate) swapped: bool,
 }
@@ -35,11 +42,19 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
         let count = if plan.poisson { poisson(hash.uniform(key, COPIES_STREAM)) } else { 1 };
         copies.extend((0..count).map(|copy| Copied {
             unit,
-            place: hash.uniform(key, copy),
+            places: std::array::from_fn(|stage| hash.uniform(key, copy + stream(plan, stage))),
             swapped: hash.uniform(key, SWAP_STREAM - copy) < 0.5,
         }));
     }
     copies
+}
+
+/// The first stream of a stage's places: each has its own, or all share those of the first.
+fn stream(plan: &Plan, stage: usize) -> u32 {
+    match plan.sticky {
+        Sticky::Unit => 0,
+        Sticky::Stage => STREAMS_OF_STAGE * u32::try_from(stage).expect("few stages"),
+    }
 }
 
 /// Smallest `k` with `P(Poisson(1) <= k) > uniform`.
@@ -58,11 +73,11 @@ pub(crate) struct Member {
     pub(crate) swapped: bool,
 }
 
-/// Every copy, in the arm that serves it in a stage: whoever was on the candidate before stays there.
+/// Every copy, in the arm that serves it in a stage, with the largest share that any stage has asked for.
 pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let tier = log.tier(copy.unit);
-        let was_asked = plan.stages[..=stage].iter().any(|stage| copy.place < stage.asks_for(tier));
+        let was_asked = plan.stages[..=stage].iter().any(|asking| copy.places[stage] < asking.asks_for(tier));
         if was_asked { Arm::Candidate } else { Arm::Stable }
     };
     let member = |copy: &Copied| Member { unit: copy.unit, arm: arm(copy), weight: 1.0, swapped: copy.swapped };
@@ -90,11 +105,11 @@ fn shares(plan: &Plan, stage: usize, tier: &str) -> (f64, f64) {
 pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let (stable, candidate) = shares(plan, stage, log.tier(copy.unit));
-        if copy.place < candidate {
+        if copy.places[stage] < candidate {
             Some(Arm::Candidate)
         } else {
             // As many again, or all that are left.
-            let is_left = stable > 0.0 && (!plan.matches(stage) || copy.place < 2.0 * candidate);
+            let is_left = stable > 0.0 && (!plan.matches(stage) || copy.places[stage] < 2.0 * candidate);
             is_left.then_some(Arm::Stable)
         }
     };

@@ -10,7 +10,7 @@ use super::super::wire::{self, Quantity, Seed};
 use crate::assign::overrides::Overrides;
 use crate::assign::values::{Trouble, What};
 use crate::assign::{Platform, platforms};
-use crate::domain::rollout::Control;
+use crate::domain::rollout::{Control, Sticky};
 use crate::domain::version::Version;
 
 /// Enough for results to agree with those of units.
@@ -18,7 +18,7 @@ const DEFAULT_BUCKETS: u32 = 10_000;
 
 pub(super) fn read(table: wire::Assignment, scenario: &Path, at: &At, problems: &mut Problems) -> Option<Assignment> {
     let platform = platform(&table, at, problems);
-    let supported = unsupported(&table, at, problems);
+    let sticky = sticky(&table, at, problems);
     let buckets = match (table.cells, table.buckets) {
         (Some(wire::Cells::Bucket), buckets) => Some(Some(buckets.unwrap_or(DEFAULT_BUCKETS))),
         (_, Some(_)) => problems.wrong(
@@ -33,16 +33,21 @@ pub(super) fn read(table: wire::Assignment, scenario: &Path, at: &At, problems: 
         let why = "but cells of buckets know no units";
         problems.wrong::<()>(&at.key("overrides"), why, "use `assignment.cells = \"unit\"`, or leave `overrides` out");
     }
-    supported?;
-    Some(Assignment { unit: table.unit?, platform: platform?, buckets: buckets?, overrides: overrides? })
+    let sticky = sticky?;
+    Some(Assignment { unit: table.unit?, sticky, platform: platform?, buckets: buckets?, overrides: overrides? })
 }
 
-fn unsupported(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<()> {
+fn sticky(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<Sticky> {
+    let later = |problems: &mut Problems, word: &str| {
+        problems.later(&at.key("sticky"), &format!("`assignment.sticky = \"{word}\"`"))
+    };
     match table.sticky {
-        Some(sticky) if sticky != wire::Sticky::Unit => {
-            problems.later(&at.key("sticky"), "`assignment.sticky` other than `unit`")
-        }
-        _ => Some(()),
+        None if problems.is_broken(&at.key("sticky")) => None,
+        None | Some(wire::Sticky::Unit) => Some(Sticky::Unit),
+        Some(wire::Sticky::Stage) => Some(Sticky::Stage),
+        Some(wire::Sticky::Session) => later(problems, "session"),
+        Some(wire::Sticky::Request) => later(problems, "request"),
+        Some(wire::Sticky::Cookie) => later(problems, "cookie"),
     }
 }
 
