@@ -59,9 +59,16 @@ fn known(scenario: &Scenario) -> Result<()> {
     let why = match sticky {
         Sticky::Unit => return Ok(()),
         Sticky::Stage => "every stage draws anew, by a salt that the scenario does not know",
+        Sticky::Session => "every session draws when it begins, as often as not at random",
+        Sticky::Request => "every request draws, at random",
     };
     let message = format!("`assignment.sticky = \"{}\"`: {why}", sticky.name());
-    let hint = "ask `replay assign` with `sticky = \"unit\"` and the salt of the stage in question: each of its stages is then right by itself";
+    let hint = match sticky {
+        Sticky::Stage => {
+            "set `sticky = \"unit\"` and the salt of the stage in question: that stage is then right by itself"
+        }
+        _ => "nobody knows beforehand which users meet the candidate; `true_exposure` in the report says how many",
+    };
     Err(Problem::new(&scenario.path, message).hint(hint).into())
 }
 

@@ -42,6 +42,10 @@ pub enum Sticky {
     Unit,
     /// Through a stage: each stage draws everyone anew.
     Stage,
+    /// Through a session, which draws when it begins.
+    Session,
+    /// Not at all: every request draws.
+    Request,
 }
 
 impl Sticky {
@@ -51,6 +55,8 @@ impl Sticky {
         match self {
             Self::Unit => "unit",
             Self::Stage => "stage",
+            Self::Session => "session",
+            Self::Request => "request",
         }
     }
 

@@ -68,6 +68,7 @@ pub(crate) fn scenario() -> Scenario {
         assignment: Assignment {
             unit: "user_id".into(),
             sticky: Sticky::Unit,
+            within: None,
             platform: Platform::default(),
             buckets: None,
             overrides: Overrides::new(),

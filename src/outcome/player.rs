@@ -16,7 +16,7 @@ use super::watches::{self, Watches};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Budget;
+use crate::domain::rollout::{Budget, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::correction;
 use crate::gate::lens::Lens;
@@ -432,7 +432,7 @@ impl<'a> Player<'a> {
     pub(super) fn lanes_of_block(&self) -> usize {
         let twins = if self.scenario.simulation.null == Null::Swap { 2 } else { 1 };
         let twins = if self.simulator.who.has_waves() { 2 * twins } else { twins };
-        let lanes = BLOCK_BYTES / self.simulator.bytes_of_a_lane().max(1) / twins;
+        let lanes = BLOCK_BYTES / (self.simulator.bytes_of_a_lane() + self.simulator.bytes_of_units()).max(1) / twins;
         lanes.clamp(LEAST_LANES, MOST_LANES)
     }
 
@@ -750,7 +750,9 @@ impl<'a> Player<'a> {
         let duration_s = time_of(outcome.looks, places);
         let rollback = matches!(outcome.end, End::RolledBack { .. }).then_some(rollback);
         let after = rollback.map_or(Seconds(0), Rollback::total);
-        let (requests, units) = served_until(served, outcome.looks, places, after);
+        let begun =
+            rollback.filter(|_| self.scenario.assignment.sticky == Sticky::Session).map(|_| begun(reader, places));
+        let (requests, units) = served_until(begun.as_deref().unwrap_or(served), outcome.looks, places, after);
         let spans = spans_until(outcome.looks, places);
         let longer = longer(served, &spans, outcome.looks, requests);
         let lens = |metric| {
@@ -912,6 +914,13 @@ pub(super) fn served_through(reader: Reader<'_>, places: &[StagePlace], last: us
 /// The same of a rollout that goes through all stages.
 pub(super) fn served(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64)> {
     served_through(reader, places, places.len())
+}
+
+/// Requests of sessions that began on the candidate by each look, to their last, and units as they are served: what it has served when, taken
+/// back at that look, it lets running sessions finish.
+fn begun(reader: Reader<'_>, places: &[StagePlace]) -> Vec<(f64, f64)> {
+    let looks = places.iter().flat_map(|place| (0..place.plan.looks()).map(move |look| place.first_look + look));
+    looks.map(|look| (reader.trajectory.begun_requests[look], reader.trajectory.exposed_units[look])).collect()
 }
 
 /// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.

@@ -111,6 +111,7 @@ pub fn true_exposure(player: &Player<'_>, tally: &Tally) -> Vec<TrueExposure> {
     let row = |(index, (stage, end)): (usize, (&Stage, &StageEnd))| {
         let reached = end.reached;
         (reached.active > 0.0).then(|| TrueExposure {
+            unit: player.scenario.assignment.unit.clone(),
             stage: stage.name.clone(),
             exposure: stage.exposure.get(),
             share: reached.met / reached.active,

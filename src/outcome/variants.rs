@@ -132,7 +132,8 @@ pub fn same_digest(a: &Scenario, b: &Scenario) -> bool {
     let (of_a, of_b) = (&a.assignment, &b.assignment);
     // Which bucket a unit is in depends on the platform; units themselves do not.
     let same_buckets = of_a.buckets == of_b.buckets && (of_a.buckets.is_none() || of_a.platform == of_b.platform);
-    a.log == b.log && of_a.unit == of_b.unit && same_buckets && a.metrics == b.metrics
+    let same_units = of_a.unit == of_b.unit && of_a.within == of_b.within;
+    a.log == b.log && same_units && same_buckets && a.metrics == b.metrics
 }
 
 /// Whether two gates say and do the same about every trajectory.

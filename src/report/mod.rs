@@ -272,6 +272,8 @@ pub struct HealthRow {
 /// Whom the candidate has reached by the end of a stage, as if every replicate went through it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct TrueExposure {
+    /// Column of those who are counted: `assignment.unit`, whatever draws.
+    pub unit: String,
     /// Name of the stage.
     pub stage: String,
     /// Its nominal exposure: the share that each draw of it sends to the candidate.

@@ -267,12 +267,10 @@ fn stages(report: &Report) -> String {
 
 /// Whom the candidate has reached by the end of each stage, where that is more than a stage's share.
 fn true_exposure(report: &Report) -> String {
-    if report.true_exposure.is_empty() {
-        return String::new();
-    }
+    let Some(first) = report.true_exposure.first() else { return String::new() };
     let stage = |row: &TrueExposure| format!("{} {}", labels::short(&row.stage, 12), labels::percent(row.share));
     let stages: Vec<String> = report.true_exposure.iter().map(stage).collect();
-    let unit = labels::short(&report.scenario.unit, 20);
+    let unit = labels::short(&first.unit, 20);
     wrapped(&format!("HAVE HAD THE CANDIDATE by the end of, of all {unit} that asked: {}", stages.join(", ")), "  ")
 }
 

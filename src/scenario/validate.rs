@@ -91,10 +91,14 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let log = written.log.map(|log| log_mapping(log, &root.key("log"), problems));
     // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
+    let request = log.as_ref().and_then(|log| log.request.as_deref());
     let control = assignment::control(written.assignment.as_ref());
     let assignment = written
         .assignment
-        .and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
+        .and_then(|table| assignment::read(table, request, Path::new(path), &root.key("assignment"), problems));
+    if let (Some(assignment), Some(mapping)) = (&assignment, log.as_ref().and_then(|log| log.mapping.as_ref())) {
+        assignment::refuse_log(assignment, mapping, &root.key("assignment").key("sticky"), problems);
+    }
     let form = log.as_ref().map_or(Form::Wide, |log| log.form);
     let metrics = metrics::read(written.metrics.unwrap_or_default(), form, problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
@@ -167,6 +171,8 @@ struct Log {
     form: Form,
     slot: Option<Seconds>,
     segments: Option<Vec<String>>,
+    /// Column of the request's id.
+    request: Option<String>,
     zone: Option<TimeZone>,
     mapping: Option<LogMapping>,
 }
@@ -199,6 +205,7 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
         (None, Some(None)) => problems.missing(&at.key("timestamp"), "`timestamp`: column of the request's time"),
         (written, _) => written,
     };
+    let request = log.request.clone();
     let mapping = timestamp.and_then(|timestamp| {
         Some(LogMapping {
             timestamp,
@@ -225,7 +232,7 @@ fn log_mapping(log: wire::Log, at: &At, problems: &mut Problems) -> Log {
             only: only?,
         })
     });
-    Log { form, slot, segments, zone, mapping }
+    Log { form, slot, segments, request, zone, mapping }
 }
 
 /// The column of the turn, where only first turns count.

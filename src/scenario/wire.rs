@@ -352,6 +352,9 @@ pub(super) struct Assignment {
     pub(super) traffic: Option<Traffic>,
     /// How long a unit keeps its version. Default: unit.
     pub(super) sticky: Option<Sticky>,
+    /// Column of the session, with `sticky = "session"`.
+    #[schemars(length(min = 1))]
+    pub(super) session: Option<String>,
     /// Who the candidate is compared with: everyone else, or as many others. Default: rest.
     pub(super) control: Option<Control>,
     /// What one cell of the digest holds. Default: unit.

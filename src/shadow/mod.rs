@@ -36,7 +36,7 @@ pub(crate) struct SliceCells {
 /// Paired differences of every metric: overall first, then every value of every segment column.
 #[must_use]
 pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
-    let clusters = Clusters::new(digest);
+    let clusters = Clusters::new(digest, scenario);
     let slices = slices(digest);
     let jobs: Vec<(usize, &SliceCells)> =
         (0..scenario.metrics.len()).flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
@@ -87,7 +87,7 @@ pub struct Against {
 /// Every gate with `allow`: overall, then in each value of its segment columns.
 #[must_use]
 pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
-    let clusters = Clusters::new(digest);
+    let clusters = Clusters::new(digest, scenario);
     let slices = slices(digest);
     let asks = |gate: &Gate, slice: &SliceCells| match &slice.segment {
         None => gate.allow.is_some(),

@@ -33,14 +33,15 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Every copy of every unit draws its own place, once and for all stages or in each of them.
+    /// Every copy of every unit draws its own place, once and for all stages or in each of them. What a user sends is copied as often as the
+    /// user is: users are the sample, whatever draws.
     pub(super) fn replicate(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let draws = who.sticky.redraws().then_some(hash);
         let mut lane = Self { replicate: replicate as u64, draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             let copies = match simulation.resample {
-                Resample::Poisson => poisson_one(hash.uniform(key, COPIES_STREAM)),
+                Resample::Poisson => poisson_one(hash.uniform(who.copies_key(unit, key), COPIES_STREAM)),
                 Resample::None => 1,
             };
             for copy in 0..copies {

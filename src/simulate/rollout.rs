@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use fearless_simd::Level;
 
 use super::additions::{Additions, Block, SliceAdditions};
-use super::exposure::Ever;
+use super::exposure::{Ever, Met, Sessions};
 use super::kernel::{self, Entry, Interval, LANES, Octet, Row, Tile};
 use super::lanes::{Lane, QUAD, Quad, Weights};
 use super::layout::{COUNTS, Layout, MOMENTS};
@@ -35,7 +35,7 @@ pub(super) fn play(
     let looks: usize = plan.iter().map(StagePlan::looks).sum();
     let rider = |group: std::ops::Range<usize>| {
         let held = held.get(group.start).cloned().unwrap_or_else(|| vec![0; plan.len()]);
-        Rider::new(sim, &lanes[group], held, looks)
+        Rider::new(sim, plan, &lanes[group], held, looks)
     };
     let mut riders: Vec<Rider> = groups(lanes, held).into_iter().map(rider).collect();
     let mut additions = Additions::new(sim);
@@ -67,6 +67,8 @@ struct Rider {
     start: usize,
     /// Per stage: slots that it goes on past its duration.
     held: Vec<usize>,
+    /// Per stage: the slot at which it begins.
+    begins: Vec<usize>,
     quad: Quad,
     served: Served,
     /// What is served where a stage goes on longer than `held` says.
@@ -86,16 +88,29 @@ struct Served {
 }
 
 impl Rider {
-    fn new(sim: &Simulator, lanes: &[(usize, Lane)], held: Vec<usize>, looks: usize) -> Self {
-        let lane_refs: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
+    fn new(sim: &Simulator, plan: &[StagePlan], lanes: &[(usize, Lane)], held: Vec<usize>, looks: usize) -> Self {
+        let start = lanes[0].0;
+        let ends = plan.iter().zip(&held).scan(start, |slot, (stage, held)| {
+            *slot += stage.own_slots() + held;
+            Some(*slot)
+        });
+        let begins: Vec<usize> = std::iter::once(start).chain(ends).take(plan.len()).collect();
+        let pinned: Vec<Lane> = match &sim.sessions {
+            Some(sessions) => lanes.iter().map(|(_, lane)| sessions.pinned(lane, &begins)).collect(),
+            None => Vec::new(),
+        };
+        let lane_refs: Vec<&Lane> =
+            if pinned.is_empty() { lanes.iter().map(|(_, lane)| lane).collect() } else { pinned.iter().collect() };
+        let ever = Ever::of(sim, &lane_refs);
         Self {
-            start: lanes[0].0,
+            start,
             held,
+            begins,
             quad: Quad::new(&lane_refs, &sim.cells.by_rank),
             served: Served {
-                copies: vec![[0; QUAD]; sim.units()],
+                copies: vec![[0; QUAD]; if ever.is_some() { 0 } else { sim.units() }],
                 units: [0.0; QUAD],
-                ever: Ever::of(&lane_refs, sim.units()),
+                ever,
             },
             beyond: None,
             trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
@@ -116,7 +131,10 @@ impl Rider {
             let exposed = both(&|weights| weights.exposed[stage][unit]);
             if let Some(ever) = &mut to.ever {
                 let copies = both(&|weights| weights.copies[unit]);
-                ever.meet(sim, (sim.cells.by_rank[unit] as usize, stage), copies, exposed);
+                let unit = sim.cells.by_rank[unit] as usize;
+                let began = |sessions: &Sessions| sessions.stage(unit, &self.begins[..=stage]);
+                let drew = sim.sessions.as_ref().map_or(Some(stage), began);
+                ever.meet(sim, Met { unit, drew, draws: drew == Some(stage), copies, exposed });
                 to.units = ever.met;
                 continue;
             }
@@ -439,7 +457,10 @@ impl LaneSums {
         let served = rider.beyond.as_ref().unwrap_or(&rider.served);
         for (lane, trajectory) in rider.trajectories.iter_mut().enumerate() {
             trajectory.exposed_units[look] = served.units[lane];
-            trajectory.active_units[look] = served.ever.as_ref().map_or(0.0, |ever| ever.active[lane]);
+            if let Some(ever) = &served.ever {
+                trajectory.active_units[look] = ever.active[lane];
+                trajectory.begun_requests[look] = ever.begun[lane];
+            }
         }
     }
 }

@@ -200,6 +200,7 @@ fn a_bucket_is_served_as_its_units_are() {
         let assignment = Assignment {
             unit: "u".into(),
             sticky: Sticky::Unit,
+            within: None,
             platform: platform.clone(),
             buckets: Some(9_950),
             overrides: crate::assign::overrides::Overrides::new(),
@@ -230,7 +231,7 @@ fn buckets_are_a_multiple_of_the_platforms() {
         let platform = platform(name, settings);
         let overrides = crate::assign::overrides::Overrides::new();
         let sticky = Sticky::Unit;
-        Buckets::of(&Assignment { unit: "u".into(), sticky, platform, buckets: Some(buckets), overrides })
+        Buckets::of(&Assignment { unit: "u".into(), sticky, within: None, platform, buckets: Some(buckets), overrides })
             .unwrap()
             .count()
     };

@@ -121,6 +121,7 @@ fn budget_burned(report: &Report) -> Finished {
 
 fn true_exposure(report: &Report) -> Finished {
     Table::of(&report.true_exposure)
+        .text("unit", |row| &row.unit)
         .text("stage", |row| &row.stage)
         .number("exposure", |row| row.exposure)
         .number("share", |row| row.share)
