@@ -10,6 +10,7 @@ mod events;
 mod mistakes;
 mod monitors;
 mod power;
+mod sticky;
 mod support;
 mod table;
 mod waves;

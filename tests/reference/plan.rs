@@ -525,7 +525,12 @@ impl Plan {
         Self {
             approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
-            sticky: if rng.random::<f64>() < 0.3 { Sticky::Stage } else { Sticky::Unit },
+            sticky: match rng.random_range(0..8) {
+                0 | 1 => Sticky::Stage,
+                2 | 3 => Sticky::Request,
+                4 | 5 if !tiled => Sticky::Session,
+                _ => Sticky::Unit,
+            },
             stages,
             control,
             gates,
@@ -539,6 +544,11 @@ impl Plan {
             hold_slots: if !ranks && rng.random::<f64>() < 0.4 { 6 * rng.random_range(1..3) } else { 0 },
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
+    }
+
+    /// Whether sessions keep what they drew when they began.
+    pub(crate) fn pins(&self) -> bool {
+        self.sticky == Sticky::Session
     }
 
     /// Whether a stage compares with as many others.
@@ -588,12 +598,14 @@ impl Plan {
     /// The scenario that the program reads.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n\n\
-             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{METRICS}",
+            "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n{}\n\
+             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{}{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
+            if self.sticky == Sticky::Request { "request = \"part\"\n" } else { "" },
             self.control.name(),
             self.sticky.name(),
+            if self.sticky == Sticky::Session { "session = \"part\"\n" } else { "" },
         );
         for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
             write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");
