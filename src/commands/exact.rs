@@ -11,15 +11,15 @@ use crate::outcome::player::{Player, WorldOutcome};
 use crate::outcome::rows::segment;
 use crate::report::ExactReplay;
 
-/// What happens, and each stage's units against its exposure; `None` where nobody knows which users production would take.
+/// What happens, and each stage's units against its exposure; nothing of either where nobody knows which users production would take.
 pub(super) fn replay(
     player: &Player<'_>,
     digest: &Digest,
     bucketing: &dyn Bucketing,
-) -> Option<(ExactReplay, Vec<Option<SampleRatio>>)> {
+) -> (Option<ExactReplay>, Vec<Option<SampleRatio>>) {
     let scenario = player.scenario;
     if scenario.assignment.sticky != Sticky::Unit {
-        return None;
+        return (None, Vec::new());
     }
     let zone = &scenario.log.timezone;
     // The scenario's first start; without a list, a Monday morning where one fits.
@@ -44,7 +44,7 @@ pub(super) fn replay(
         exposed_requests: outcome.exposed_requests as u64,
         exposed_units: exposed_units as u64,
     };
-    Some((exact, played[0].sample_ratio.clone()))
+    (Some(exact), played[0].sample_ratio.clone())
 }
 
 fn ending(player: &Player<'_>, digest: &Digest, outcome: &WorldOutcome) -> (&'static str, String) {

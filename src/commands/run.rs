@@ -33,10 +33,10 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let starts = inputs::starts(&scenario, &digest)?;
 
     progress.step("comparing shadow outputs");
-    let shadow = shadow::report(&digest, &scenario);
-    let health = shadow::missingness::rows(&digest, &scenario);
-
-    let simulator = Simulator::new(&digest, &scenario);
+    let (simulator, (shadow, health)) = rayon::join(
+        || Simulator::new(&digest, &scenario),
+        || (shadow::report(&digest, &scenario), shadow::missingness::rows(&digest, &scenario)),
+    );
     progress.step("planning boundaries");
     let player = Player::new(&scenario, &simulator, starts);
     let mut tally = Tally::new(&player);
@@ -55,15 +55,12 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     }
 
     progress.step("planning");
-    let plans = closed_form::plans(&player);
     let bucketing = production(&scenario.assignment);
+    let (plans, (exact, sample_ratio)) =
+        rayon::join(|| closed_form::plans(&player), || exact::replay(&player, &digest, &*bucketing));
     let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
     let gates = rows::gates(&player, &tally, &plans, &digest);
     let self_check = rows::self_check(&player, &tally, &digest);
-    let (exact, sample_ratio) = match exact::replay(&player, &digest, &*bucketing) {
-        Some((exact, ratios)) => (Some(exact), ratios),
-        None => (None, Vec::new()),
-    };
     let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio, &digest)].concat();
     let evidence = warnings::Evidence {
         scenario: &scenario,

@@ -259,6 +259,12 @@ pub(super) fn control(name: &str) -> &'static str {
     if name == "matched" { "as many others" } else { "the rest" }
 }
 
+/// Whether a stage simply takes a share of everyone, and compares it with the rest at every look.
+pub(super) fn takes_a_share_of_everyone(stage: &StageFacts) -> bool {
+    let everyone = stage.only.is_none() && stage.by_segment.is_none();
+    everyone && stage.control.as_deref() != Some("matched") && stage.quiet_looks == 0
+}
+
 /// `96`, or `96, the first 8 quiet`.
 pub(super) fn looks(stage: &StageFacts) -> String {
     let all = whole(stage.looks as u64);

@@ -241,11 +241,7 @@ fn gates(report: &Report) -> String {
 
 /// Whom the stages take, where that is not simply a share of everyone.
 fn stages(report: &Report) -> String {
-    let plain = |stage: &StageFacts| {
-        let (everyone, rest) = (stage.only.is_none() && stage.by_segment.is_none(), stage.control.as_deref());
-        everyone && rest != Some("matched") && stage.quiet_looks == 0
-    };
-    if report.stages.iter().all(plain) {
+    if report.stages.iter().all(labels::takes_a_share_of_everyone) {
         return String::new();
     }
     let mut text =

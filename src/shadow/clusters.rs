@@ -1,5 +1,7 @@
 //! Variances clustered by unit, and by unit and item both.
 
+use rayon::prelude::*;
+
 use crate::digest::Digest;
 use crate::scenario::Scenario;
 
@@ -13,9 +15,14 @@ pub(crate) struct Clusters {
 struct ItemClusters {
     item: Vec<u32>,
     items: usize,
-    both: Vec<u32>,
-    boths: usize,
+    /// Per cell: which of the pairs with several cells is its own, `ALONE` where it has the pair to itself, as most cells have.
+    pair: Vec<u32>,
+    /// Number of pairs with several cells.
+    pairs: usize,
 }
+
+/// The cluster of a cell that has it to itself.
+const ALONE: u32 = u32::MAX;
 
 impl Clusters {
     /// Requests of a user resemble each other, whatever draws in a rollout: here a unit is always the user.
@@ -28,11 +35,16 @@ impl Clusters {
         };
         let item = (!digest.items.is_empty()).then(|| {
             let key = |cell: usize| u64::from(unit[cell]) << 32 | u64::from(cells.item[cell]);
-            let mut keys: Vec<u64> = (0..cells.len()).map(key).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            let both = (0..cells.len()).map(|cell| keys.partition_point(|&other| other < key(cell)) as u32).collect();
-            ItemClusters { item: cells.item.clone(), items: digest.items.len(), both, boths: keys.len() }
+            let mut keys: Vec<(u64, u32)> = (0..cells.len()).map(|cell| (key(cell), cell as u32)).collect();
+            keys.par_sort_unstable();
+            let mut pair = vec![ALONE; cells.len()];
+            let shared = keys.chunk_by(|(one, _), (other, _)| one == other).filter(|cells| cells.len() > 1);
+            let mut pairs = 0;
+            for cells in shared {
+                cells.iter().for_each(|&(_, cell)| pair[cell as usize] = pairs as u32);
+                pairs += 1;
+            }
+            ItemClusters { item: cells.item.clone(), items: digest.items.len(), pair, pairs }
         });
         Self { unit, units: holders.map_or(digest.units.len(), |(_, names)| names.len()), item }
     }
@@ -107,19 +119,26 @@ impl Clusters {
         let influences: Vec<f64> = cells.iter().map(|&cell| influence(cell)).collect();
         let one_way = |cluster: &[u32], size: usize| {
             let mut sums = vec![(0.0, false); size];
+            let (mut groups, mut squares) = (0.0, 0.0);
             for (&cell, influence) in cells.iter().zip(&influences) {
-                let sum = &mut sums[cluster[cell as usize] as usize];
-                *sum = (sum.0 + influence, true);
+                let cluster = cluster[cell as usize];
+                if cluster == ALONE {
+                    groups += 1.0;
+                    squares += influence * influence;
+                } else {
+                    let sum = &mut sums[cluster as usize];
+                    *sum = (sum.0 + influence, true);
+                }
             }
-            let groups = sums.iter().filter(|(_, seen)| *seen).count() as f64;
-            let squares: f64 = sums.iter().map(|(sum, _)| sum * sum).sum();
+            groups += sums.iter().filter(|(_, seen)| *seen).count() as f64;
+            squares += sums.iter().map(|(sum, _)| sum * sum).sum::<f64>();
             // Without a single difference there is no telling how rare one is: that is no standard error of zero.
             (groups >= 2.0 && squares > 0.0).then(|| groups / (groups - 1.0) * squares)
         };
         let unit = one_way(&self.unit, self.units);
         let both_ways = self.item.as_ref().and_then(|item| {
             let (by_unit, by_item) = (unit?, one_way(&item.item, item.items)?);
-            let variance = by_unit + by_item - one_way(&item.both, item.boths)?;
+            let variance = by_unit + by_item - one_way(&item.pair, item.pairs)?;
             Some(if variance > 0.0 { variance } else { by_unit.max(by_item) })
         });
         (unit, both_ways)

@@ -15,6 +15,8 @@ mod rollout;
 pub mod trajectory;
 pub mod who;
 
+use rayon::prelude::*;
+
 use cells::FlatCells;
 use effects::EffectCells;
 use layout::{Layout, Stream};
@@ -148,7 +150,7 @@ impl Simulator {
         }
         let effects = layout
             .streams
-            .iter()
+            .par_iter()
             .map(|&stream| match stream {
                 Stream::Effect(effect) => EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
                 Stream::Excess { scale, shift, .. } => EffectCells::excess(&cells, scale, shift),

@@ -26,3 +26,4 @@ mod hostile;
 mod little_data;
 mod noise;
 mod time;
+mod waves;

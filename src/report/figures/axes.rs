@@ -49,7 +49,14 @@ impl Axis {
         if self.scale == Scale::Log {
             let (low, high) = (self.from.max(1.0).log10().ceil(), self.to.log10().floor());
             let step = ((high - low) / count).ceil().max(1.0);
-            return series(low, high, step).into_iter().map(|power| 10f64.powf(power)).collect();
+            let powers: Vec<f64> = series(low, high, step).into_iter().map(|power| 10f64.powf(power)).collect();
+            if powers.len() >= 3 {
+                return powers;
+            }
+            // Few powers of ten lie on a short axis: their doubles and halves come between.
+            let every = series(low - 1.0, high, 1.0).into_iter().map(|power| 10f64.powf(power));
+            let inside = |tick: &f64| (self.from.max(1.0)..=self.to).contains(tick);
+            return every.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * power)).filter(inside).collect();
         }
         let least = (self.to - self.from) / count;
         let step = match self.scale {
@@ -65,6 +72,7 @@ impl Axis {
             Scale::Time => labels::duration(value),
             Scale::Percent => format!("{} %", decimals(value * 100.0, step * 100.0)),
             Scale::Points => format!("{} pp", decimals(value * 100.0, step * 100.0)),
+            Scale::Number if step >= 1.0 && value >= 0.0 => labels::count(value),
             Scale::Number => decimals(value, step),
             Scale::Log => labels::count(value),
         }
@@ -191,7 +199,12 @@ mod tests {
         assert_eq!(percent.write(0.2, 0.2), "20 %");
         assert_eq!(Axis::new(Scale::Time, 0.0, 259_200.0).ticks(7.0), series(0.0, 259_200.0, 43_200.0));
         assert_eq!(Axis::new(Scale::Log, 1.0, 20_000.0).ticks(9.0), vec![1.0, 10.0, 100.0, 1_000.0, 10_000.0]);
+        assert_eq!(
+            Axis::new(Scale::Log, 900.0, 20_000.0).ticks(9.0),
+            vec![1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0]
+        );
         assert_eq!(Axis::new(Scale::Number, -0.01, 0.01).ticks(4.0).len(), 5);
+        assert_eq!(Axis::new(Scale::Number, 3_000.0, 4_000.0).write(3_800.0, 200.0), "3,800");
     }
 
     #[test]

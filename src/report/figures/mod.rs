@@ -32,6 +32,8 @@ mod pareto;
 
 mod plan;
 
+use rayon::prelude::*;
+
 use super::Report;
 use crate::error::Result;
 use picture::Picture;
@@ -90,7 +92,7 @@ const FIGURES: [(&str, &str, Draw); 10] = [
 /// All figures in the order of the page.
 pub(super) fn render(report: &Report) -> Result<Vec<Figure>> {
     FIGURES
-        .into_iter()
+        .into_par_iter()
         .map(|(name, caption, draw)| {
             let picture = draw(report);
             Ok(Figure { name, caption, svg: render::svg(&picture, caption)?, png: render::png(&picture)? })

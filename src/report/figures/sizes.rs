@@ -28,15 +28,15 @@ pub(super) fn draw_detection(report: &Report) -> Picture {
         let panel =
             panels::panel(&mut picture, &title, panels::place(index, top), x, Axis::new(Scale::Percent, 0.0, 1.0));
         panel.draw_axes(&mut picture, "time since the effect began", "");
-        let mut free = f64::INFINITY;
+        let mut written_at: Vec<f64> = Vec::new();
         for (order, point) in points.iter().enumerate() {
             let ink = shade(order, points.len());
             let (line, last) = steps(point, |x, y| panel.at(x, y), panel.right);
             picture.line(line, ink, 1.8);
-            if last.1 > panel.bottom - 6.0 || (last.1 - free).abs() < 14.0 {
+            if last.1 > panel.bottom - 6.0 || written_at.iter().any(|other| (last.1 - other).abs() < 14.0) {
                 continue;
             }
-            free = last.1;
+            written_at.push(last.1);
             picture.text(
                 (panel.right - 4.0, last.1 - 3.0),
                 &written(curve, report, point.size),

@@ -3,7 +3,8 @@
 use super::{Cell, Grid, head, heads};
 use crate::report::terminal::decides;
 use crate::report::{
-    Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, TrueExposure, WorldRow, labels,
+    Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, StageFacts, TrueExposure, WorldRow,
+    labels,
 };
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
@@ -225,49 +226,49 @@ pub(super) fn recovery(report: &Report) -> Grid {
     }
 }
 
-/// The schedule.
+/// The schedule; whom its stages take only where that is not simply a share of everyone.
 pub(super) fn stages(report: &Report) -> Grid {
-    Grid {
-        head: heads(&[
-            ("stage", ""),
-            ("who", ""),
-            ("exposure", ""),
-            ("compared with", "control"),
-            ("duration", ""),
-            ("looks", ""),
-            ("units on the candidate", ""),
-            ("requests on the candidate", ""),
-            ("of all requests", "requests_share"),
-            ("all gates pass", "together"),
-            ("in closed form", "together_closed_form"),
-            ("at least", "together_at_least"),
-            ("power of each", "power_each"),
-        ]),
-        rows: report
-            .stages
-            .iter()
-            .map(|stage| {
-                let together = stage.together;
-                let closed_form = together.and_then(|together| together.pass_closed_form);
-                let at_least = together.and_then(|together| together.pass_at_least);
-                vec![
-                    Cell::name(labels::visible(&stage.name)),
-                    Cell::name(stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible)),
-                    Cell::number(labels::exposure(stage)),
-                    Cell::name(or_none(stage.control.as_deref(), |control| labels::control(control).to_owned())),
-                    Cell::number(labels::duration(stage.duration_s as f64)),
-                    Cell::number(labels::looks(stage)),
-                    Cell::number(labels::count(stage.units_candidate)),
-                    Cell::number(labels::count(stage.requests_candidate)),
-                    Cell::number(or_none(stage.requests_share, labels::percent)),
-                    Cell::number(or_none(together, |together| labels::share(together.pass))),
-                    Cell::number(or_none(closed_form, labels::percent)),
-                    Cell::number(or_none(at_least, labels::percent)),
-                    Cell::number(or_none(together, |together| labels::percent(together.power_each))),
-                ]
-            })
-            .collect(),
-    }
+    let who = !report.stages.iter().all(labels::takes_a_share_of_everyone);
+    let columns = [
+        (("stage", ""), true),
+        (("who", ""), who),
+        (("exposure", ""), true),
+        (("compared with", "control"), who),
+        (("duration", ""), true),
+        (("looks", ""), true),
+        (("units on the candidate", ""), true),
+        (("requests on the candidate", ""), true),
+        (("of all requests", "requests_share"), who),
+        (("all gates pass", "together"), true),
+        (("in closed form", "together_closed_form"), true),
+        (("at least", "together_at_least"), true),
+        (("power of each", "power_each"), true),
+    ];
+    let shown = |cells: [Cell; 13]| -> Vec<Cell> {
+        cells.into_iter().zip(&columns).filter(|(_, (_, shown))| *shown).map(|(cell, _)| cell).collect()
+    };
+    let row = |stage: &StageFacts| {
+        let together = stage.together;
+        let closed_form = together.and_then(|together| together.pass_closed_form);
+        let at_least = together.and_then(|together| together.pass_at_least);
+        shown([
+            Cell::name(labels::visible(&stage.name)),
+            Cell::name(stage.only.as_deref().map_or_else(|| "everyone".to_owned(), labels::visible)),
+            Cell::number(labels::exposure(stage)),
+            Cell::name(or_none(stage.control.as_deref(), |control| labels::control(control).to_owned())),
+            Cell::number(labels::duration(stage.duration_s as f64)),
+            Cell::number(labels::looks(stage)),
+            Cell::number(labels::count(stage.units_candidate)),
+            Cell::number(labels::count(stage.requests_candidate)),
+            Cell::number(or_none(stage.requests_share, labels::percent)),
+            Cell::number(or_none(together, |together| labels::share(together.pass))),
+            Cell::number(or_none(closed_form, labels::percent)),
+            Cell::number(or_none(at_least, labels::percent)),
+            Cell::number(or_none(together, |together| labels::percent(together.power_each))),
+        ])
+    };
+    let names: Vec<_> = columns.iter().filter(|(_, shown)| *shown).map(|(name, _)| *name).collect();
+    Grid { head: heads(&names), rows: report.stages.iter().map(row).collect() }
 }
 
 /// What each gate can see at each stage: whole gates, or their slices.
