@@ -55,7 +55,7 @@ impl Lane {
     pub(super) fn swapped(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let lane = Self::replicate(unit_keys, who, simulation, replicate);
-        let mut swapped = Self::nobody(unit_keys.len(), who);
+        let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
                 if hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5 {
