@@ -140,6 +140,8 @@ struct Losses {
     segments: usize,
     has_request: bool,
     has_item: bool,
+    /// Whether a unit's name has that of a session or request in it.
+    has_within: bool,
 }
 
 impl Losses {
@@ -177,6 +179,7 @@ impl Losses {
             segments: columns.segments.len(),
             has_request: columns.request.is_some(),
             has_item: columns.item.is_some(),
+            has_within: columns.within.is_some(),
         }
     }
 
@@ -287,6 +290,11 @@ impl Losses {
                 segment.entry(row.segment(column)).or_default().add(loss);
             }
         })
+    }
+
+    /// A unit as people call it.
+    fn unit(&self, name: String) -> String {
+        if self.has_within { schema::holder(&name).to_owned() } else { name }
     }
 
     /// Every row of the log that counts, in no certain order.
@@ -429,7 +437,7 @@ fn worst(log: Surveyed<'_>, losses: &Losses, means: &Means, most: usize) -> Resu
             excess,
             excess_column,
             request: row.texts.request.and_then(|column| row.text(column)),
-            unit: row.text(row.texts.unit).unwrap_or_default(),
+            unit: own.unit(row.text(row.texts.unit).unwrap_or_default()),
             time: row.time(),
             item: row.texts.item.and_then(|column| row.text(column)),
             segments: (0..own.segments).map(|column| row.segment(column)).collect(),

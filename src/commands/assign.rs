@@ -12,6 +12,7 @@ use crate::assign::{Bucketing, of_units, platforms};
 use crate::cli::{AnswerForm, AssignArgs, Inputs};
 use crate::digest::Digest;
 use crate::domain::quantity::Fraction;
+use crate::domain::rollout::Sticky;
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result, printable};
 use crate::report::tables::{self, Finished, Form, Table};
@@ -24,6 +25,7 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
     }
     let wanted = Inputs { log: args.log.clone(), scenario: args.scenario.clone() };
     let mut scenario = inputs::scenario(&wanted)?;
+    known(&scenario)?;
     // Buckets have no names of units.
     scenario.assignment.buckets = None;
     let bucketing = of_units(&scenario.assignment);
@@ -49,6 +51,25 @@ pub(super) fn run(args: &AssignArgs) -> Result<u8> {
     }
     let text = String::from_utf8(tables::bytes(&table, Form::Csv)?);
     answer(&text.map_err(|error| Error::at("assign", error.to_string()))?)
+}
+
+/// Which units production takes follows from the scenario only where they are held.
+fn known(scenario: &Scenario) -> Result<()> {
+    let sticky = scenario.assignment.sticky;
+    let why = match sticky {
+        Sticky::Unit => return Ok(()),
+        Sticky::Stage => "every stage draws anew, by a salt that the scenario does not know",
+        Sticky::Session => "every session draws when it begins, as often as not at random",
+        Sticky::Request => "every request draws, at random",
+    };
+    let message = format!("`assignment.sticky = \"{}\"`: {why}", sticky.name());
+    let hint = match sticky {
+        Sticky::Stage => {
+            "set `sticky = \"unit\"` and the salt of the stage in question: that stage is then right by itself"
+        }
+        _ => "nobody knows beforehand which users meet the candidate; `true_exposure` in the report says how many",
+    };
+    Err(Problem::new(&scenario.path, message).hint(hint).into())
 }
 
 fn digest(wanted: &Inputs, scenario: &Scenario) -> Result<Digest> {

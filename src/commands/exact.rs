@@ -4,20 +4,23 @@ use super::facts;
 use crate::assign::Bucketing;
 use crate::digest::Digest;
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::Starts;
+use crate::domain::rollout::{Starts, Sticky};
 use crate::gate::schedule::{End, Reason};
 use crate::outcome::health::SampleRatio;
 use crate::outcome::player::{Player, WorldOutcome};
 use crate::outcome::rows::segment;
 use crate::report::ExactReplay;
 
-/// What happens, and each stage's units against its exposure.
+/// What happens, and each stage's units against its exposure; nothing of either where nobody knows which users production would take.
 pub(super) fn replay(
     player: &Player<'_>,
     digest: &Digest,
     bucketing: &dyn Bucketing,
-) -> (ExactReplay, Vec<Option<SampleRatio>>) {
+) -> (Option<ExactReplay>, Vec<Option<SampleRatio>>) {
     let scenario = player.scenario;
+    if scenario.assignment.sticky != Sticky::Unit {
+        return (None, Vec::new());
+    }
     let zone = &scenario.log.timezone;
     // The scenario's first start; without a list, a Monday morning where one fits.
     let monday = || player.starts.iter().copied().find(|&start| facts::is_monday_nine(start, zone));
@@ -41,7 +44,7 @@ pub(super) fn replay(
         exposed_requests: outcome.exposed_requests as u64,
         exposed_units: exposed_units as u64,
     };
-    (exact, played[0].sample_ratio.clone())
+    (Some(exact), played[0].sample_ratio.clone())
 }
 
 fn ending(player: &Player<'_>, digest: &Digest, outcome: &WorldOutcome) -> (&'static str, String) {

@@ -6,6 +6,7 @@ use crate::digest::{Digest, judged};
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::Nulls;
 use crate::domain::quantity::{Fraction, Moment, Seconds};
+use crate::domain::rollout::Sticky;
 use crate::domain::version::Version;
 use crate::report::{
     Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
@@ -58,6 +59,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         labels(evidence),
         items(evidence),
         assignment(evidence),
+        redrawn(evidence),
         rows(evidence),
     ]
     .into_iter()
@@ -444,6 +446,9 @@ fn three_digits(value: f64) -> String {
 }
 
 fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
+    if evidence.scenario.assignment.within.is_some() {
+        return Vec::new();
+    }
     let (platform, bucketing) = (&evidence.scenario.assignment.platform, evidence.bucketing);
     let caution = bucketing.caution().map(|(code, text)| warning(code, "assignment", text));
     let mut warnings: Vec<Warning> = caution.into_iter().collect();
@@ -487,6 +492,28 @@ fn assignment(evidence: &Evidence<'_>) -> Vec<Warning> {
         warnings.push(warning("overrides", "assignment", text));
     }
     warnings
+}
+
+/// What is not known of users, or true of them, where they are not held.
+fn redrawn(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let text = match evidence.scenario.assignment.sticky {
+        Sticky::Unit => return Vec::new(),
+        Sticky::Stage => {
+            "every stage draws units anew: who had the candidate may be back on stable in the next stage, and more units meet it than any stage \
+             takes (`true_exposure`); which ones depends on a salt of each stage that the scenario does not know, so no exact replay is shown"
+        }
+        Sticky::Session => {
+            "sessions draw when they begin: a user may meet both versions, and more users meet the candidate than any stage takes \
+             (`true_exposure`); a stage compares the sessions that began in it, and gates count sessions; nobody knows which users it will be, so \
+             no exact replay is shown"
+        }
+        Sticky::Request => {
+            "every request draws: a user meets both versions, and far more users meet the candidate than any stage takes (`true_exposure`); gates \
+             count requests, and a limit on the candidate alone trusts its requests to be independent, which those of a user are not; nobody knows \
+             which users it will be, so no exact replay is shown"
+        }
+    };
+    vec![warning("not-sticky", "assignment", text)]
 }
 
 fn rows(evidence: &Evidence<'_>) -> Vec<Warning> {

@@ -194,7 +194,10 @@ impl Header {
             buckets,
             schema: SCHEMA.into(),
             slot_s: scenario.log.slot.0,
-            unit: scenario.assignment.unit.clone(),
+            unit: match &scenario.assignment.within {
+                Some(within) => format!("{} by {within}", scenario.assignment.unit),
+                None => scenario.assignment.unit.clone(),
+            },
             segments: scenario.log.segments.clone(),
             item: scenario.log.item.clone(),
             served: scenario.log.served.as_ref().map(|served| {

@@ -23,7 +23,7 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::version::PerVersion;
 use crate::error::Result;
 pub use crate::ingest::Step;
-use crate::ingest::{self, Input};
+use crate::ingest::{self, Input, schema};
 use crate::scenario::Scenario;
 use cells::Cells;
 
@@ -88,6 +88,18 @@ impl Digest {
     #[must_use]
     pub fn units_each(&self) -> f64 {
         self.logged_units() as f64 / self.units.len().max(1) as f64
+    }
+
+    /// Of each unit the user, by index, and the users' names; `None` where units are the users.
+    #[must_use]
+    pub fn holders(&self, scenario: &Scenario) -> Option<(Vec<u32>, Vec<&str>)> {
+        scenario.assignment.within.as_ref()?;
+        let mut names: Vec<&str> = self.units.iter().map(|unit| schema::holder(unit)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let place = |unit: &String| names.partition_point(|&name| name < schema::holder(unit)) as u32;
+        let of_unit = self.units.iter().map(place).collect();
+        Some((of_unit, names))
     }
 
     /// The moment after the last slot.

@@ -8,6 +8,7 @@ use super::cells::{MetricCells, SumCells};
 use super::{Digest, Facts, Step, bins, file, load};
 use crate::domain::metric::{JudgeErrors, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Moment, Seconds};
+use crate::domain::rollout::Sticky;
 use crate::domain::version::{PerVersion, Version};
 use crate::ingest::testing::{Numbers, columns, log, metric, scenario, source, text_times, with, write};
 use crate::scenario::{OnBadRow, Scenario};
@@ -646,4 +647,30 @@ fn the_recorded_log() {
     let n = total(&quality.paired.n);
     let difference = (total(&quality.paired.num.candidate) - total(&quality.paired.num.stable)) / n;
     assert!((difference - 0.020_043).abs() < 5e-7, "{difference}");
+}
+
+#[test]
+fn what_draws_within_users_is_told_apart_and_keeps_its_user() {
+    let mut within = full_scenario();
+    within.assignment.sticky = Sticky::Request;
+    within.assignment.within = within.log.request.clone();
+    let users = digest_of(&log(300), "parquet", &full_scenario());
+    assert!(users.holders(&full_scenario()).is_none());
+    let found = digest_of(&log(300), "csv", &within);
+    let (of_unit, names) = found.holders(&within).unwrap();
+    assert_eq!(found.units.len(), 300);
+    assert_eq!(names, users.units);
+    let requests = |user: usize| {
+        let own = (0..users.cells.len()).filter(|&cell| users.cells.unit[cell] as usize == user);
+        own.map(|cell| users.cells.rows[cell]).sum::<f64>()
+    };
+    let drawn = |user: usize| of_unit.iter().filter(|&&of| of as usize == user).count() as f64;
+    for user in 0..names.len() {
+        assert!((requests(user) - drawn(user)).abs() < 1e-9, "{}", names[user]);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("digest.parquet");
+    file::write(&found, &within, &path).unwrap();
+    assert_eq!(digest(&path, &within), found);
+    assert!(load(path.to_str().unwrap(), &full_scenario(), &quiet).is_err(), "a digest of users is another");
 }

@@ -36,6 +36,38 @@ impl Control {
     }
 }
 
+/// How long a unit keeps its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sticky {
+    /// Through the whole rollout: raising exposure only ever adds units.
+    Unit,
+    /// Through a stage: each stage draws everyone anew.
+    Stage,
+    /// Through a session, which draws when it begins.
+    Session,
+    /// Not at all: every request draws.
+    Request,
+}
+
+impl Sticky {
+    /// As written in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Stage => "stage",
+            Self::Session => "session",
+            Self::Request => "request",
+        }
+    }
+
+    /// Whether a unit on the candidate may be on stable later: whom it has served is then more than whom it serves.
+    #[must_use]
+    pub fn redraws(self) -> bool {
+        self != Self::Unit
+    }
+}
+
 /// Exposure by the value of a segment column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PerSegment {

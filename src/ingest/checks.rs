@@ -160,7 +160,11 @@ impl Watch {
         let remedy = |needs: &str| format!("{needs}; fill the column, or set `log.missing = \"exclude\"`");
         if self.null_unit > 0 {
             let hint = remedy("every request needs its unit of assignment");
-            rules.push(Rule::null(&columns.unit, col(UNIT).is_null(), hint));
+            let name = columns
+                .within
+                .as_ref()
+                .map_or_else(|| columns.unit.clone(), |within| format!("{}` or `{within}", columns.unit));
+            rules.push(Rule::null(&name, col(UNIT).is_null(), hint));
         }
         if self.null_time > self.unparsed_time {
             let fault = col(TIME).is_null().and(col(TIME_UNPARSED).not());

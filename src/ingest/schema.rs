@@ -41,6 +41,14 @@ pub(crate) fn value(index: usize) -> String {
     format!("value {index}")
 }
 
+/// Between the name of a user and that of what draws within it.
+pub(crate) const WITHIN: char = '\u{1f}';
+
+/// The user in a unit's name, where something draws within users.
+pub(crate) fn holder(name: &str) -> &str {
+    name.split_once(WITHIN).map_or(name, |(holder, _)| holder)
+}
+
 /// Whether the value is text that is no number.
 pub(crate) fn unparsed(index: usize) -> String {
     format!("value {index} unparsed")
@@ -80,6 +88,8 @@ pub(crate) struct ValueColumn {
 pub(crate) struct Columns {
     pub(crate) timestamp: String,
     pub(crate) unit: String,
+    /// Where sessions or requests of it draw: their column. A unit's name is then both.
+    pub(crate) within: Option<String>,
     pub(crate) request: Option<String>,
     pub(crate) item: Option<String>,
     pub(crate) segments: Vec<String>,
@@ -114,6 +124,7 @@ impl Columns {
         let mut columns = Self {
             timestamp: scenario.log.timestamp.clone(),
             unit: scenario.assignment.unit.clone(),
+            within: scenario.assignment.within.clone(),
             request: scenario.log.request.clone(),
             item: scenario.log.item.clone(),
             segments: scenario.log.segments.clone(),
@@ -231,6 +242,8 @@ impl Columns {
         }
         needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
         needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
+        let session = self.within.iter().filter(|within| self.request.as_ref() != Some(within));
+        needs.extend(session.map(|name| (name.as_str(), "assignment.session".to_owned(), Want::Identifier)));
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
@@ -448,6 +461,12 @@ impl Part {
             raws.extend([by_candidate.alias(SERVED), text.clone().alias(raw(SERVED))]);
             names.extend([col(SERVED), col(raw(SERVED))]);
         }
+        if let Some(within) = &columns.within {
+            // Null where either is.
+            let both = self.text_of(&columns.unit) + lit(WITHIN.to_string()) + self.text_of(within);
+            raws.push(both.alias(UNIT));
+            names.push(col(UNIT));
+        }
         raws.extend(choice.counts.iter().map(|counts| counts.clone().alias(COUNTS)));
         let mut add = |(source, of, is_value): (&str, Option<Version>, bool),
                        name: &str,
@@ -476,7 +495,9 @@ impl Part {
         let text = |column: Expr, is_text: bool| if is_text { column } else { column.cast(DataType::String) };
         let is_log = self.side == Side::Log;
         if is_log {
-            add((&columns.unit, None, false), UNIT, &text, None);
+            if columns.within.is_none() {
+                add((&columns.unit, None, false), UNIT, &text, None);
+            }
             for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
                 if let Some(column) = column {
                     add((column, None, false), name, &text, None);

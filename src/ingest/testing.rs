@@ -9,7 +9,7 @@ use crate::assign::Platform;
 use crate::assign::overrides::Overrides;
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Delay, Kayenta, Promotion, Recovery, Rollout, Starts};
+use crate::domain::rollout::{Delay, Kayenta, Promotion, Recovery, Rollout, Starts, Sticky};
 use crate::domain::version::{PerVersion, Version};
 use crate::ingest::values::whole;
 use crate::scenario::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile};
@@ -68,6 +68,8 @@ pub(crate) fn scenario() -> Scenario {
         },
         assignment: Assignment {
             unit: "user_id".into(),
+            sticky: Sticky::Unit,
+            within: None,
             platform: Platform::default(),
             buckets: None,
             overrides: Overrides::new(),

@@ -263,10 +263,12 @@ impl Planning<'_> {
             self.simulator.returning_units(start, Asked { slice: question.slice, metric: gate.metric, threshold })
         };
         let found: Vec<ReturningUnits> = self.starts.iter().zip(self.censuses).map(from).collect();
+        let redraws = self.scenario.assignment.sticky.redraws();
+        let between = if redraws { combine::between_drawn_stages } else { combine::between_stages };
         let mean = |stage: usize, look: usize, earlier: usize| {
             let residuals = found.iter().map(|units| units[stage][look][earlier]).sum::<f64>() / found.len() as f64;
             let [before, now] = [earlier, stage].map(|stage| self.places[stage].plan.exposure);
-            if now >= 1.0 && factor > 0.0 { 0.0 } else { combine::between_stages(residuals, before, now, factor) }
+            if now >= 1.0 && factor > 0.0 { 0.0 } else { between(residuals, before, now, factor) }
         };
         let of_look = |stage, look| (0..stage).map(|earlier| mean(stage, look, earlier)).collect();
         let of_stage =

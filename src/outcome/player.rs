@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Budget;
+use crate::domain::rollout::{Budget, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::lens::Lens;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question, WholeArms, questions};
@@ -28,6 +28,7 @@ use crate::gate::{self, correction};
 use crate::paired::golden::Golden;
 use crate::paired::{self, Pairs};
 use crate::scenario::{Null, Scenario};
+use crate::simulate::exposure::Reached;
 use crate::simulate::lanes::Lane;
 use crate::simulate::layout::{Answers, Layout, Shape, Slice};
 use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
@@ -119,6 +120,8 @@ pub struct StageEnd {
     pub requests: f64,
     /// Requests since the stage began that it served, whoever's.
     pub served: f64,
+    /// Units that it has served since the rollout began, of those that have asked.
+    pub reached: Reached,
 }
 
 /// How a replicate ended in one world.
@@ -512,7 +515,7 @@ impl<'a> Player<'a> {
     pub(super) fn lanes_of_block(&self) -> usize {
         let twins = if self.scenario.simulation.null == Null::Swap { 2 } else { 1 };
         let twins = if self.simulator.who.has_waves() { 2 * twins } else { twins };
-        let lanes = BLOCK_BYTES / self.simulator.bytes_of_a_lane().max(1) / twins;
+        let lanes = BLOCK_BYTES / (self.simulator.bytes_of_a_lane() + self.simulator.bytes_of_units()).max(1) / twins;
         lanes.clamp(LEAST_LANES, MOST_LANES)
     }
 
@@ -723,7 +726,14 @@ impl<'a> Player<'a> {
                 look.map(|look| reader.counts(Span { look, since: None }, Arm::Candidate, 0)).unwrap_or_default()
             };
             let (compared, all) = (counts(screens.own.reader), counts(screens.served(false)));
-            StageEnd { units: compared.units, requests: compared.requests, served: all.requests }
+            let whole = screens.served(false).trajectory;
+            let reached = look.map(|look| Reached { met: whole.exposed_units[look], active: whole.active_units[look] });
+            StageEnd {
+                units: compared.units,
+                requests: compared.requests,
+                served: all.requests,
+                reached: reached.unwrap_or_default(),
+            }
         };
         Played {
             worlds,
@@ -851,7 +861,9 @@ impl<'a> Player<'a> {
         let duration_s = time_of(outcome.looks, places);
         let rollback = matches!(outcome.end, End::RolledBack { .. }).then_some(rollback);
         let after = rollback.map_or(Seconds(0), Rollback::total);
-        let (requests, units) = served_until(served, outcome.looks, places, after);
+        let pins = self.scenario.assignment.sticky == Sticky::Session;
+        let begun = rollback.filter(|_| pins).map(|_| begun(reader, places, outcome.looks));
+        let (requests, units) = served_until(begun.as_deref().unwrap_or(served), outcome.looks, places, after);
         let spans = spans_until(outcome.looks, places);
         let longer = longer(served, &spans, outcome.looks, requests);
         let lens = |metric| {
@@ -1037,6 +1049,20 @@ pub(super) fn traffic(reader: Reader<'_>, places: &[StagePlace], served: &[(f64,
         before += stable;
     }
     by_look
+}
+
+/// Requests of sessions that began on the candidate by each look, to their last, and units as they are served: what it has served when, taken
+/// back after so many looks, it lets running sessions finish.
+fn begun(reader: Reader<'_>, places: &[StagePlace], looks: usize) -> Vec<(f64, f64)> {
+    let of_stage = |place: &StagePlace| {
+        // A stage that was left is not the one that was held for as long as it may be.
+        let left = place.first_look + place.plan.looks() < looks;
+        let last = if left { place.ended() } else { place.plan.looks() }.saturating_sub(1);
+        let first = place.first_look;
+        (0..place.plan.looks()).map(move |look| first + look.min(last))
+    };
+    let looks = places.iter().flat_map(of_stage);
+    looks.map(|look| (reader.trajectory.begun_requests[look], reader.trajectory.exposed_units[look])).collect()
 }
 
 /// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.

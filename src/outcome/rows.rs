@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use rayon::prelude::*;
+
 use super::health::SampleRatio;
 use super::player::{Cause, Player, StageEnd, WorldOutcome};
 use super::recovery::Rollback;
@@ -20,10 +22,12 @@ use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
     BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PairedFacts, PowerCurve, PowerPoint, Rates,
-    RecoveryRow, RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, WorldRow, WorldStage,
+    RecoveryRow, RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, TrueExposure, WorldRow,
+    WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::StagePlan;
+use crate::simulate::exposure::Reached;
 use crate::simulate::layout::Slice;
 use crate::stats::cusum;
 use crate::stats::interval::wilson;
@@ -106,15 +110,46 @@ fn paired(player: &Player<'_>, stage: usize, paired: &Paired) -> PairedFacts {
     }
 }
 
+/// Slots at which replicates start, and how many do.
+fn start_slots(player: &Player<'_>) -> BTreeMap<usize, f64> {
+    let mut by_start: BTreeMap<usize, f64> = BTreeMap::new();
+    for (start, _) in player.blocks(player.scenario.simulation.replicates).into_iter().flatten() {
+        *by_start.entry(start).or_default() += 1.0;
+    }
+    by_start
+}
+
+/// Whom the candidate reaches by the end of each stage, where that is not the share of units that the stage takes.
+#[must_use]
+pub fn true_exposure(player: &Player<'_>, tally: &Tally) -> Vec<TrueExposure> {
+    if !player.scenario.assignment.sticky.redraws() {
+        return Vec::new();
+    }
+    let starts: Vec<(usize, f64)> = start_slots(player).into_iter().collect();
+    let expected: Vec<(Vec<Reached>, f64)> =
+        starts.par_iter().map(|&(start, times)| (player.simulator.expected_exposure(start), times)).collect();
+    let sum = |stage: usize, part: fn(&Reached) -> f64| {
+        expected.iter().map(|(stages, times)| times * part(&stages[stage])).sum::<f64>()
+    };
+    let row = |(index, (stage, end)): (usize, (&Stage, &StageEnd))| {
+        let reached = end.reached;
+        (reached.active > 0.0).then(|| TrueExposure {
+            unit: player.scenario.assignment.unit.clone(),
+            stage: stage.name.clone(),
+            exposure: stage.exposure.get(),
+            share: reached.met / reached.active,
+            expected: sum(index, |reached| reached.met) / sum(index, |reached| reached.active),
+        })
+    };
+    player.scenario.stages.iter().zip(&tally.stages).enumerate().filter_map(row).collect()
+}
+
 /// Requests of all units in a stage, the mean over replicates.
 fn mean_requests(player: &Player<'_>, stage: usize) -> f64 {
     let plan = &player.simulator.plan;
     let before: usize = plan[..stage].iter().map(StagePlan::own_slots).sum();
     // As often as replicates take them.
-    let mut by_start: BTreeMap<usize, f64> = BTreeMap::new();
-    for (start, _) in player.blocks(player.scenario.simulation.replicates).into_iter().flatten() {
-        *by_start.entry(start).or_default() += 1.0;
-    }
+    let by_start = start_slots(player);
     let of_start = |(start, times): (&usize, &f64)| {
         times * player.simulator.requests(start + before..start + before + plan[stage].own_slots())
     };

@@ -119,6 +119,8 @@ impl Tally {
             sums.units += end.units;
             sums.requests += end.requests;
             sums.served += end.served;
+            sums.reached.met += end.reached.met;
+            sums.reached.active += end.reached.active;
         }
         for ((checked, alarms), ratio) in self.sample_ratio.iter_mut().zip(&played.sample_ratio) {
             *checked += f64::from(u8::from(ratio.is_some()));

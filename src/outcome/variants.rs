@@ -124,7 +124,8 @@ struct Stopped {
 /// Whether two scenarios differ at most in what is decided, not in who is served when.
 #[must_use]
 pub fn same_simulation(a: &Scenario, b: &Scenario) -> bool {
-    let same_schedule = a.stages == b.stages && a.rollout.start == b.rollout.start;
+    let same_schedule =
+        a.stages == b.stages && a.rollout.start == b.rollout.start && a.assignment.sticky == b.assignment.sticky;
     same_digest(a, b) && same_schedule && a.effects == b.effects && a.simulation == b.simulation
 }
 
@@ -134,7 +135,8 @@ pub fn same_digest(a: &Scenario, b: &Scenario) -> bool {
     let (of_a, of_b) = (&a.assignment, &b.assignment);
     // Which bucket a unit is in depends on the platform; units themselves do not.
     let same_buckets = of_a.buckets == of_b.buckets && (of_a.buckets.is_none() || of_a.platform == of_b.platform);
-    a.log == b.log && of_a.unit == of_b.unit && same_buckets && a.metrics == b.metrics
+    let same_units = of_a.unit == of_b.unit && of_a.within == of_b.within;
+    a.log == b.log && same_units && same_buckets && a.metrics == b.metrics
 }
 
 /// Whether two gates say and do the same about every trajectory.

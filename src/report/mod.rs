@@ -64,6 +64,9 @@ pub struct Report {
     pub shadow: Vec<ShadowRow>,
     /// Checks of log and assignment, which are no evidence about the candidate's quality.
     pub health: Vec<HealthRow>,
+    /// Whom the candidate reaches by the end of each stage; nothing where that is the share of units that a stage takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub true_exposure: Vec<TrueExposure>,
     /// What the schedule does in each world.
     pub worlds: Vec<WorldRow>,
     /// One row per stage, gate and slice.
@@ -269,6 +272,21 @@ pub struct HealthRow {
     pub alarm: bool,
     /// Share of replicates that alarm; about 0.001 where nothing is wrong.
     pub rate: Option<Share>,
+}
+
+/// Whom the candidate has reached by the end of a stage, as if every replicate went through it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct TrueExposure {
+    /// Column of those who are counted: `assignment.unit`, whatever draws.
+    pub unit: String,
+    /// Name of the stage.
+    pub stage: String,
+    /// Its nominal exposure: the share that each draw of it sends to the candidate.
+    pub exposure: f64,
+    /// Share of the units that asked since the rollout began that have had the candidate at least once, over replicates.
+    pub share: f64,
+    /// The same in closed form: of a unit `1 - prod (1 - e)` over its draws, the mean over start times.
+    pub expected: f64,
 }
 
 /// A stage, for labels.
@@ -570,7 +588,7 @@ pub struct WorldRow {
     pub detection_curve: Vec<CurvePoint>,
     /// Requests served by the candidate.
     pub exposed_requests: Spread,
-    /// Units served by the candidate.
+    /// Units served by the candidate at least once.
     pub exposed_units: Spread,
     /// Requests served by the candidate against time since the start.
     pub exposure_fan: Vec<FanPoint>,

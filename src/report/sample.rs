@@ -456,6 +456,7 @@ pub(crate) fn sample() -> Report {
         worlds: worlds(),
         gates,
         sentinels: Vec::new(),
+        true_exposure: Vec::new(),
         budget: Some(BudgetFacts {
             how: "calibrated".to_owned(),
             share: 0.05,

@@ -9,7 +9,7 @@ mod shadow;
 pub use power::power;
 pub use shadow::shadow;
 
-use super::{GateRow, HealthRow, MetricFacts, Report, SelfCheckRow, StageFacts, WorldRow, labels};
+use super::{GateRow, HealthRow, MetricFacts, Report, SelfCheckRow, StageFacts, TrueExposure, WorldRow, labels};
 use crate::error::printable;
 
 /// Rows shown of each list; the page has all.
@@ -24,8 +24,8 @@ const WIDTH: usize = 100;
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
     let checks = self_check(report) + &health(report);
-    for part in [head(report), verdict(report), worlds(report), stages(report), gates(report), checks, warnings(report)]
-    {
+    let stages = stages(report) + &true_exposure(report);
+    for part in [head(report), verdict(report), worlds(report), stages, gates(report), checks, warnings(report)] {
         if !part.is_empty() {
             text.push_str(&part);
             text.push('\n');
@@ -259,6 +259,15 @@ fn stages(report: &Report) -> String {
     }
     more(&mut text, report.stages.len(), STAGES, "stages");
     text
+}
+
+/// Whom the candidate has reached by the end of each stage, where that is more than a stage's share.
+fn true_exposure(report: &Report) -> String {
+    let Some(first) = report.true_exposure.first() else { return String::new() };
+    let stage = |row: &TrueExposure| format!("{} {}", labels::short(&row.stage, 12), labels::percent(row.share));
+    let stages: Vec<String> = report.true_exposure.iter().map(stage).collect();
+    let unit = labels::short(&first.unit, 20);
+    wrapped(&format!("HAVE HAD THE CANDIDATE by the end of, of all {unit} that asked: {}", stages.join(", ")), "  ")
 }
 
 /// All gates of a stage together, and how the last stage's share compares with the closed form.

@@ -21,7 +21,7 @@ use crate::assign::overrides::Overrides;
 use crate::domain::gate::{Decision, Gate, Test, Waits};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::{Budget, Promotion, Rollout, Stage};
+use crate::domain::rollout::{Budget, Promotion, Rollout, Stage, Sticky};
 use crate::domain::version::PerVersion;
 use crate::domain::world::{CURVE_MULTIPLES, Effect, World};
 
@@ -99,6 +99,10 @@ pub struct LogMapping {
 pub struct Assignment {
     /// Column of the sticky unit.
     pub unit: String,
+    /// How long a unit keeps its version.
+    pub sticky: Sticky,
+    /// Where not the unit draws but each session or request of it: the column of those.
+    pub within: Option<String>,
     /// The flag platform that will run the rollout.
     pub platform: Platform,
     /// Cells are of about so many buckets in place of units.

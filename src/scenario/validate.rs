@@ -94,10 +94,14 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let log = written.log.map(|log| log_mapping(log, Path::new(path), &root.key("log"), problems));
     // Even where another key of `[log]` is broken, a known slot and known segments check the rest.
     let (slot, segments) = log.as_ref().map_or((None, None), |log| (log.slot, log.segments.clone()));
+    let request = log.as_ref().and_then(|log| log.request.as_deref());
     let control = assignment::control(written.assignment.as_ref());
     let assignment = written
         .assignment
-        .and_then(|table| assignment::read(table, Path::new(path), &root.key("assignment"), problems));
+        .and_then(|table| assignment::read(table, request, Path::new(path), &root.key("assignment"), problems));
+    if let (Some(assignment), Some(mapping)) = (&assignment, log.as_ref().and_then(|log| log.mapping.as_ref())) {
+        assignment::refuse_log(assignment, mapping, &root.key("assignment").key("sticky"), problems);
+    }
     let form = log.as_ref().map_or(Form::Wide, |log| log.form);
     let metrics = metrics::read(written.metrics.unwrap_or_default(), form, problems);
     if assignment.as_ref().is_some_and(|assignment| assignment.buckets.is_some()) {
@@ -126,6 +130,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     }
     if form == Form::Long {
         paired::refuse_long(&stages, problems);
+    }
+    if let Some(assignment) = assignment.as_ref().filter(|assignment| assignment.within.is_some()) {
+        paired::refuse_redrawn(&stages, assignment.sticky, problems);
     }
     if log.as_ref().and_then(|log| log.mapping.as_ref()).is_some_and(|log| log.join.is_some()) {
         paired::refuse_golden(&stages, problems);
@@ -186,6 +193,8 @@ struct Log {
     form: Form,
     slot: Option<Seconds>,
     segments: Option<Vec<String>>,
+    /// Column of the request's id.
+    request: Option<String>,
     zone: Option<TimeZone>,
     mapping: Option<LogMapping>,
 }
@@ -226,6 +235,7 @@ fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems
         (None, Some(None)) => problems.missing(&at.key("timestamp"), "`timestamp`: column of the request's time"),
         (written, _) => written,
     };
+    let request = log.request.clone();
     let mapping = timestamp.and_then(|timestamp| {
         Some(LogMapping {
             timestamp,
@@ -253,7 +263,7 @@ fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems
             only: only?,
         })
     });
-    Log { form, slot, segments, zone, mapping }
+    Log { form, slot, segments, request, zone, mapping }
 }
 
 /// The column of the turn, where only first turns count.

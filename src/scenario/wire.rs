@@ -367,8 +367,11 @@ pub(super) struct Assignment {
     pub(super) argument: Option<u64>,
     /// Eppo, `GrowthBook`, Optimizely, Split: who takes part at all. Default: everybody.
     pub(super) traffic: Option<Traffic>,
-    /// How units are held. Default: unit.
+    /// How long a unit keeps its version. Default: unit.
     pub(super) sticky: Option<Sticky>,
+    /// Column of the session, with `sticky = "session"`.
+    #[schemars(length(min = 1))]
+    pub(super) session: Option<String>,
     /// Who the candidate is compared with: everyone else, or as many others. Default: rest.
     pub(super) control: Option<Control>,
     /// What one cell of the digest holds. Default: unit.

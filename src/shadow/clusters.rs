@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::digest::Digest;
+use crate::scenario::Scenario;
 
 /// Which unit, item and (unit, item) pair each cell belongs to.
 pub(crate) struct Clusters {
@@ -24,10 +25,16 @@ struct ItemClusters {
 const ALONE: u32 = u32::MAX;
 
 impl Clusters {
-    pub(crate) fn new(digest: &Digest) -> Self {
+    /// Requests of a user resemble each other, whatever draws in a rollout: here a unit is always the user.
+    pub(crate) fn new(digest: &Digest, scenario: &Scenario) -> Self {
         let cells = &digest.cells;
+        let holders = digest.holders(scenario);
+        let unit: Vec<u32> = match &holders {
+            Some((of_unit, _)) => cells.unit.iter().map(|&unit| of_unit[unit as usize]).collect(),
+            None => cells.unit.clone(),
+        };
         let item = (!digest.items.is_empty()).then(|| {
-            let key = |cell: usize| u64::from(cells.unit[cell]) << 32 | u64::from(cells.item[cell]);
+            let key = |cell: usize| u64::from(unit[cell]) << 32 | u64::from(cells.item[cell]);
             let mut keys: Vec<(u64, u32)> = (0..cells.len()).map(|cell| (key(cell), cell as u32)).collect();
             keys.par_sort_unstable();
             let mut pair = vec![ALONE; cells.len()];
@@ -39,7 +46,7 @@ impl Clusters {
             }
             ItemClusters { item: cells.item.clone(), items: digest.items.len(), pair, pairs }
         });
-        Self { unit: cells.unit.clone(), units: digest.units.len(), item }
+        Self { unit, units: holders.map_or(digest.units.len(), |(_, names)| names.len()), item }
     }
 
     /// Number of units and items among the cells that satisfy a condition.

@@ -48,7 +48,7 @@ impl<'a> Mirrors<'a> {
         margins: &'a [Option<Margin>],
         period: Option<usize>,
     ) -> Self {
-        Self { digest, scenario, margins, period, clusters: Clusters::new(digest), slices: slices(digest) }
+        Self { digest, scenario, margins, period, clusters: Clusters::new(digest, scenario), slices: slices(digest) }
     }
 
     /// What a mirror shows during some slots: every gate overall, then in each value of its segment columns that has requests.

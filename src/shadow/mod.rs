@@ -37,7 +37,7 @@ pub(crate) struct SliceCells {
 /// Paired differences of every metric: overall first, then every value of every segment column.
 #[must_use]
 pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
-    let clusters = Clusters::new(digest);
+    let clusters = Clusters::new(digest, scenario);
     let slices = slices(digest);
     // Of what users did with stable's answers the log cannot know what they would do with the candidate's.
     let known = (0..scenario.metrics.len()).filter(|&metric| !scenario.metrics[metric].stable_only);
@@ -110,7 +110,7 @@ pub struct Against {
 /// Every gate with `allow`: overall, then in each value of its segment columns.
 #[must_use]
 pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
-    let clusters = Clusters::new(digest);
+    let clusters = Clusters::new(digest, scenario);
     let slices = slices(digest);
     let asks = |gate: &Gate, slice: &SliceCells| match &slice.segment {
         None => gate.allow.is_some(),

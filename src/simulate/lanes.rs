@@ -10,6 +10,9 @@ const COPIES_STREAM: u32 = u32::MAX;
 /// Streams of the coins of the `swap` null go down from here.
 const SWAP_STREAM: u32 = u32::MAX - 1;
 
+/// Where a stage draws anew, its streams begin so many after those of the stage before: no unit has as many copies.
+const STREAMS_OF_STAGE: u32 = 32;
+
 /// One replicate's units: copies of each, and which of them are compared and on the candidate in each stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
@@ -23,22 +26,26 @@ pub struct Lane {
     pub served: Option<Vec<Vec<u8>>>,
     /// Those whose two answers are exchanged, in a lane of the `swap` null.
     pub swapped: Option<Box<Lane>>,
+    /// What copies draw their places from, where they do so more than once.
+    pub draws: Option<KeyedHash>,
     /// Which replicate it is; the largest number where it is none.
     pub replicate: u64,
 }
 
 impl Lane {
-    /// Every copy of every unit draws its own place once, and keeps it through all stages.
+    /// Every copy of every unit draws its own place, once and for all stages or in each of them. What a user sends is copied as often as the
+    /// user is: users are the sample, whatever draws.
     pub(super) fn replicate(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let mut lane = Self { replicate: replicate as u64, ..Self::nobody(unit_keys.len(), who) };
+        let draws = who.sticky.redraws().then_some(hash);
+        let mut lane = Self { replicate: replicate as u64, draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             let copies = match simulation.resample {
-                Resample::Poisson => poisson_one(hash.uniform(key, COPIES_STREAM)),
+                Resample::Poisson => poisson_one(hash.uniform(who.copies_key(unit, key), COPIES_STREAM)),
                 Resample::None => 1,
             };
             for copy in 0..copies {
-                lane.put(unit, hash.uniform(key, u32::from(copy)), who.turns(unit));
+                lane.put_copy(hash, (unit, key, copy), who);
             }
         }
         lane
@@ -48,11 +55,11 @@ impl Lane {
     pub(super) fn swapped(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let lane = Self::replicate(unit_keys, who, simulation, replicate);
-        let mut swapped = Self::nobody(unit_keys.len(), who);
+        let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
                 if hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5 {
-                    swapped.put(unit, hash.uniform(key, u32::from(copy)), who.turns(unit));
+                    swapped.put_copy(hash, (unit, key, copy), who);
                 }
             }
         }
@@ -67,14 +74,23 @@ impl Lane {
             exposed: nobody(),
             served: who.waves.then(nobody),
             swapped: None,
+            draws: None,
             replicate: u64::MAX,
         }
     }
 
-    /// One more copy of a unit, at its place.
-    fn put(&mut self, unit: usize, place: f64, turns: &[Turn]) {
+    /// One more copy of a unit, by its index and key, at the places that it draws.
+    fn put_copy(&mut self, hash: KeyedHash, (unit, key, copy): (usize, u64, u8), who: &Who) {
+        let first = place(hash, key, copy, 0);
+        let at = |stage: usize| if stage > 0 && who.sticky.redraws() { place(hash, key, copy, stage) } else { first };
+        self.put(unit, at, who.turns(unit));
+    }
+
+    /// One more copy of a unit, at its place in each stage.
+    fn put(&mut self, unit: usize, place: impl Fn(usize) -> f64, turns: &[Turn]) {
         self.copies[unit] += 1;
         for (stage, turn) in turns.iter().enumerate() {
+            let place = place(stage);
             let (counted, served) = (place < turn.counted, place < turn.exposure);
             self.exposed[stage][unit] += u8::from(counted && served);
             if let Some(of) = &mut self.counted {
@@ -90,7 +106,8 @@ impl Lane {
     pub(super) fn production(units: &[String], who: &Who, bucketing: &dyn Bucketing) -> Self {
         let mut lane = Self::nobody(units.len(), who);
         for (unit, name) in units.iter().enumerate() {
-            lane.put(unit, bucketing.place(name), who.turns(unit));
+            let place = bucketing.place(name);
+            lane.put(unit, |_| place, who.turns(unit));
         }
         lane
     }
@@ -106,6 +123,7 @@ impl Lane {
             exposed: served,
             served: None,
             swapped,
+            draws: self.draws,
             replicate: self.replicate,
         })
     }
@@ -114,8 +132,21 @@ impl Lane {
     pub(super) fn census(units: usize, weights: &[&dyn Fn(usize) -> u8]) -> Self {
         let of_stage = |weight: &&dyn Fn(usize) -> u8| (0..units).map(weight).collect();
         let exposed = weights.iter().map(of_stage).collect();
-        Self { copies: vec![1; units], counted: None, exposed, served: None, swapped: None, replicate: u64::MAX }
+        Self {
+            copies: vec![1; units],
+            counted: None,
+            exposed,
+            served: None,
+            swapped: None,
+            draws: None,
+            replicate: u64::MAX,
+        }
     }
+}
+
+/// The place of a copy of a unit in a stage that draws anew; in the first, or where none does, its place.
+pub(super) fn place(hash: KeyedHash, key: u64, copy: u8, stage: usize) -> f64 {
+    hash.uniform(key, stage as u32 * STREAMS_OF_STAGE + u32::from(copy))
 }
 
 /// Lanes whose weights are packed together.
@@ -131,7 +162,7 @@ pub(super) struct Quad {
 
 /// Copies of each unit, those that are compared in each stage, and those on the candidate.
 pub(super) struct Weights {
-    copies: Vec<[u8; QUAD]>,
+    pub(super) copies: Vec<[u8; QUAD]>,
     /// All where there are none.
     counted: Vec<Vec<[u8; QUAD]>>,
     pub(super) exposed: Vec<Vec<[u8; QUAD]>>,

@@ -6,6 +6,7 @@ pub mod layout;
 mod additions;
 mod cells;
 pub(crate) mod effects;
+pub mod exposure;
 mod kernel;
 
 pub mod lanes;
@@ -23,7 +24,7 @@ use layout::{Layout, Stream};
 use crate::assign::{Bucketing, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Control;
+use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
 use trajectory::Trajectory;
@@ -138,6 +139,7 @@ pub struct Simulator {
     cells: FlatCells,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
+    sessions: Option<exposure::Sessions>,
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
@@ -182,6 +184,7 @@ impl Simulator {
         });
         Self {
             plan: plan.collect(),
+            sessions: (who.sticky == Sticky::Session).then(|| exposure::Sessions::of(&cells, digest.units.len())),
             who,
             unit_keys: digest.units.iter().map(|unit| unit_key(unit)).collect(),
             first: digest.first,
@@ -234,6 +237,13 @@ impl Simulator {
     pub fn bytes_of_a_lane(&self) -> usize {
         let looks: usize = self.plan.iter().map(StagePlan::looks).sum();
         looks * (self.layout.all_width + self.layout.arm_width + 1) * size_of::<f64>()
+    }
+
+    /// Size of a lane's units, where that counts: as it is drawn, and as it is played.
+    #[must_use]
+    pub fn bytes_of_units(&self) -> usize {
+        let held = 3 * (1 + self.plan.len());
+        if self.who.holders.is_some() { self.units() * held } else { 0 }
     }
 
     /// Everybody whom each stage compares, in a lane of the schedule for its census.

@@ -13,6 +13,10 @@ pub struct Trajectory {
     pub(super) arm: Vec<f64>,
     /// Per look: units that the candidate has served since the rollout began.
     pub exposed_units: Vec<f64>,
+    /// Per look, where units may be taken back: those that have asked since the rollout began.
+    pub active_units: Vec<f64>,
+    /// Per look, where sessions draw: requests of those that began on the candidate, to their last.
+    pub begun_requests: Vec<f64>,
 }
 
 impl Trajectory {
@@ -21,6 +25,8 @@ impl Trajectory {
             all: vec![0.0; layout.all_width * looks],
             arm: vec![0.0; layout.arm_width * looks],
             exposed_units: vec![0.0; looks],
+            active_units: vec![0.0; looks],
+            begun_requests: vec![0.0; looks],
         }
     }
 

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 
 use super::StagePlan;
+use crate::assign::unit_key;
 use crate::digest::Digest;
 use crate::domain::quantity::Fraction;
-use crate::domain::rollout::{Control, Stage};
+use crate::domain::rollout::{Control, Stage, Sticky};
 use crate::error::Problem;
 use crate::scenario::Scenario;
 
@@ -35,6 +36,20 @@ impl Turn {
     }
 }
 
+/// The user of each unit.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Holders {
+    of_unit: Vec<u32>,
+    keys: Vec<u64>,
+}
+
+impl Holders {
+    fn of(digest: &Digest, scenario: &Scenario) -> Option<Self> {
+        let (of_unit, names) = digest.holders(scenario)?;
+        Some(Self { of_unit, keys: names.into_iter().map(unit_key).collect() })
+    }
+}
+
 /// What the stages mean for each unit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Who {
@@ -42,6 +57,10 @@ pub struct Who {
     turns: Vec<Vec<Turn>>,
     /// Per unit: its kind.
     kind_of: Vec<u32>,
+    /// How long a unit keeps its version.
+    pub(super) sticky: Sticky,
+    /// Where not users draw but what they send: whose it is.
+    pub(super) holders: Option<Holders>,
     /// Some are served that are not compared.
     pub(super) waves: bool,
     /// Some are in no arm.
@@ -74,6 +93,7 @@ impl Who {
             })
         };
         let kind_of: Vec<u32> = (0..digest.units.len()).map(of_unit).collect();
+        let pinned = scenario.assignment.sticky == Sticky::Session;
         let part = |stage: &Stage| match &stage.per_segment {
             // Nobody is exposed, whatever the part.
             None if stage.paired.is_some() => 1.0,
@@ -83,8 +103,11 @@ impl Who {
         Self {
             turns,
             kind_of,
-            waves: !columns.is_empty(),
-            partial: !columns.is_empty() || stages.iter().any(|stage| stage.control == Control::Matched),
+            sticky: scenario.assignment.sticky,
+            holders: Holders::of(digest, scenario),
+            // Sessions from before a stage are served as they were, and compared no more.
+            waves: !columns.is_empty() || pinned,
+            partial: !columns.is_empty() || pinned || stages.iter().any(|stage| stage.control == Control::Matched),
             parts: stages.iter().map(part).collect(),
         }
     }
@@ -99,6 +122,21 @@ impl Who {
     #[must_use]
     pub fn has_waves(&self) -> bool {
         self.waves
+    }
+
+    /// The user of a unit, by index: itself where users draw.
+    pub(super) fn holder(&self, unit: usize) -> usize {
+        self.holders.as_ref().map_or(unit, |holders| holders.of_unit[unit] as usize)
+    }
+
+    /// Number of users, of so many units.
+    pub(super) fn count_holders(&self, units: usize) -> usize {
+        self.holders.as_ref().map_or(units, |holders| holders.keys.len())
+    }
+
+    /// What the copies of a unit are drawn by: its own key, or its user's.
+    pub(super) fn copies_key(&self, unit: usize, key: u64) -> u64 {
+        self.holders.as_ref().map_or(key, |holders| holders.keys[holders.of_unit[unit] as usize])
     }
 
     /// Number of stages.

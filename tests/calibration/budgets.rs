@@ -102,7 +102,11 @@ struct Found {
 }
 
 fn run(budget: &str, also: impl Fn(&Player<'_>, &Tally)) -> Found {
-    let loaded = Loaded::synthetic(&SCENARIO.replace("BUDGET", budget));
+    run_text(&SCENARIO.replace("BUDGET", budget), also)
+}
+
+fn run_text(text: &str, also: impl Fn(&Player<'_>, &Tally)) -> Found {
+    let loaded = Loaded::synthetic(text);
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);
     let mut tally = Tally::new(&player);
@@ -180,15 +184,45 @@ fn a_calibrated_budget_is_used_up() {
     assert!((rate - BUDGET).abs() < 4.0 * error, "{rate} wrong failures");
 }
 
+/// A gate on the candidate alone.
+const FLOOR: &str = "[[gates]]\nname = \"floor\"\nmetric = \"quality\"\nlimit = 0.5\n";
+
+/// A scenario in which every stage draws anew.
+fn drawn_anew() -> String {
+    let text =
+        SCENARIO.replace("BUDGET", "rollout").replace("unit = \"user_id\"", "unit = \"user_id\"\nsticky = \"stage\"");
+    format!("{text}\n{FLOOR}")
+}
+
+#[test]
+fn a_budget_spent_once_is_kept_where_stages_draw_anew() {
+    let found = run_text(&drawn_anew(), |player, tally| {
+        // Whoever has asked in every stage has missed the candidate three times with chance 0.9 0.75 0.5.
+        let rows = replay::outcome::rows::true_exposure(player, tally);
+        for row in &rows {
+            assert!((row.share - row.expected).abs() < 0.01, "{row:?}");
+        }
+        assert!(rows[0].share < 0.11 && rows[2].share > 0.55 && rows[2].share < 0.6625, "{rows:?}");
+    });
+    assert!(not_above(found.false_rollbacks, REPLICATES, BUDGET), "{} false rollbacks", found.false_rollbacks);
+    assert!(not_above(found.wrong_failures, REPLICATES, BUDGET), "{} wrong failures", found.wrong_failures);
+}
+
 /// The correlation of two stages' statistics over replicates is the one that is planned from the users who return.
 #[test]
 fn stages_correlate_as_planned() {
-    let loaded = Loaded::synthetic(&SCENARIO.replace("BUDGET", "rollout"));
+    let text = format!("{}\n{FLOOR}", SCENARIO.replace("BUDGET", "rollout"));
+    correlate_as_planned(&text, combine::between_stages);
+    correlate_as_planned(&drawn_anew(), combine::between_drawn_stages);
+}
+
+fn correlate_as_planned(text: &str, between: fn(f64, f64, f64, f64) -> f64) {
+    let loaded = Loaded::synthetic(text);
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);
     let start = simulator.slot_at(player.starts[0]);
     let replicates = replicates(&player);
-    for (gate, metric) in [(0, 0), (1, 1)] {
+    for (gate, metric, factor) in [(0, 0, 1.0), (1, 1, 1.0), (4, 0, 0.0)] {
         let units = simulator.returning_units(start, Asked { slice: 0, metric, threshold: None });
         let lens = player.gates[gate].failing_lens;
         let z = |stage: usize| -> Vec<f64> {
@@ -198,11 +232,12 @@ fn stages_correlate_as_planned() {
         for (earlier, later) in [(0, 1), (0, 2), (1, 2)] {
             let exposure = |stage: usize| simulator.plan[stage].exposure;
             let last = units[later].last().expect("a stage has looks");
-            let planned = combine::between_stages(last[earlier], exposure(earlier), exposure(later), 1.0);
+            let planned = between(last[earlier], exposure(earlier), exposure(later), factor);
             let found = correlation(&z(earlier), &z(later));
             let error = (1.0 - planned * planned) / (REPLICATES as f64).sqrt();
             assert!((found - planned).abs() < 4.0 * error, "gate {gate}, {earlier} and {later}: {found} {planned}");
-            assert!(gate == 1 || planned > 0.05, "users return: {planned}");
+            let drawn = loaded.scenario.assignment.sticky.redraws();
+            assert!(gate == 1 || drawn && gate == 0 || planned > 0.05, "users return: {planned}");
         }
     }
 }

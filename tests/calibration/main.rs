@@ -11,6 +11,7 @@ mod events;
 mod mistakes;
 mod monitors;
 mod power;
+mod sticky;
 mod support;
 mod table;
 mod waves;

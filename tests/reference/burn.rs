@@ -49,11 +49,12 @@ fn counted(
         let asked = slice.is_none_or(|(column, value)| row.segment(column) == value);
         let Some(slot) = slot.checked_sub(case.start).filter(|slot| slots.contains(slot) && asked) else { continue };
         let mut end = 0;
-        let stage = case.plan.stages.iter().find(|stage| {
+        let stage = case.plan.stages.iter().position(|stage| {
             end += stage.looks * stage.slots_per_look;
             slot < end
         });
-        let &plan::Stage { exposure, looks, slots_per_look, .. } = stage.expect("the slot is in the schedule");
+        let stage = stage.expect("the slot is in the schedule");
+        let plan::Stage { exposure, looks, slots_per_look, .. } = case.plan.stages[stage];
         // Of an earlier stage a window has whole looks.
         let begin = end - looks * slots_per_look;
         if slot - (slot - begin) % slots_per_look < slots.start {
@@ -61,7 +62,7 @@ fn counted(
         }
         let answer = if world == World::Recorded { &row.candidate } else { &row.stable };
         let Some((bad, _)) = plan::value(2, answer) else { continue };
-        let served = copies.iter().filter(|copy| copy.unit == row.unit && copy.place < exposure).count() as f64;
+        let served = copies.iter().filter(|copy| copy.unit == row.unit && copy.places[stage] < exposure).count() as f64;
         sums.0 += served * bad;
         sums.1 += served;
     }

@@ -1,6 +1,7 @@
 //! Who is served what: sums by looking at every row and every copy.
 
 use replay::assign::{KeyedHash, unit_key};
+use replay::domain::rollout::Sticky;
 
 use crate::log::{Log, Row};
 use crate::plan::Plan;
@@ -17,11 +18,19 @@ pub(crate) enum Arm {
     Candidate,
 }
 
+pub(crate) const MOST_STAGES: usize = 8;
+
+/// Where stages draw anew, the streams of each begin so many after those of the stage before.
+const STREAMS_OF_STAGE: u32 = 32;
+
 /// One copy of a unit; every copy is a unit of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Copied {
     pub(crate) unit: usize,
-    pub(crate) place: f64,
+    /// The user, and which copy of it.
+    pub(crate) user: (usize, u32),
+    /// In each stage.
+    pub(crate) places: [f64; MOST_STAGES],
     /// Whether its two answers are exchanged, where the null is made so.
     pub(crate) swapped: bool,
 }
@@ -31,15 +40,26 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
     let hash = KeyedHash::of_replicate(plan.seed, replicate);
     let mut copies = Vec::new();
     for unit in 0..log.units() {
-        let key = unit_key(&Log::name(unit));
-        let count = if plan.poisson { poisson(hash.uniform(key, COPIES_STREAM)) } else { 1 };
+        let key = unit_key(&log.name_of(unit));
+        let user = log.user(unit);
+        let users_key = unit_key(&Log::name(user));
+        let count = if plan.poisson { poisson(hash.uniform(users_key, COPIES_STREAM)) } else { 1 };
         copies.extend((0..count).map(|copy| Copied {
             unit,
-            place: hash.uniform(key, copy),
+            user: (user, copy),
+            places: std::array::from_fn(|stage| hash.uniform(key, copy + stream(plan, stage))),
             swapped: hash.uniform(key, SWAP_STREAM - copy) < 0.5,
         }));
     }
     copies
+}
+
+/// The first stream of a stage's places: each has its own, or all share those of the first.
+fn stream(plan: &Plan, stage: usize) -> u32 {
+    match plan.sticky {
+        Sticky::Unit => 0,
+        _ => STREAMS_OF_STAGE * u32::try_from(stage).expect("few stages"),
+    }
 }
 
 /// Smallest `k` with `P(Poisson(1) <= k) > uniform`.
@@ -53,19 +73,26 @@ fn poisson(uniform: f64) -> u32 {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
     pub(crate) unit: usize,
+    pub(crate) user: (usize, u32),
     pub(crate) arm: Arm,
     pub(crate) weight: f64,
     pub(crate) swapped: bool,
 }
 
-/// Every copy, in the arm that serves it in a stage: whoever was on the candidate before stays there.
-pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+/// The stage in which a unit drew; `None` before the first.
+pub(crate) type Drew<'d> = dyn Fn(usize) -> Option<usize> + 'd;
+
+/// Every copy, in the arm that serves it in a stage: with the largest share that any stage had asked for when it drew.
+pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, drew: &Drew<'_>) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let tier = log.tier(copy.unit);
-        let was_asked = plan.stages[..=stage].iter().any(|stage| copy.place < stage.asks_for(tier));
+        let asked =
+            |stage: usize| plan.stages[..=stage].iter().any(|asking| copy.places[stage] < asking.asks_for(tier));
+        let was_asked = drew(copy.unit).is_some_and(asked);
         if was_asked { Arm::Candidate } else { Arm::Stable }
     };
-    let member = |copy: &Copied| Member { unit: copy.unit, arm: arm(copy), weight: 1.0, swapped: copy.swapped };
+    let member =
+        |copy: &Copied| Member { unit: copy.unit, user: copy.user, arm: arm(copy), weight: 1.0, swapped: copy.swapped };
     copies.iter().map(member).collect()
 }
 
@@ -87,29 +114,32 @@ fn shares(plan: &Plan, stage: usize, tier: &str) -> (f64, f64) {
 }
 
 /// The copies that a stage compares, in their arms.
-pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize, drew: &Drew<'_>) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let (stable, candidate) = shares(plan, stage, log.tier(copy.unit));
-        if copy.place < candidate {
+        if copy.places[stage] < candidate {
             Some(Arm::Candidate)
         } else {
             // As many again, or all that are left.
-            let is_left = stable > 0.0 && (!plan.matches(stage) || copy.place < 2.0 * candidate);
+            let is_left = stable > 0.0 && (!plan.matches(stage) || copy.places[stage] < 2.0 * candidate);
             is_left.then_some(Arm::Stable)
         }
     };
-    let member = |copy: &Copied| Some(Member { unit: copy.unit, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped });
-    copies.iter().filter_map(member).collect()
+    let member = |copy: &Copied| {
+        Some(Member { unit: copy.unit, user: copy.user, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped })
+    };
+    copies.iter().filter(|copy| drew(copy.unit) == Some(stage)).filter_map(member).collect()
 }
 
 /// Every unit in both arms of a stage, with the weights that chance gives them.
-pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize, drew: &Drew<'_>) -> Vec<Member> {
     let of_unit = |unit: usize| {
         let (stable, candidate) = shares(plan, stage, log.tier(unit));
-        let member = |(arm, weight)| Member { unit, arm, weight, swapped: false };
+        let member = |(arm, weight)| Member { unit, user: (unit, 0), arm, weight, swapped: false };
         [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(member)
     };
-    (0..log.units()).flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
+    let here = (0..log.units()).filter(|&unit| drew(unit) == Some(stage));
+    here.flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
 }
 
 /// Every unit in both arms, with these weights.
@@ -118,6 +148,7 @@ pub(crate) fn shared_out(log: &Log, stable: f64, candidate: f64) -> Vec<Member> 
         .flat_map(|unit| {
             [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(|(arm, weight)| Member {
                 unit,
+                user: (unit, 0),
                 arm,
                 weight,
                 swapped: false,
@@ -132,7 +163,7 @@ pub(crate) type Arrival<'a> = (&'a Row, usize);
 /// Traffic of a rollout.
 pub(crate) struct Traffic<'a> {
     by_slot: Vec<Vec<&'a Row>>,
-    start: usize,
+    pub(crate) start: usize,
     period: Option<usize>,
 }
 
@@ -315,10 +346,14 @@ impl Crowd<'_> {
         totals
     }
 
-    /// Copies that the candidate serves in this window, by index.
-    pub(crate) fn served(&self) -> impl Iterator<Item = usize> {
+    /// Copies of users that the candidate serves in this window.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.asking().filter(|member| member.arm == Arm::Candidate).map(|member| member.user)
+    }
+
+    /// Members that ask in this window.
+    pub(crate) fn asking(&self) -> impl Iterator<Item = &Member> {
         let asks = |unit: usize| self.arrivals.iter().any(|(row, _)| row.unit == unit);
-        (0..self.members.len())
-            .filter(move |&index| self.members[index].arm == Arm::Candidate && asks(self.members[index].unit))
+        self.members.iter().filter(move |member| asks(member.unit))
     }
 }

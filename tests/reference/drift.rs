@@ -98,7 +98,7 @@ impl Shown<'_> {
             }
             let is_candidate = arm == Arm::Candidate;
             let of_unit = self.copies.iter().filter(|copy| copy.unit == row.unit);
-            let here = of_unit.filter(|copy| (copy.place < exposure) == is_candidate).count();
+            let here = of_unit.filter(|copy| (copy.places[self.stage] < exposure) == is_candidate).count();
             let slower = is_candidate && world == 2 && slot >= 3 && row.segment(0) == "eu";
             let answer = if is_candidate && world == 0 { &row.candidate } else { &row.stable };
             requests += here;

@@ -43,7 +43,10 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) micros: i64,
+    /// What draws: the user, or what of a user does.
     pub(crate) unit: usize,
+    /// Whose it is, and which of the user's sessions or requests, where those draw.
+    pub(crate) within: Option<(usize, usize)>,
     /// Region and tier; a null is a value of its own.
     pub(crate) segments: [Option<&'static str>; 2],
     pub(crate) stable: Answer,
@@ -99,11 +102,45 @@ impl Log {
         Row {
             micros: micros - micros.rem_euclid(coarse),
             unit: (0..units).rev().find(|&index| index as f64 <= unit).expect("counts from 0"),
+            within: None,
             segments: VALUES.map(|values| *values.choose(rng).expect("not empty")),
             stable: Answer::default(),
             candidate: Answer::default(),
             is_covered: false,
         }
+    }
+
+    /// Lets sessions of users draw, or with `None` all their requests.
+    pub(crate) fn draw_within(&mut self, rng: &mut impl Rng, sessions: Option<usize>) {
+        let mut known: Vec<(usize, usize)> = Vec::new();
+        for (index, row) in self.rows.iter_mut().enumerate() {
+            let within = (row.unit, sessions.map_or(index, |sessions| rng.random_range(0..sessions)));
+            row.within = Some(within);
+            row.unit = known.iter().position(|&other| other == within).unwrap_or_else(|| {
+                known.push(within);
+                known.len() - 1
+            });
+        }
+    }
+
+    /// The user of a unit.
+    pub(crate) fn user(&self, unit: usize) -> usize {
+        let row = self.rows.iter().find(|row| row.unit == unit);
+        row.and_then(|row| row.within).map_or(unit, |(user, _)| user)
+    }
+
+    /// The name of a unit, with that of its user where it is not one.
+    pub(crate) fn name_of(&self, unit: usize) -> String {
+        match self.rows.iter().find(|row| row.unit == unit).and_then(|row| row.within) {
+            Some((user, part)) => format!("{}\u{1f}part {part}", Self::name(user)),
+            None => Self::name(unit),
+        }
+    }
+
+    /// Slot of the first request of a unit, and how many it has.
+    pub(crate) fn span(&self, unit: usize) -> (i64, f64) {
+        let own = || self.rows.iter().filter(|row| row.unit == unit);
+        (own().map(|row| self.slot(row)).min().unwrap_or(i64::MAX), own().count() as f64)
     }
 
     /// Gives every unit one tier.
@@ -154,8 +191,12 @@ impl Log {
         let column = |name: &str, values: Vec<Option<f64>>| Column::new(name.into(), values);
         let micros: Vec<i64> = self.rows.iter().map(|row| row.micros).collect();
         let moments = Series::new("ts".into(), micros).into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
-        let names: Vec<String> = self.rows.iter().map(|row| Self::name(row.unit)).collect();
-        let mut columns = vec![Column::from(moments), Column::new("user_id".into(), names)];
+        let user = |row: &Row| row.within.map_or(row.unit, |(user, _)| user);
+        let names: Vec<String> = self.rows.iter().map(|row| Self::name(user(row))).collect();
+        let part = |row: &Row| row.within.map(|(_, part)| format!("part {part}"));
+        let parts: Vec<Option<String>> = self.rows.iter().map(part).collect();
+        let mut columns =
+            vec![Column::from(moments), Column::new("user_id".into(), names), Column::new("part".into(), parts)];
         for (index, name) in SEGMENTS.into_iter().enumerate() {
             let values: Vec<Option<&str>> = self.rows.iter().map(|row| row.segments[index]).collect();
             columns.push(Column::new(name.into(), values));

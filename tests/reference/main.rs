@@ -30,6 +30,7 @@ use plan::{Plan, QUANTILE, RARE};
 use replay::digest::{self, Digest};
 use replay::domain::gate;
 use replay::domain::quantity::Moment;
+use replay::domain::rollout::Sticky;
 use replay::domain::world;
 use replay::gate::schedule::{self, Reason};
 use replay::gate::stage::{QuestionRecord, StageVerdicts};
@@ -85,6 +86,11 @@ impl Case {
         if tiled {
             log.span_a_week();
         }
+        match plan.sticky {
+            Sticky::Request => log.draw_within(&mut rng, None),
+            Sticky::Session => log.draw_within(&mut rng, Some(4)),
+            Sticky::Unit | Sticky::Stage => {}
+        }
         let start = rng.random_range(0..if tiled { 28 } else { 3 });
         Self::new(log, plan, start)
     }
@@ -136,16 +142,22 @@ struct SumsCheck<'a> {
 impl SumsCheck<'_> {
     fn all(&self) -> Checked {
         let mut look_of_all = 0;
-        let mut served = std::collections::BTreeSet::new();
+        let (mut served, mut active) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
         for (stage, plan) in self.case.plan.stages.iter().enumerate() {
-            let mut beyond = None;
+            let (mut beyond, mut active_beyond) = (None, None);
             for look in 0..self.case.plan.all_looks(stage) {
                 for slice in 0..self.reader.layout.slices.len() {
                     self.slice(stage, look, look_of_all, slice)?;
                 }
                 // The next stage goes on from the end of this one's own duration.
                 let served = if look < plan.looks { &mut served } else { beyond.get_or_insert_with(|| served.clone()) };
+                let active =
+                    if look < plan.looks { &mut active } else { active_beyond.get_or_insert_with(|| active.clone()) };
                 served.extend(self.judge.served_at(stage, look).served());
+                active.extend(self.judge.served_at(stage, look).asking().map(|member| member.user));
+                if self.case.plan.sticky.redraws() {
+                    prop_assert_eq!(self.served.active_units[look_of_all], active.len() as f64);
+                }
                 prop_assert_eq!(self.served.exposed_units[look_of_all], served.len() as f64);
                 look_of_all += 1;
             }
@@ -296,15 +308,15 @@ impl SumsCheck<'_> {
 /// Copies of each unit and how many are exposed, counted from the places.
 fn check_lane(case: &Case, lane: &Lane, judge: &Judge<'_>) -> Checked {
     for (index, name) in case.digest.units.iter().enumerate() {
-        let of_unit = || judge.copies.iter().filter(|copy| &Log::name(copy.unit) == name);
+        let of_unit = || judge.copies.iter().filter(|copy| &case.log.name_of(copy.unit) == name);
         prop_assert_eq!(usize::from(lane.copies[index]), of_unit().count());
         for (stage, exposed) in lane.exposed.iter().enumerate() {
             let in_arm = |members: Vec<crowd::Member>, arm: Option<Arm>| {
-                let ours = members.into_iter().filter(|member| &Log::name(member.unit) == name);
+                let ours = members.into_iter().filter(|member| &case.log.name_of(member.unit) == name);
                 ours.filter(|member| arm.is_none_or(|arm| member.arm == arm)).count()
             };
-            let compared = || crowd::compared(&judge.copies, &case.log, &case.plan, stage);
-            let served = crowd::served(&judge.copies, &case.log, &case.plan, stage);
+            let compared = || crowd::compared(&judge.copies, &case.log, &case.plan, stage, &|_| Some(stage));
+            let served = crowd::served(&judge.copies, &case.log, &case.plan, &|_| Some(stage));
             let counted = lane.counted.as_ref().map_or(&lane.copies, |counted| &counted[stage]);
             prop_assert_eq!(usize::from(exposed[index]), in_arm(compared(), Some(Arm::Candidate)));
             prop_assert_eq!(usize::from(counted[index]), in_arm(compared(), None));
@@ -460,6 +472,31 @@ proptest! {
         let case = Case::draw(seed, rows, units, stages);
         check(&case).map_err(|error| TestCaseError::fail(format!("{error}\n{}", case.plan.text())))?;
     }
+}
+
+/// Nominal 10 %: of users with ten requests each, two in three have met the candidate.
+#[test]
+fn of_ten_requests_each_one_in_ten_is_on_the_candidate() {
+    let (users, requests) = (400, 10);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let gate = plan::Gate::point(0, plan::Margin::Percent(40.0), Vec::new());
+    let plan = Plan { sticky: Sticky::Request, ..Plan::of_gate(plan::Stage::plain(0.1, 4, 3), gate) };
+    let mut log = Log::draw(&mut rng, users * requests, users, 12, QUARTER_S);
+    log.rows.iter_mut().enumerate().for_each(|(index, row)| row.unit = index % users);
+    log.draw_within(&mut rng, None);
+    let case = Case::new(log, plan, 0);
+    let simulator = Simulator::new(&case.digest, &case.scenario);
+    let expected = simulator.expected_exposure(0)[0];
+    let share = 1.0 - 0.9_f64.powi(10);
+    assert!((share - 0.6513).abs() < 1e-4 && (expected.met / expected.active - share).abs() < 1e-12);
+    let lanes: Vec<_> = (0..50).map(|replicate| (0, simulator.replicate(&case.scenario, replicate))).collect();
+    let played = simulator.trajectories(&lanes);
+    let last = |counts: fn(&trajectory::Trajectory) -> &Vec<f64>| {
+        played.iter().map(|played| counts(played).last().expect("a stage has looks")).sum::<f64>()
+    };
+    let (met, active) = (last(|played| &played.exposed_units), last(|played| &played.active_units));
+    // Some 20,000 users, each by itself.
+    assert!((met / active - share).abs() < 4.0 * (share * (1.0 - share) / active).sqrt(), "{met} of {active}");
 }
 
 /// Agreement means something only if rollouts end in every way and few decisions are too close to call.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
-use replay::domain::rollout::Control;
+use replay::domain::rollout::{Control, Sticky};
 
 use crate::judge::Verdict;
 use crate::log::{Answer, QUARTER_S, SEGMENTS, VALUES};
@@ -419,6 +419,8 @@ pub(crate) struct Plan {
     pub(crate) stages: Vec<Stage>,
     /// Whom the candidate's units are compared with.
     pub(crate) control: Control,
+    /// How long a unit keeps its version.
+    pub(crate) sticky: Sticky,
     pub(crate) gates: Vec<Gate>,
     pub(crate) effects: Vec<Effect>,
     /// From this stage on every gate must pass; `None` where no failure is enough.
@@ -445,6 +447,7 @@ impl Plan {
         Self {
             stages: vec![stage],
             control: Control::Rest,
+            sticky: Sticky::Unit,
             gates: vec![gate],
             effects: Vec::new(),
             pass_from: Some(0),
@@ -522,6 +525,12 @@ impl Plan {
         Self {
             approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
+            sticky: match rng.random_range(0..8) {
+                0 | 1 => Sticky::Stage,
+                2 | 3 => Sticky::Request,
+                4 | 5 if !tiled => Sticky::Session,
+                _ => Sticky::Unit,
+            },
             stages,
             control,
             gates,
@@ -535,6 +544,11 @@ impl Plan {
             hold_slots: if !ranks && rng.random::<f64>() < 0.4 { 6 * rng.random_range(1..3) } else { 0 },
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
         }
+    }
+
+    /// Whether sessions keep what they drew when they began.
+    pub(crate) fn pins(&self) -> bool {
+        self.sticky == Sticky::Session
     }
 
     /// Whether a stage compares with as many others.
@@ -584,11 +598,14 @@ impl Plan {
     /// The scenario that the program reads.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n\n\
-             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\n{METRICS}",
+            "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n{}\n\
+             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{}{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
+            if self.sticky == Sticky::Request { "request = \"part\"\n" } else { "" },
             self.control.name(),
+            self.sticky.name(),
+            if self.sticky == Sticky::Session { "session = \"part\"\n" } else { "" },
         );
         for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
             write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");

@@ -8,6 +8,7 @@ use super::*;
 use crate::assign::values::What;
 use crate::assign::{Buckets, NEVER};
 use crate::domain::quantity::Fraction;
+use crate::domain::rollout::Sticky;
 use crate::domain::version::Version;
 use crate::scenario::Assignment;
 
@@ -198,6 +199,8 @@ fn a_bucket_is_served_as_its_units_are() {
     for (platform, bucketing) in forms() {
         let assignment = Assignment {
             unit: "u".into(),
+            sticky: Sticky::Unit,
+            within: None,
             platform: platform.clone(),
             buckets: Some(9_950),
             overrides: crate::assign::overrides::Overrides::new(),
@@ -227,7 +230,10 @@ fn buckets_are_a_multiple_of_the_platforms() {
     let count = |name: &str, settings: &[(&str, &str)], buckets| {
         let platform = platform(name, settings);
         let overrides = crate::assign::overrides::Overrides::new();
-        Buckets::of(&Assignment { unit: "u".into(), platform, buckets: Some(buckets), overrides }).unwrap().count()
+        let sticky = Sticky::Unit;
+        Buckets::of(&Assignment { unit: "u".into(), sticky, within: None, platform, buckets: Some(buckets), overrides })
+            .unwrap()
+            .count()
     };
     assert_eq!(count("md5-mod100", &[], 9_950), 10_000);
     assert_eq!(count("unleash", &[("group", "g"), ("kind", "variant")], 10_000), 10_000);

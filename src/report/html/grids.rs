@@ -1,9 +1,10 @@
 //! Tables of the page.
 
-use super::{Cell, Grid, heads};
+use super::{Cell, Grid, head, heads};
 use crate::report::terminal::decides;
 use crate::report::{
-    Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, StageFacts, WorldRow, labels,
+    Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, StageFacts, TrueExposure, WorldRow,
+    labels,
 };
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
@@ -105,6 +106,30 @@ pub(super) fn served(report: &Report) -> Grid {
             ("start to end", ""),
         ]),
         rows: report.worlds.iter().map(row).collect(),
+    }
+}
+
+/// Whom the candidate has reached; nothing where that is the share of units that a stage takes.
+pub(super) fn true_exposure(report: &Report) -> Grid {
+    let row = |row: &TrueExposure| {
+        vec![
+            Cell::name(labels::visible(&row.stage)),
+            Cell::number(labels::percent(row.exposure)),
+            Cell::number(labels::percent(row.share)),
+            Cell::number(labels::percent(row.expected)),
+        ]
+    };
+    Grid {
+        head: head(&[
+            ("by the end of", "as if every replicate went through it"),
+            ("nominal exposure", "share that each draw sends to the candidate"),
+            (
+                "have had the candidate",
+                "share of the units that asked since the rollout began that have had it at least once, over replicates",
+            ),
+            ("expected", "the same in closed form, from each unit’s number of draws; the mean over start times"),
+        ]),
+        rows: report.true_exposure.iter().map(row).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{GATES, STAGES, sample, share, spread};
-use crate::report::{Report, Segment, SentinelRow, StageFacts};
+use crate::report::{Report, Segment, SentinelRow, StageFacts, TrueExposure};
 
 const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
@@ -61,6 +61,8 @@ pub(crate) fn hostile() -> Report {
         world.excess_bad = BTreeMap::from([(text(index), spread(3.0))]);
         world.budget_burned = BTreeMap::from([(text(index + 3), spread(0.02))]);
     }
+    report.true_exposure =
+        vec![TrueExposure { unit: text(1), stage: text(2), exposure: 0.1, share: 0.64, expected: 0.65 }];
     report.sentinels = vec![SentinelRow {
         gate: text(3),
         prompts: 20,

@@ -32,6 +32,9 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
     if report.worlds.iter().any(|world| !world.budget_burned.is_empty()) {
         tables.push(budget_burned(report));
     }
+    if !report.true_exposure.is_empty() {
+        tables.push(true_exposure(report));
+    }
     tables
 }
 
@@ -114,6 +117,16 @@ fn budget_burned(report: &Report) -> Finished {
         .text("gate", |(_, gate, _)| gate)
         .spread("budget_burned", |(.., spread)| Some(**spread))
         .named("budget_burned")
+}
+
+fn true_exposure(report: &Report) -> Finished {
+    Table::of(&report.true_exposure)
+        .text("unit", |row| &row.unit)
+        .text("stage", |row| &row.stage)
+        .number("exposure", |row| row.exposure)
+        .number("share", |row| row.share)
+        .number("expected", |row| row.expected)
+        .named("true_exposure")
 }
 
 fn gates(report: &Report) -> Finished {

@@ -2,23 +2,30 @@
 
 use std::path::Path;
 
-use super::super::Assignment;
 use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, Quantity, Seed};
+use super::super::{Assignment, LogMapping, Tile};
 use crate::assign::overrides::Overrides;
 use crate::assign::values::{Trouble, What};
 use crate::assign::{Platform, platforms};
-use crate::domain::rollout::Control;
+use crate::domain::rollout::{Control, Sticky};
 use crate::domain::version::Version;
 
 /// Enough for results to agree with those of units.
 const DEFAULT_BUCKETS: u32 = 10_000;
 
-pub(super) fn read(table: wire::Assignment, scenario: &Path, at: &At, problems: &mut Problems) -> Option<Assignment> {
+/// `request` is the column of the request's id, as far as it is known.
+pub(super) fn read(
+    table: wire::Assignment,
+    request: Option<&str>,
+    scenario: &Path,
+    at: &At,
+    problems: &mut Problems,
+) -> Option<Assignment> {
     let platform = platform(&table, at, problems);
-    let supported = unsupported(&table, at, problems);
+    let sticky = sticky(&table, at, problems);
     let buckets = match (table.cells, table.buckets) {
         (Some(wire::Cells::Bucket), buckets) => Some(Some(buckets.unwrap_or(DEFAULT_BUCKETS))),
         (_, Some(_)) => problems.wrong(
@@ -33,16 +40,81 @@ pub(super) fn read(table: wire::Assignment, scenario: &Path, at: &At, problems: 
         let why = "but cells of buckets know no units";
         problems.wrong::<()>(&at.key("overrides"), why, "use `assignment.cells = \"unit\"`, or leave `overrides` out");
     }
-    supported?;
-    Some(Assignment { unit: table.unit?, platform: platform?, buckets: buckets?, overrides: overrides? })
+    let sticky = sticky?;
+    let within = within(&table, sticky, request, at, problems);
+    if within.as_ref().is_some_and(Option::is_some) && buckets.flatten().is_some() {
+        let why = format!("but with `sticky = \"{}\"` a bucket is no longer one user's", sticky.name());
+        problems.wrong::<()>(&at.key("cells"), why, "leave `cells` out: memory then grows with what draws");
+    }
+    if sticky != Sticky::Unit && overrides.as_ref().is_some_and(|overrides| !overrides.is_empty()) {
+        let why = "but replicates draw everybody, and without `sticky = \"unit\"` there is no exact replay";
+        problems.wrong::<()>(&at.key("overrides"), why, "leave `overrides` out");
+    }
+    Some(Assignment {
+        unit: table.unit?,
+        sticky,
+        within: within?,
+        platform: platform?,
+        buckets: buckets?,
+        overrides: overrides?,
+    })
 }
 
-fn unsupported(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<()> {
-    match table.sticky {
-        Some(sticky) if sticky != wire::Sticky::Unit => {
-            problems.later(&at.key("sticky"), "`assignment.sticky` other than `unit`")
+/// The column of what draws within a unit.
+#[expect(clippy::option_option, reason = "trouble and absence differ")]
+fn within(
+    table: &wire::Assignment,
+    sticky: Sticky,
+    request: Option<&str>,
+    at: &At,
+    problems: &mut Problems,
+) -> Option<Option<String>> {
+    let session = || table.session.clone();
+    if sticky != Sticky::Session && session().is_some() {
+        let why = "which is of no use unless sessions draw";
+        return problems.wrong(&at.key("session"), why, "set `sticky = \"session\"`, or leave `session` out");
+    }
+    match sticky {
+        Sticky::Unit | Sticky::Stage => Some(None),
+        Sticky::Session => {
+            let found = session().or_else(|| problems.missing(&at.key("session"), "`session`: column of the session"));
+            found.map(Some)
         }
-        _ => Some(()),
+        Sticky::Request => {
+            let hint = "name `log.request`: each request is then a unit of assignment, told apart by its id";
+            let found = request.map(str::to_owned);
+            found.or_else(|| problems.wrong(&at.key("sticky"), "but requests have no id", hint)).map(Some)
+        }
+    }
+}
+
+/// What a log cannot be where sessions or requests draw.
+pub(super) fn refuse_log(assignment: &Assignment, log: &LogMapping, at: &At, problems: &mut Problems) {
+    let Some(within) = &assignment.within else { return };
+    let mut refuse = |why: &str, hint: &str| problems.wrong::<()>(at, why, hint);
+    if assignment.unit == *within {
+        refuse("but the column that draws is `assignment.unit` itself", "name the user in `assignment.unit`");
+    }
+    if log.spread.is_some() {
+        refuse("but `log.spread` draws one moment for each unit", "use a log with times");
+    }
+    if log.tile == Tile::Week && assignment.sticky == Sticky::Session {
+        refuse("but in a log that repeats weeks sessions begin more than once", "leave `log.tile` out");
+    }
+    if log.served.is_some() && assignment.sticky == Sticky::Request {
+        let why = "but in a log in long form one version served a request, which then says nothing in the other's arm";
+        refuse(why, "let a user or a session draw");
+    }
+}
+
+fn sticky(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<Sticky> {
+    match table.sticky {
+        None if problems.is_broken(&at.key("sticky")) => None,
+        None | Some(wire::Sticky::Unit) => Some(Sticky::Unit),
+        Some(wire::Sticky::Stage) => Some(Sticky::Stage),
+        Some(wire::Sticky::Session) => Some(Sticky::Session),
+        Some(wire::Sticky::Request) => Some(Sticky::Request),
+        Some(wire::Sticky::Cookie) => problems.later(&at.key("sticky"), "`assignment.sticky = \"cookie\"`"),
     }
 }
 

@@ -10,7 +10,7 @@ use super::values::{self, Named};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::{Fraction, Seconds};
-use crate::domain::rollout::{Budget, Control, PairSource, Paired, Rollout, Stage};
+use crate::domain::rollout::{Budget, Control, PairSource, Paired, Rollout, Stage, Sticky};
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +202,17 @@ pub(super) fn refuse_long(stages: &[Named<Stage>], problems: &mut Problems) {
             let at = At::root().key("stages").index(index).key("kind");
             let why = "but in a log in long form no request has the outcomes of both versions";
             problems.wrong::<()>(&at, why, "begin with a stage that exposes units");
+        }
+    }
+}
+
+/// Pairs are of units, and what one user's answers have in common must not count as often as the user draws.
+pub(super) fn refuse_redrawn(stages: &[Named<Stage>], sticky: Sticky, problems: &mut Problems) {
+    for (index, stage) in stages.iter().enumerate() {
+        if stage.value.as_ref().is_some_and(|stage| stage.paired.is_some()) {
+            let at = At::root().key("stages").index(index).key("kind");
+            let why = format!("but with `sticky = \"{}\"` a user is many units", sticky.name());
+            problems.wrong::<()>(&at, why, "begin with a stage that exposes units, or use `sticky = \"unit\"`");
         }
     }
 }

@@ -82,10 +82,30 @@ pub fn combined(information: &[f64], correlation: &[Vec<f64>]) -> Combination {
 /// Residuals correlated 1, 5 % and 20 %, factor 1: 0.4588315 = sqrt(0.05 * 0.8 / (0.2 * 0.95)).
 #[must_use]
 pub fn between_stages(residuals: f64, earlier: f64, later: f64, factor: f64) -> f64 {
-    let stable = |f: f64| if factor == 0.0 { 0.0 } else { factor * factor / (1.0 - f) };
-    let variance = |f: f64| 1.0 / f + stable(f);
     let moved = if factor == 0.0 { 0.0 } else { factor * (later - earlier) / ((1.0 - earlier) * later) };
-    residuals * (1.0 / later - moved + stable(earlier)) / (variance(earlier) * variance(later)).sqrt()
+    let product = 1.0 / later - moved + stable(earlier, factor);
+    residuals * product / (variance(earlier, factor) * variance(later, factor)).sqrt()
+}
+
+/// The same where the later stage draws its arms anew.
+///
+/// # Formula
+/// Copies have weights `w = 1/e` on the candidate and `-factor / (1 - e)` on stable, which are then independent in the two stages, each with
+/// mean `1 - factor`: a difference of arms is of other units each time, and only what a limit asks of one arm is of the same ones.
+#[must_use]
+pub fn between_drawn_stages(residuals: f64, earlier: f64, later: f64, factor: f64) -> f64 {
+    let mean = 1.0 - factor;
+    residuals * mean * mean / (variance(earlier, factor) * variance(later, factor)).sqrt()
+}
+
+/// Mean square of a copy's weight in a contrast.
+fn variance(exposure: f64, factor: f64) -> f64 {
+    1.0 / exposure + stable(exposure, factor)
+}
+
+/// Stable's part of that.
+fn stable(exposure: f64, factor: f64) -> f64 {
+    if factor == 0.0 { 0.0 } else { factor * factor / (1.0 - exposure) }
 }
 
 #[cfg(test)]
@@ -136,16 +156,20 @@ mod tests {
             .collect();
         let product = |f: fn(&(f64, f64)) -> f64| units.iter().map(f).sum::<f64>();
         let residuals = product(|u| u.0 * u.1) / (product(|u| u.0 * u.0) * product(|u| u.1 * u.1)).sqrt();
-        for (earlier, later, factor) in [(0.1, 0.4, 1.0), (0.2, 0.5, 1.1), (0.2, 0.9, 0.0)] {
+        let settings = [(0.1, 0.4, 1.0), (0.2, 0.5, 1.1), (0.2, 0.9, 0.0)];
+        for ((earlier, later, factor), anew) in
+            settings.into_iter().flat_map(|setting| [(setting, false), (setting, true)])
+        {
             let rounds = 20_000;
             let contrasts: Vec<(f64, f64)> = (0..rounds)
                 .map(|_| {
                     units.iter().fold((0.0, 0.0), |(x, y), &(e, g)| {
                         let copies: f64 = random.sample(rand_distr::Poisson::new(1.0).expect("a positive mean"));
                         (0..copies as u32).fold((x, y), |(x, y), _| {
-                            let place: f64 = random.random();
-                            let weight = |f: f64| if place < f { 1.0 / f } else { -factor / (1.0 - f) };
-                            (x + e * weight(earlier), y + g * weight(later))
+                            let first: f64 = random.random();
+                            let second = if anew { random.random() } else { first };
+                            let weight = |place: f64, f: f64| if place < f { 1.0 / f } else { -factor / (1.0 - f) };
+                            (x + e * weight(first, earlier), y + g * weight(second, later))
                         })
                     })
                 })
@@ -154,8 +178,9 @@ mod tests {
             let (x, y) = (mean(&|c| c.0), mean(&|c| c.1));
             let moment = |f: &dyn Fn(f64, f64) -> f64| mean(&|c| f(c.0 - x, c.1 - y));
             let found = moment(&|x, y| x * y) / (moment(&|x, _| x * x) * moment(&|_, y| y * y)).sqrt();
-            let expected = between_stages(residuals, earlier, later, factor);
-            assert!((found - expected).abs() < 0.03, "{earlier} {later} {factor}: {found} {expected}");
+            let between = if anew { between_drawn_stages } else { between_stages };
+            let expected = between(residuals, earlier, later, factor);
+            assert!((found - expected).abs() < 0.03, "{earlier} {later} {factor} {anew}: {found} {expected}");
         }
     }
 
