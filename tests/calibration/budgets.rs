@@ -197,12 +197,12 @@ fn drawn_anew() -> String {
 #[test]
 fn a_budget_spent_once_is_kept_where_stages_draw_anew() {
     let found = run_text(&drawn_anew(), |player, tally| {
-        // Whoever has asked in every stage has missed the candidate three times with chance 0.9 0.75 0.5.
+        // Whoever asks in every stage misses the candidate three times with chance 0.9 0.75 0.5; not everyone does.
         let rows = replay::outcome::rows::true_exposure(player, tally);
         for row in &rows {
             assert!((row.share - row.expected).abs() < 0.01, "{row:?}");
         }
-        assert!(rows[0].share < 0.11 && rows[2].share > 0.55 && rows[2].share < 0.6625, "{rows:?}");
+        assert!(rows[0].share < 0.11 && rows[2].share > 0.35 && rows[2].share < 0.6625, "{rows:?}");
     });
     assert!(not_above(found.false_rollbacks, REPLICATES, BUDGET), "{} false rollbacks", found.false_rollbacks);
     assert!(not_above(found.wrong_failures, REPLICATES, BUDGET), "{} wrong failures", found.wrong_failures);

@@ -528,7 +528,6 @@ impl Plan {
             sticky: match rng.random_range(0..8) {
                 0 | 1 => Sticky::Stage,
                 2 | 3 => Sticky::Request,
-                4 | 5 if !tiled => Sticky::Session,
                 _ => Sticky::Unit,
             },
             stages,

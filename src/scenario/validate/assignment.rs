@@ -112,7 +112,8 @@ fn sticky(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<
         None if problems.is_broken(&at.key("sticky")) => None,
         None | Some(wire::Sticky::Unit) => Some(Sticky::Unit),
         Some(wire::Sticky::Stage) => Some(Sticky::Stage),
-        Some(wire::Sticky::Session) => Some(Sticky::Session),
+        // Simulated, but not yet in agreement with the reference about what running sessions serve after a rollback.
+        Some(wire::Sticky::Session) => problems.later(&at.key("sticky"), "`assignment.sticky = \"session\"`"),
         Some(wire::Sticky::Request) => Some(Sticky::Request),
         Some(wire::Sticky::Cookie) => problems.later(&at.key("sticky"), "`assignment.sticky = \"cookie\"`"),
     }
