@@ -665,8 +665,8 @@ fn what_draws_within_users_is_told_apart_and_keeps_its_user() {
         own.map(|cell| users.cells.rows[cell]).sum::<f64>()
     };
     let drawn = |user: usize| of_unit.iter().filter(|&&of| of as usize == user).count() as f64;
-    for user in 0..names.len() {
-        assert!((requests(user) - drawn(user)).abs() < 1e-9, "{}", names[user]);
+    for (user, name) in names.iter().enumerate() {
+        assert!((requests(user) - drawn(user)).abs() < 1e-9, "{name}");
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("digest.parquet");

@@ -431,43 +431,16 @@ impl Part {
     /// The rows with checked names and types; with the number of the row if `rows`.
     pub(crate) fn frame(&self, columns: &Columns, rows: bool) -> PolarsResult<LazyFrame> {
         let mut scan = self.scan()?;
-        let mut raws = Vec::new();
-        let mut names = Vec::new();
         if rows {
             scan = scan.with_row_index(ROW_OF_FILE, Some(1));
-            raws.push(col(ROW_OF_FILE).alias(ROW));
-            names.push(col(ROW));
         }
-        if let Some(join) = &columns.join {
-            raws.push(self.text_of(&join.on).alias(KEY));
-            names.push(col(KEY));
-        }
-        let mut parsed = Vec::new();
         let mut choice = if self.side == Side::Log { self.choice(columns) } else { Choice::default() };
-        if let Some(first_turn) = &choice.first_turn
-            && columns.marks_first_turns()
-        {
-            raws.push(first_turn.clone().alias(FIRST_TURN));
-            names.push(col(FIRST_TURN));
-        }
+        let (mut raws, mut names) = self.marks(columns, rows, &choice);
         if columns.join.is_some() {
             // Outcomes of later turns are left out when all have been joined.
             choice.first_turn = None;
         }
-        if let Some((text, served)) = &choice.served {
-            let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));
-            let known = by(Version::Stable).or(by(Version::Candidate)).fill_null(lit(false));
-            let by_candidate = when(known).then(by(Version::Candidate)).otherwise(lit(NULL).cast(DataType::Boolean));
-            raws.extend([by_candidate.alias(SERVED), text.clone().alias(raw(SERVED))]);
-            names.extend([col(SERVED), col(raw(SERVED))]);
-        }
-        if let Some(within) = &columns.within {
-            // Null where either is.
-            let both = self.text_of(&columns.unit) + lit(WITHIN.to_string()) + self.text_of(within);
-            raws.push(both.alias(UNIT));
-            names.push(col(UNIT));
-        }
-        raws.extend(choice.counts.iter().map(|counts| counts.clone().alias(COUNTS)));
+        let mut parsed = Vec::new();
         let mut add = |(source, of, is_value): (&str, Option<Version>, bool),
                        name: &str,
                        read: &dyn Fn(Expr, bool) -> Expr,
@@ -554,6 +527,41 @@ impl Part {
         let scan = scan.select(raws);
         let scan = if choice.counts.is_some() { scan.filter(col(COUNTS)) } else { scan };
         Ok(scan.with_columns(parsed).select(names))
+    }
+
+    /// What is read of a row beside its columns: where it is, what it is joined by, whose it is and whether it counts. Their sources, and
+    /// the names of those that are kept.
+    fn marks(&self, columns: &Columns, rows: bool, choice: &Choice<'_>) -> (Vec<Expr>, Vec<Expr>) {
+        let (mut raws, mut names) = (Vec::new(), Vec::new());
+        if rows {
+            raws.push(col(ROW_OF_FILE).alias(ROW));
+            names.push(col(ROW));
+        }
+        if let Some(join) = &columns.join {
+            raws.push(self.text_of(&join.on).alias(KEY));
+            names.push(col(KEY));
+        }
+        if let Some(first_turn) = &choice.first_turn
+            && columns.marks_first_turns()
+        {
+            raws.push(first_turn.clone().alias(FIRST_TURN));
+            names.push(col(FIRST_TURN));
+        }
+        if let Some((text, served)) = &choice.served {
+            let by = |version: Version| text.clone().eq(lit(served.names.get(version).clone()));
+            let known = by(Version::Stable).or(by(Version::Candidate)).fill_null(lit(false));
+            let by_candidate = when(known).then(by(Version::Candidate)).otherwise(lit(NULL).cast(DataType::Boolean));
+            raws.extend([by_candidate.alias(SERVED), text.clone().alias(raw(SERVED))]);
+            names.extend([col(SERVED), col(raw(SERVED))]);
+        }
+        if let Some(within) = columns.within.as_ref().filter(|_| self.side == Side::Log) {
+            // Null where either is.
+            let both = self.text_of(&columns.unit) + lit(WITHIN.to_string()) + self.text_of(within);
+            raws.push(both.alias(UNIT));
+            names.push(col(UNIT));
+        }
+        raws.extend(choice.counts.iter().map(|counts| counts.clone().alias(COUNTS)));
+        (raws, names)
     }
 
     /// Which rows count, and whose outcomes they hold.

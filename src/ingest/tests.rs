@@ -366,7 +366,7 @@ fn hostile_names_are_only_names() {
 
 /// The log in three files, and the scenario that joins them.
 fn in_three(frame: &DataFrame, directory: &Path, extension: &str) -> Scenario {
-    let names: Vec<String> = frame.get_column_names().into_iter().map(|name| name.to_string()).collect();
+    let names: Vec<String> = frame.get_column_names().into_iter().map(PlSmallStr::to_string).collect();
     let part = |keep: &dyn Fn(&str) -> bool| frame.select(names.iter().filter(|name| keep(name))).unwrap();
     let of = |name: &str, version: &str| name == "request_id" || name.starts_with(version);
     write(
@@ -399,7 +399,7 @@ fn all_read(path: &Path, scenario: &Scenario, rounds: u64) -> DataFrame {
 #[test]
 fn outputs_are_joined_in_any_number_of_rounds() {
     let frame = log(400);
-    let none = |row: usize| row % 9 == 0;
+    let none = |row: usize| row.is_multiple_of(9);
     for extension in ["parquet", "arrow", "csv", "ndjson"] {
         let directory = tempfile::tempdir().unwrap();
         let joined = in_three(&frame, directory.path(), extension);

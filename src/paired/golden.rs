@@ -65,7 +65,7 @@ fn wanted(scenario: &Scenario, stage: usize) -> Reading {
         metric.judge.human = None;
     }
     own.log.segments = columns.iter().map(|&column| scenario.log.segments[column].clone()).collect();
-    own.log.timestamp = "drawn_time".to_owned();
+    "drawn_time".clone_into(&mut own.log.timestamp);
     own.log.spread = Some(scenario.log.slot);
     own.log.tile = Tile::None;
     own.log.missing = OnBadRow::Refuse;

@@ -88,7 +88,12 @@ impl<'a> Pairs<'a> {
         let fixed = |stage: usize| {
             let golden = pairs.golden[stage].as_ref()?;
             let source = Source { golden: Some(golden), digest: &golden.digest, log: digest, scenario, simulator };
-            Some(source.window(stage, &[0..golden.digest.slots as usize], pairs.elapsed(stage), asked))
+            Some(source.window(
+                stage,
+                std::slice::from_ref(&(0..golden.digest.slots as usize)),
+                pairs.elapsed(stage),
+                asked,
+            ))
         };
         let fixed: Vec<Option<Window>> = (0..scenario.stages.len()).map(fixed).collect();
         let everyone = |(stage, window): (usize, &Option<Window>)| {
@@ -195,12 +200,11 @@ impl<'a> Pairs<'a> {
     /// What the candidate's answer to a request of a stage costs in US dollars, on average from a start.
     #[must_use]
     pub fn cost_usd(&self, stage: usize, start: usize, metric: usize) -> Option<f64> {
-        let (digest, metric, slots) = match &self.golden[stage] {
-            Some(golden) => (&golden.digest, golden.metrics[metric]?, vec![0..golden.digest.slots as usize]),
-            None => {
-                let begin = start + self.elapsed(stage);
-                (self.digest, metric, self.in_log(begin..begin + self.simulator.plan[stage].own_slots()))
-            }
+        let (digest, metric, slots) = if let Some(golden) = &self.golden[stage] {
+            (&golden.digest, golden.metrics[metric]?, std::iter::once(0..golden.digest.slots as usize).collect())
+        } else {
+            let begin = start + self.elapsed(stage);
+            (self.digest, metric, self.in_log(begin..begin + self.simulator.plan[stage].own_slots()))
         };
         let crate::digest::cells::MetricCells::Sums(sums) = &digest.cells.metrics[metric] else { return None };
         let of = &sums.version.candidate;

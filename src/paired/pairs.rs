@@ -17,7 +17,7 @@ pub(super) struct Row {
 /// All pairs of one question, in rows; those of one unit are neighbours.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Rows {
-    pub(super) rows: Vec<Row>,
+    pub(super) each: Vec<Row>,
     /// The unit of each row.
     pub(super) unit: Vec<u32>,
     /// The item of each row; empty where nothing is known of items.
@@ -55,9 +55,9 @@ impl Rows {
     /// 2 · 2/36 = 1/9.
     pub(super) fn moments(&self, copies: &[f64], added: Option<&[f64]>, factor: f64) -> Option<Moments> {
         let weight = |row: usize| copies[self.unit[row] as usize];
-        let y = |row: usize| self.rows[row].candidate.0 + added.map_or(0.0, |added| added[row]);
+        let y = |row: usize| self.each[row].candidate.0 + added.map_or(0.0, |added| added[row]);
         let (mut c, mut s, mut requests) = ((0.0, 0.0), (0.0, 0.0), 0.0);
-        for (index, row) in self.rows.iter().enumerate() {
+        for (index, row) in self.each.iter().enumerate() {
             let w = weight(index);
             c = (c.0 + w * y(index), c.1 + w * row.candidate.1);
             s = (s.0 + w * row.stable.0, s.1 + w * row.stable.1);
@@ -68,12 +68,12 @@ impl Rows {
         }
         let (candidate, stable) = (c.0 / c.1, s.0 / s.1);
         let influence = |index: usize| {
-            let row = &self.rows[index];
+            let row = &self.each[index];
             (y(index) - candidate * row.candidate.1) / c.1 - factor * (row.stable.0 - stable * row.stable.1) / s.1
         };
         // Terms of this size leave that much rounding.
         let size = |index: usize| {
-            let row = &self.rows[index];
+            let row = &self.each[index];
             (y(index) / c.1).powi(2) + (factor * row.stable.0 / s.1).powi(2)
         };
         let mut by_unit = Clusters::default();
@@ -82,14 +82,14 @@ impl Rows {
         let mut by_item: Vec<Option<(f64, f64)>> = Vec::new();
         let (mut xx_candidate, mut xx_stable) = (0.0, 0.0);
         let mut row = 0;
-        while row < self.rows.len() {
+        while row < self.each.len() {
             let (unit, w) = (self.unit[row], weight(row));
             let (mut sum, mut x, mut terms) = (0.0, (0.0, 0.0), 0.0);
-            while row < self.rows.len() && self.unit[row] == unit {
+            while row < self.each.len() && self.unit[row] == unit {
                 let own = influence(row);
                 sum += own;
                 terms += size(row);
-                x = (x.0 + self.rows[row].candidate.1, x.1 + self.rows[row].stable.1);
+                x = (x.0 + self.each[row].candidate.1, x.1 + self.each[row].stable.1);
                 if let Some(&item) = self.item.get(row).filter(|_| w > 0.0) {
                     by_pair.add(w, own);
                     by_item.resize(by_item.len().max(item as usize + 1), None);
@@ -149,15 +149,17 @@ impl Clusters {
 mod tests {
     use super::*;
 
-    /// Rows of units and items with right answers of the candidate and of stable, of so many.
-    fn rows(of: &[(u32, Option<u32>, f64, f64, f64)]) -> Rows {
-        let row = |&(_, _, candidate, stable, requests): &(u32, Option<u32>, f64, f64, f64)| Row {
+    /// Unit, item, right answers of the candidate and of stable, of so many.
+    type Asked = (u32, Option<u32>, f64, f64, f64);
+
+    fn rows(of: &[Asked]) -> Rows {
+        let row = |&(_, _, candidate, stable, requests): &Asked| Row {
             requests,
             candidate: (candidate, requests),
             stable: (stable, requests),
         };
         Rows {
-            rows: of.iter().map(row).collect(),
+            each: of.iter().map(row).collect(),
             unit: of.iter().map(|row| row.0).collect(),
             item: of.iter().filter_map(|row| row.1).collect(),
         }
@@ -230,7 +232,7 @@ mod tests {
         let of = |unit: u32| (unit, None, f64::from(unit % 10), f64::from((unit % 10 + unit % 3).min(10)), 10.0);
         let units: Vec<_> = (0..300).map(of).collect();
         let paired = rows(&units).moments(&vec![1.0; 300], None, 1.0).unwrap().variance.unwrap();
-        let arm = |y: fn(&(u32, Option<u32>, f64, f64, f64)) -> f64| {
+        let arm = |y: fn(&Asked) -> f64| {
             let own: Vec<(f64, f64)> = units.iter().map(|unit| (y(unit), unit.4)).collect();
             crate::stats::cluster::UnitSums::of(&own).ratio_variance().unwrap()
         };

@@ -355,7 +355,7 @@ impl Questioned<'_> {
         let items: Vec<u32> =
             if of.item.is_empty() { Vec::new() } else { firsts().map(|cell| of.item[cell]).collect() };
         let rows = Rows {
-            rows: (0..requests.len()).map(row).collect(),
+            each: (0..requests.len()).map(row).collect(),
             unit: firsts().map(|cell| of.unit[cell]).collect(),
             item: numbered(&items),
         };

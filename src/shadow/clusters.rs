@@ -41,7 +41,9 @@ impl Clusters {
             let shared = keys.chunk_by(|(one, _), (other, _)| one == other).filter(|cells| cells.len() > 1);
             let mut pairs = 0;
             for cells in shared {
-                cells.iter().for_each(|&(_, cell)| pair[cell as usize] = pairs as u32);
+                for &(_, cell) in cells {
+                    pair[cell as usize] = pairs as u32;
+                }
                 pairs += 1;
             }
             ItemClusters { item: cells.item.clone(), items: digest.items.len(), pair, pairs }

@@ -113,6 +113,8 @@ impl<'a> Mirrors<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::digest;
 
@@ -162,7 +164,7 @@ allow = "2ms"
             for turn in 0..4 {
                 let (user, prompt, bad) = (first + turn, turn / 2, u8::from(turn < 2));
                 let (fast, slow) = (1 << turn, 16 >> turn);
-                text += &format!("2025-03-03T0{hour}:00:00Z,u{user},p{prompt},0,{bad},{fast},{slow}\n");
+                writeln!(text, "2025-03-03T0{hour}:00:00Z,u{user},p{prompt},0,{bad},{fast},{slow}").unwrap();
             }
         }
         text
@@ -227,11 +229,11 @@ allow = "2ms"
     #[test]
     fn a_log_that_repeats_is_mirrored_past_its_end() {
         mirrors(|during| {
-            assert_eq!(during(Some(2), 1..3)[0].requests, 8.0);
+            near(during(Some(2), 1..3)[0].requests, 8.0);
             // The second hour and, again, the first: in the third hour others would come.
             near(during(Some(2), 1..3)[0].recorded.by_unit, 1.0 / 12.0);
             assert_eq!(during(Some(2), 2..3), during(None, 0..1));
-            assert_eq!(during(Some(3), 0..7)[0].requests, 28.0);
+            near(during(Some(3), 0..7)[0].requests, 28.0);
         });
     }
 }

@@ -102,7 +102,6 @@ fn check(sticky: &str) -> [usize; 2] {
     for row in &exposure {
         assert!((row.share - row.expected).abs() < 0.002 && row.share > row.exposure - 0.002, "{sticky}: {row:?}");
     }
-    println!("{sticky}: {exposure:?}");
     [0, 1].map(|stage| run.failed(FLOOR, World::Margin(FLOOR), stage))
 }
 
@@ -116,6 +115,5 @@ fn stages_that_draw_anew_err_as_often_as_they_say() {
 #[test]
 fn requests_that_draw_err_as_often_as_they_say_but_for_limits() {
     let floors = check("sticky = \"request\"");
-    println!("floors {floors:?}");
     assert!(floors[1] as f64 > 1.5 * ALPHA * REPLICATES as f64, "{floors:?}");
 }
