@@ -13,9 +13,12 @@ fn shipped() -> Vec<(String, &'static str)> {
     names.sort();
     assert!(names.len() >= 5);
     let log = |name: &str| match name {
-        "staged.toml" | "prompt-change.toml" | "kayenta.toml" | "watch.toml" | "customer-waves.toml" => {
-            "datasets/support-bot.parquet"
-        }
+        "staged.toml"
+        | "prompt-change.toml"
+        | "kayenta.toml"
+        | "watch.toml"
+        | "customer-waves.toml"
+        | "golden-then-shadow.toml" => "datasets/support-bot.parquet",
         "llm-shadow.toml"
         | "llm-shadow-oracle.toml"
         | "llm-shadow-sequential.toml"

@@ -207,7 +207,7 @@ fn world<'v>(found: &'v Value, strategy: &str, name: &str) -> &'v Value {
     let named = |list: &'v Value, key: &str, name: &str| {
         list.as_array().expect("a list").iter().find(|row| row[key] == name).unwrap_or_else(|| panic!("{name}"))
     };
-    &named(&named(&found["strategies"], "name", strategy)["worlds"], "world", name)
+    named(&named(&found["strategies"], "name", strategy)["worlds"], "world", name)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::support::{Home, Report, Rows, mixed, scenario};
 
 /// A tenth of the requests were rated, from 1 to 5.
 fn rating(row: usize) -> String {
-    if mixed(row, 40) % 10 > 0 { String::new() } else { (1 + mixed(row, 41) % 5).to_string() }
+    if mixed(row, 40).is_multiple_of(10) { (1 + mixed(row, 41) % 5).to_string() } else { String::new() }
 }
 
 fn with_ratings(column: &str, observed: &str) -> String {

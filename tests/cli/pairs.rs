@@ -1,5 +1,7 @@
 //! Stages that expose nobody: golden sets and mirrored traffic.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::support::{Home, Report, demo_log, repository};
@@ -116,7 +118,7 @@ fn log() -> String {
     let mut text = String::from("ts,user,prompt,stable_quality,candidate_quality\n");
     for hour in 0..3 {
         for user in 0..8 {
-            text += &format!("2025-03-03T0{hour}:00:00Z,u{user},p{user},0.5,0.5{user}\n");
+            writeln!(text, "2025-03-03T0{hour}:00:00Z,u{user},p{user},0.5,0.5{user}").expect("strings take all");
         }
     }
     text

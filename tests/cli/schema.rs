@@ -10,6 +10,7 @@ fn every_form_has_a_schema() {
     for (form, title) in [
         ("report", "Report of replay, form replay.report/1"),
         ("comparison", "Comparison of replay, form replay.comparison/1"),
+        ("strategies", "Strategies of replay, form replay.strategies/1"),
         ("plan", "Plan of replay, form replay.plan/1"),
         ("scenario", "replay scenario"),
     ] {
@@ -21,7 +22,7 @@ fn every_form_has_a_schema() {
     assert_eq!(home.succeeds(&["schema", "scenario"]), home.succeeds(&["check", "--schema"]));
     let ran = home.run(&["schema", "log"]);
     assert!(
-        ran.code == Some(2) && ran.stderr.contains("[possible values: report, comparison, plan, scenario]"),
+        ran.code == Some(2) && ran.stderr.contains("[possible values: report, comparison, strategies, plan, scenario]"),
         "{ran:?}"
     );
 }

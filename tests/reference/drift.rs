@@ -115,9 +115,11 @@ impl Shown<'_> {
             return None;
         }
         let [candidate, stable] = arms.map(|(values, _)| {
-            let mut bins = [0.0; BINS];
-            values.iter().for_each(|value| bins[edges.iter().filter(|edge| value > edge).count()] += 1.0);
-            (bins, values.len() as f64)
+            let (mut bins, count) = ([0.0; BINS], values.len() as f64);
+            for value in values {
+                bins[edges.iter().filter(|edge| value > **edge).count()] += 1.0;
+            }
+            (bins, count)
         });
         let (mut distance, mut apart, mut index) = (0.0_f64, 0.0, 0.0);
         for (mine, theirs) in candidate.0.iter().zip(stable.0) {

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use replay::domain::rollout::Sticky;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::log::{Answer, Log, QUARTER_S, Row};
@@ -52,7 +53,7 @@ fn meant(answer: &Answer, is_asked: bool) -> Answer {
 fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Case {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Judges of these texts see at once.
-    let plan = Plan { delays: [0; 7], ..Plan::draw(&mut rng, stages, QUARTER_S, false) };
+    let plan = Plan { delays: [0; 7], sticky: Sticky::Unit, ..Plan::draw(&mut rng, stages, QUARTER_S, false) };
     let slots = plan.slots() as i64 + rng.random_range(0..5);
     let mut log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
     if plan.has_waves() {

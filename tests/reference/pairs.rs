@@ -119,7 +119,7 @@ fn pairs(case: &Case, copies: &[usize], metric: usize, region: Option<&str>, wor
     let added = |row: &log::Row, x: f64| {
         let since = case.log.slot(row) - window - 2;
         let holds = world == OfProgram::Effect(0) && metric == 0 && row.segment(0) != "(null)" && since >= 0;
-        if holds { -0.3 * x * ((since as f64 + 0.5) / 2.0).min(1.0) } else { 0.0 }
+        if holds { -0.3 * x * f64::midpoint(since as f64, 0.5).min(1.0) } else { 0.0 }
     };
     let shown = |(row, pair): (&log::Row, Pair)| {
         let (y, x) = pair.candidate;
