@@ -11,29 +11,13 @@ use replay::simulate::Simulator;
 use replay::simulate::returning::Asked;
 use replay::stats::boundary::combine;
 
-use crate::support::{Loaded, not_above, replicates, within};
+use crate::support::{Loaded, TWO_METRICS, not_above, replicates, within};
 
 const REPLICATES: usize = 2000;
 
 const BUDGET: f64 = 0.1;
 
 const SCENARIO: &str = r#"
-[log]
-timestamp = "ts"
-
-[assignment]
-unit = "user_id"
-
-[metrics.quality]
-kind = "mean"
-column = "{version}_quality"
-better = "higher"
-
-[metrics.success]
-kind = "proportion"
-column = "{version}_success"
-better = "higher"
-
 [[stages]]
 name = "10%"
 exposure = "10%"
@@ -101,8 +85,12 @@ struct Found {
     wrong_failures: usize,
 }
 
+fn scenario(budget: &str) -> String {
+    (TWO_METRICS.to_owned() + SCENARIO).replace("BUDGET", budget)
+}
+
 fn run(budget: &str, also: impl Fn(&Player<'_>, &Tally)) -> Found {
-    run_text(&SCENARIO.replace("BUDGET", budget), also)
+    run_text(&scenario(budget), also)
 }
 
 fn run_text(text: &str, also: impl Fn(&Player<'_>, &Tally)) -> Found {
@@ -189,8 +177,7 @@ const FLOOR: &str = "[[gates]]\nname = \"floor\"\nmetric = \"quality\"\nlimit = 
 
 /// A scenario in which every stage draws anew.
 fn drawn_anew() -> String {
-    let text =
-        SCENARIO.replace("BUDGET", "rollout").replace("unit = \"user_id\"", "unit = \"user_id\"\nsticky = \"stage\"");
+    let text = scenario("rollout").replace("unit = \"user_id\"", "unit = \"user_id\"\nsticky = \"stage\"");
     format!("{text}\n{FLOOR}")
 }
 
@@ -211,7 +198,7 @@ fn a_budget_spent_once_is_kept_where_stages_draw_anew() {
 /// The correlation of two stages' statistics over replicates is the one that is planned from the users who return.
 #[test]
 fn stages_correlate_as_planned() {
-    let text = format!("{}\n{FLOOR}", SCENARIO.replace("BUDGET", "rollout"));
+    let text = scenario("rollout") + "\n" + FLOOR;
     correlate_as_planned(&text, combine::between_stages);
     correlate_as_planned(&drawn_anew(), combine::between_drawn_stages);
 }

@@ -22,29 +22,13 @@ use replay::gate::stage::StageVerdicts;
 use replay::outcome::player::{Played, Player};
 use replay::simulate::Simulator;
 
-use support::{Loaded, not_above, replicates, within};
+use support::{Loaded, TWO_METRICS, not_above, replicates, within};
 
 const ALPHA: f64 = 0.05;
 
 const REPLICATES: usize = 2000;
 
 const SCENARIO: &str = r#"
-[log]
-timestamp = "ts"
-
-[assignment]
-unit = "user_id"
-
-[metrics.quality]
-kind = "mean"
-column = "{version}_quality"
-better = "higher"
-
-[metrics.success]
-kind = "proportion"
-column = "{version}_success"
-better = "higher"
-
 [[stages]]
 name = "20%"
 exposure = "20%"
@@ -194,7 +178,7 @@ impl Run<'_> {
 
 #[test]
 fn gates_err_as_often_as_they_say() {
-    let loaded = Loaded::synthetic(SCENARIO);
+    let loaded = Loaded::synthetic(&format!("{TWO_METRICS}{SCENARIO}"));
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);
     let run = Run { played: replicates(&player), player: &player };

@@ -5,28 +5,12 @@ use replay::domain::world::World;
 use replay::simulate::Simulator;
 use replay::stats::cusum;
 
-use crate::support::{Loaded, RECIPE, not_above, replicates, within};
+use crate::support::{Loaded, TWO_METRICS, not_above, replicates, within};
 use crate::{LARGE, Run, SMALL};
 
 const REPLICATES: usize = 1000;
 
 const SCENARIO: &str = r#"
-[log]
-timestamp = "ts"
-
-[assignment]
-unit = "user_id"
-
-[metrics.quality]
-kind = "mean"
-column = "{version}_quality"
-better = "higher"
-
-[metrics.success]
-kind = "proportion"
-column = "{version}_success"
-better = "higher"
-
 [[stages]]
 name = "20%"
 exposure = "20%"
@@ -80,7 +64,7 @@ const KNOWN_ANSWERS: usize = 2;
 
 #[test]
 fn a_change_is_found_and_nothing_else_is_taken_for_one() {
-    let loaded = Loaded::of_recipe(RECIPE, SCENARIO);
+    let loaded = Loaded::synthetic(&format!("{TWO_METRICS}{SCENARIO}"));
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);
     let run = Run { played: replicates(&player), player: &player };

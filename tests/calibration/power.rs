@@ -8,7 +8,7 @@ use replay::power::{self, closed_form};
 use replay::report::planning::Side;
 use replay::simulate::Simulator;
 
-use crate::support::Loaded;
+use crate::support::{Loaded, TWO_METRICS};
 
 const RECIPE: &str = r#"
 about = "Many light users"
@@ -44,22 +44,6 @@ agreement = 0.5
 "#;
 
 const SCENARIO: &str = r#"
-[log]
-timestamp = "ts"
-
-[assignment]
-unit = "user_id"
-
-[metrics.quality]
-kind = "mean"
-column = "{version}_quality"
-better = "higher"
-
-[metrics.success]
-kind = "proportion"
-column = "{version}_success"
-better = "higher"
-
 [[gates]]
 name = "once"
 metric = "quality"
@@ -116,7 +100,7 @@ fn the_closed_form_is_what_is_replayed() {
         format!("[[stages]]\nname = \"{index}\"\nexposure = \"{exposure}%\"\nduration = \"{hours}h\"\n\n")
     };
     let stages = STAGES.iter().enumerate().map(stage).collect::<Vec<_>>().concat();
-    let loaded = Loaded::of_recipe(RECIPE, &(stages + SCENARIO));
+    let loaded = Loaded::of_recipe(RECIPE, &(TWO_METRICS.to_owned() + &stages + SCENARIO));
     let simulator = Simulator::new(&loaded.digest, &loaded.scenario);
     let player = loaded.player(&simulator);
     let mut tally = Tally::new(&player);

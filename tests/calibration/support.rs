@@ -46,6 +46,25 @@ user_sd = 0.5
 agreement = 0.5
 "#;
 
+/// Two metrics of the users of such a log; stages and gates follow.
+pub(crate) const TWO_METRICS: &str = r#"
+[log]
+timestamp = "ts"
+
+[assignment]
+unit = "user_id"
+
+[metrics.quality]
+kind = "mean"
+column = "{version}_quality"
+better = "higher"
+
+[metrics.success]
+kind = "proportion"
+column = "{version}_success"
+better = "higher"
+"#;
+
 /// A scenario and the digest of its log.
 pub(crate) struct Loaded {
     pub(crate) scenario: Scenario,
