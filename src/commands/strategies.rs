@@ -80,12 +80,14 @@ fn scenario(args: &CompareArgs) -> Result<Scenario> {
     if let Some(problem) = plan::holding(&scenario).or_else(|| inputs::pairs_unknown(&scenario)) {
         return Err(problem.into());
     }
-    if scenario.assignment.within.is_some() {
-        let what = "one of the strategies is a mirror, whose pairs are of users, and here a user is many units";
-        return Err(Problem::new(&scenario.path, what).hint("compare schedules without `--strategies`").into());
-    }
-    if scenario.log.served.is_some() {
-        let what = "one of the strategies is a mirror, and in this log each request was served by one version";
+    let unpaired = if scenario.assignment.within.is_some() {
+        Some("one of the strategies is a mirror, whose pairs are of users, and here a user is many units")
+    } else if scenario.log.served.is_some() {
+        Some("one of the strategies is a mirror, and in this log each request was served by one version")
+    } else {
+        None
+    };
+    if let Some(what) = unpaired {
         return Err(Problem::new(&scenario.path, what).hint("compare schedules without `--strategies`").into());
     }
     let simulation = &mut scenario.simulation;

@@ -43,8 +43,6 @@ pub enum Sticky {
     Unit,
     /// Through a stage: each stage draws everyone anew.
     Stage,
-    /// Through a session, which draws when it begins.
-    Session,
     /// Not at all: every request draws.
     Request,
 }
@@ -56,7 +54,6 @@ impl Sticky {
         match self {
             Self::Unit => "unit",
             Self::Stage => "stage",
-            Self::Session => "session",
             Self::Request => "request",
         }
     }

@@ -128,15 +128,8 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     if let Some(gates) = &gates {
         paired::ask(&mut stages, &asked, (gates, &metrics), problems);
     }
-    if form == Form::Long {
-        paired::refuse_long(&stages, problems);
-    }
-    if let Some(assignment) = assignment.as_ref().filter(|assignment| assignment.within.is_some()) {
-        paired::refuse_redrawn(&stages, assignment.sticky, problems);
-    }
-    if log.as_ref().and_then(|log| log.mapping.as_ref()).is_some_and(|log| log.join.is_some()) {
-        paired::refuse_golden(&stages, problems);
-    }
+    let mapping = log.as_ref().and_then(|log| log.mapping.as_ref());
+    paired::refuse(&stages, (assignment.as_ref(), mapping), form, problems);
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
     let zone = log.as_ref().and_then(|log| log.zone.clone());
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);

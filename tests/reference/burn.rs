@@ -18,21 +18,8 @@ correction = "none"
 
 /// Three stages, the middle one with looks half an hour apart.
 fn plan() -> (Plan, String) {
-    let gate = plan::Gate {
-        allow: Some(plan::Margin::Absolute(1e6)),
-        on_fail: plan::Action::Hold,
-        on_inconclusive: plan::Action::Promote,
-        on_no_data: plan::Action::Promote,
-        ..plan::Gate::point(0, plan::Margin::Percent(0.0), vec![])
-    };
     let stage = plan::Stage::plain;
-    let mut plan = Plan::of_gate(stage(0.3, 6, 1), gate);
-    plan.stages.extend([stage(0.5, 3, 2), stage(0.8, 8, 1)]);
-    plan.approval.1 = vec![false; plan.stages.len()];
-    let text = plan.text();
-    let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
-    let text = format!("{}{GATES}{}", &text[..at], &text[at..]);
-    (plan, text)
+    Plan::beside(vec![stage(0.3, 6, 1), stage(0.5, 3, 2), stage(0.8, 8, 1)], GATES)
 }
 
 /// Bad requests and all requests of the candidate in slots of the rollout.

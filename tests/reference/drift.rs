@@ -43,21 +43,8 @@ onset = "45m"
 const LIMITS: [f64; 2] = [0.15, 0.25];
 
 fn plan() -> (Plan, String) {
-    let gate = plan::Gate {
-        allow: Some(plan::Margin::Absolute(1e6)),
-        on_fail: plan::Action::Hold,
-        on_inconclusive: plan::Action::Promote,
-        on_no_data: plan::Action::Promote,
-        ..plan::Gate::point(0, plan::Margin::Percent(0.0), vec![])
-    };
     let stage = plan::Stage::plain;
-    let mut plan = Plan::of_gate(stage(0.3, 5, 1), gate);
-    plan.stages.push(stage(0.5, 3, 2));
-    plan.approval.1 = vec![false; plan.stages.len()];
-    let text = plan.text();
-    let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
-    let text = format!("{}{GATES}{}", &text[..at], &text[at..]);
-    (plan, text)
+    Plan::beside(vec![stage(0.3, 5, 1), stage(0.5, 3, 2)], GATES)
 }
 
 /// The value that is written for it in the program's bins of 1/64 octave: the largest of its bin.

@@ -545,9 +545,22 @@ impl Plan {
         }
     }
 
-    /// Whether sessions keep what they drew when they began.
-    pub(crate) fn pins(&self) -> bool {
-        self.sticky == Sticky::Session
+    /// A plan whose only gate decides nothing, and the scenario's text with other gates beside it, whose verdicts alone are of interest.
+    pub(crate) fn beside(stages: Vec<Stage>, gates: &str) -> (Self, String) {
+        let gate = Gate {
+            allow: Some(Margin::Absolute(1e6)),
+            on_fail: Action::Hold,
+            on_inconclusive: Action::Promote,
+            on_no_data: Action::Promote,
+            ..Gate::point(0, Margin::Percent(0.0), vec![])
+        };
+        let mut plan = Self::of_gate(stages[0].clone(), gate);
+        plan.approval.1 = vec![false; stages.len()];
+        plan.stages = stages;
+        let text = plan.text();
+        let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
+        let text = format!("{}{gates}{}", &text[..at], &text[at..]);
+        (plan, text)
     }
 
     /// Whether a stage compares with as many others.
@@ -598,13 +611,12 @@ impl Plan {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n{}\n\
-             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{}{METRICS}",
+             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
             if self.sticky == Sticky::Request { "request = \"part\"\n" } else { "" },
             self.control.name(),
             self.sticky.name(),
-            if self.sticky == Sticky::Session { "session = \"part\"\n" } else { "" },
         );
         for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
             write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");

@@ -5,12 +5,14 @@ use std::path::Path;
 use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::wire;
+use super::super::{Assignment, LogMapping};
+use super::Form;
 use super::stages::{self, Given};
 use super::values::{self, Named};
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::Metric;
 use crate::domain::quantity::{Fraction, Seconds};
-use crate::domain::rollout::{Budget, Control, PairSource, Paired, Rollout, Stage, Sticky};
+use crate::domain::rollout::{Budget, Control, PairSource, Paired, Rollout, Stage};
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,34 +197,28 @@ pub(super) fn ask(
     }
 }
 
-/// Without both outcomes of a request nothing is paired.
-pub(super) fn refuse_long(stages: &[Named<Stage>], problems: &mut Problems) {
+/// Of stages that expose nobody, those that the rest of the scenario leaves no pairs.
+pub(super) fn refuse(
+    stages: &[Named<Stage>],
+    (assignment, log): (Option<&Assignment>, Option<&LogMapping>),
+    form: Form,
+    problems: &mut Problems,
+) {
+    let sticky = assignment.filter(|assignment| assignment.within.is_some()).map(|assignment| assignment.sticky);
+    let joined = log.is_some_and(|log| log.join.is_some());
     for (index, stage) in stages.iter().enumerate() {
-        if stage.value.as_ref().is_some_and(|stage| stage.paired.is_some()) {
-            let at = At::root().key("stages").index(index).key("kind");
+        let Some(paired) = stage.value.as_ref().and_then(|stage| stage.paired.as_ref()) else { continue };
+        let at = At::root().key("stages").index(index).key("kind");
+        if form == Form::Long {
             let why = "but in a log in long form no request has the outcomes of both versions";
             problems.wrong::<()>(&at, why, "begin with a stage that exposes units");
         }
-    }
-}
-
-/// Pairs are of units, and what one user's answers have in common must not count as often as the user draws.
-pub(super) fn refuse_redrawn(stages: &[Named<Stage>], sticky: Sticky, problems: &mut Problems) {
-    for (index, stage) in stages.iter().enumerate() {
-        if stage.value.as_ref().is_some_and(|stage| stage.paired.is_some()) {
-            let at = At::root().key("stages").index(index).key("kind");
+        if let Some(sticky) = sticky {
+            // What one user's answers have in common must not count as often as the user draws.
             let why = format!("but with `sticky = \"{}\"` a user is many units", sticky.name());
             problems.wrong::<()>(&at, why, "begin with a stage that exposes units, or use `sticky = \"unit\"`");
         }
-    }
-}
-
-/// A golden set has the outcomes of both versions in its rows, under names of their own.
-pub(super) fn refuse_golden(stages: &[Named<Stage>], problems: &mut Problems) {
-    for (index, stage) in stages.iter().enumerate() {
-        let paired = stage.value.as_ref().and_then(|stage| stage.paired.as_ref());
-        if paired.is_some_and(|paired| matches!(paired.source, PairSource::Golden(_))) {
-            let at = At::root().key("stages").index(index).key("kind");
+        if joined && matches!(paired.source, PairSource::Golden(_)) {
             let why = "but `log.join` says that each version's outcomes lie in files of their own";
             problems.wrong::<()>(&at, why, "join the outputs to one log first, or begin with a stage of kind `shadow`");
         }
