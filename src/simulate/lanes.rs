@@ -30,6 +30,8 @@ pub struct Lane {
     pub draws: Option<KeyedHash>,
     /// Which replicate it is; the largest number where it is none.
     pub replicate: u64,
+    /// Whether it stands for whatever outputs could be served, where requests have several.
+    pub(super) is_census: bool,
 }
 
 impl Lane {
@@ -76,6 +78,7 @@ impl Lane {
             swapped: None,
             draws: None,
             replicate: u64::MAX,
+            is_census: false,
         }
     }
 
@@ -125,6 +128,7 @@ impl Lane {
             swapped,
             draws: self.draws,
             replicate: self.replicate,
+            is_census: self.is_census,
         })
     }
 
@@ -140,6 +144,7 @@ impl Lane {
             swapped: None,
             draws: None,
             replicate: u64::MAX,
+            is_census: true,
         }
     }
 }
@@ -300,6 +305,7 @@ mod tests {
                 segment: vec![internal.iter().map(|&internal| u16::from(!internal)).collect()],
                 ..Cells::default()
             },
+            trials: None,
         };
         let keys: Vec<u64> = digest.units.iter().map(|unit| crate::assign::unit_key(unit)).collect();
         let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0);

@@ -14,6 +14,7 @@ mod own;
 pub mod returning;
 mod rollout;
 pub mod trajectory;
+mod trials;
 pub mod who;
 
 use std::sync::Arc;
@@ -30,7 +31,9 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Control;
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
+use own::Way;
 use trajectory::Trajectory;
+use trials::Outputs;
 use who::Who;
 
 /// One stage as the simulation sees it.
@@ -145,6 +148,8 @@ pub struct Simulator {
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
+    /// Where requests have several outputs, of which the cells hold one.
+    outputs: Option<Outputs>,
 }
 
 impl Simulator {
@@ -156,22 +161,7 @@ impl Simulator {
         for gate in scenario.gates.iter().filter(|gate| gate.covariate) {
             layout.adjustments[gate.metric] = cells.adjustment(gate.metric, digest.units.len());
         }
-        let effects = layout
-            .streams
-            .par_iter()
-            .map(|&stream| match stream {
-                Stream::Effect(effect) => EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
-                Stream::Excess { scale, shift, .. } => EffectCells::excess(&cells, scale, shift),
-                Stream::Adjusted { metric, effect } => {
-                    let mut shown = effect.map_or_else(
-                        || EffectCells::recorded(&cells),
-                        |effect| EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
-                    );
-                    shown.adjustment = layout.adjustments[metric];
-                    shown
-                }
-            })
-            .collect();
+        let effects = streams(&layout, &cells, digest, scenario);
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
         let who = Arc::new(Who::new(digest, scenario));
@@ -191,6 +181,7 @@ impl Simulator {
             first: digest.first,
             slot: digest.slot,
             period: (scenario.log.tile == Tile::Week).then(|| whole_weeks(digest)).filter(|&slots| slots > 0),
+            outputs: Outputs::of(digest, &layout, scenario),
             layout,
             cells,
             effects,
@@ -272,7 +263,7 @@ impl Simulator {
     /// is computed once for all of them. Lanes with the same start should be neighbours.
     #[must_use]
     pub fn trajectories(&self, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes, &[])
+        self.play(&self.plan, 0, lanes, &[])
     }
 
     /// The same where earlier stages are held: per lane and stage, slots that it goes on past its duration.
@@ -280,7 +271,26 @@ impl Simulator {
     /// A trajectory goes on through every look at which a stage could be held longer; what comes after starts as `held` says.
     #[must_use]
     pub fn held_trajectories(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes, held)
+        self.play(&self.plan, 0, lanes, held)
+    }
+
+    /// Replays a plan; where requests have several outputs, each lane then gets sums of its own.
+    fn play(
+        &self,
+        plan: &[StagePlan],
+        elapsed: usize,
+        lanes: &[(usize, Lane)],
+        held: &[Vec<usize>],
+    ) -> Vec<Trajectory> {
+        let mut played = rollout::play(self, plan, elapsed, lanes, held);
+        if let Some(outputs) = &self.outputs {
+            played.par_iter_mut().enumerate().for_each(|(index, trajectory)| {
+                let (start, lane) = &lanes[index];
+                let held = held.get(index).map_or(&[][..], Vec::as_slice);
+                outputs.replay(self, &Way { plan, elapsed, start: *start, held }, lane, trajectory);
+            });
+        }
+        played
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.
@@ -305,7 +315,7 @@ impl Simulator {
             [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, watch: 0, slots_per_look, quiet: 0 }];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
-        rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
+        self.play(&plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
     }
 
     /// The same over the schedule from a slot on, stage by stage.
@@ -329,6 +339,23 @@ impl Simulator {
     pub fn slots(&self) -> usize {
         self.period.unwrap_or(self.cells.slots())
     }
+}
+
+/// What each stream of a layout shows of these cells.
+fn streams(layout: &Layout, cells: &FlatCells, digest: &Digest, scenario: &Scenario) -> Vec<EffectCells> {
+    let of_stream = |&stream: &Stream| match stream {
+        Stream::Effect(effect) => EffectCells::new(effect, cells, &layout.shapes, digest, scenario),
+        Stream::Excess { scale, shift, .. } => EffectCells::excess(cells, scale, shift),
+        Stream::Adjusted { metric, effect } => {
+            let mut shown = effect.map_or_else(
+                || EffectCells::recorded(cells),
+                |effect| EffectCells::new(effect, cells, &layout.shapes, digest, scenario),
+            );
+            shown.adjustment = layout.adjustments[metric];
+            shown
+        }
+    };
+    layout.streams.par_iter().map(of_stream).collect()
 }
 
 /// Slots in the whole weeks of a log.

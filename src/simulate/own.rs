@@ -102,6 +102,7 @@ impl Way<'_> {
             first: sim.first,
             slot: sim.slot,
             period: None,
+            outputs: None,
         };
         let lanes = [(0, own.lane)];
         let played = rollout::play(&of_stage, &of_stage.plan, self.elapsed.saturating_add(passed), &lanes, &[]).pop();
@@ -129,6 +130,7 @@ impl Apart {
             swapped: None,
             draws: None,
             replicate: lane.replicate,
+            is_census: lane.is_census,
         };
         let (mut own, mut swapped) = (empty.clone(), lane.swapped.as_ref().map(|_| empty));
         let mut firsts = vec![0];
@@ -189,6 +191,7 @@ impl FlatCells {
             by_rank: (0..units as u32).collect(),
             slot: own.iter().map(|cell| cell.slot).collect(),
             segment: self.segment.iter().map(column).collect(),
+            items: None,
             offsets: offsets.collect(),
             inputs,
             stride: self.stride,
@@ -217,6 +220,20 @@ impl Trajectory {
         };
         put(&mut self.all, &other.all, layout.all_width);
         put(&mut self.arm, &other.arm, layout.arm_width);
+    }
+
+    /// All sums become zero; whom the candidate has served stays.
+    pub(super) fn clear(&mut self) {
+        self.all.fill(0.0);
+        self.arm.fill(0.0);
+    }
+
+    /// Adds all sums of another, times a factor.
+    pub(super) fn add(&mut self, other: &Self, factor: f64) {
+        let add =
+            |own: &mut [f64], other: &[f64]| own.iter_mut().zip(other).for_each(|(own, other)| *own += factor * other);
+        add(&mut self.all, &other.all);
+        add(&mut self.arm, &other.arm);
     }
 }
 

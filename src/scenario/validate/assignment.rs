@@ -93,7 +93,7 @@ pub(super) fn refuse_log(assignment: &Assignment, log: &LogMapping, at: &At, pro
     if log.spread.is_some() {
         refuse("but `log.spread` draws one moment for each unit", "use a log with times");
     }
-    if log.served.is_some() {
+    if log.served.is_some() && log.trial.is_none() {
         let why = "but in a log in long form one version served a request, which then says nothing in the other's arm";
         refuse(why, "let a user draw");
     }
