@@ -61,7 +61,8 @@ impl Lists {
 /// Which of its outputs a request is served, at random.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
-    hash: KeyedHash,
+    /// That of the replicate.
+    pub hash: KeyedHash,
     /// Turns every draw by this part of the whole.
     turn: f64,
 }
@@ -81,9 +82,9 @@ impl Draw {
 
     /// One of the outputs of a request, for a copy of its unit; `None` if there is none.
     #[must_use]
-    pub fn pick(self, outputs: &[u32], key: u64, version: Version, copy: u32) -> Option<u32> {
+    pub fn pick(self, outputs: &[u32], key: u64, version: Version, copy: u8) -> Option<u32> {
         let first = if version == Version::Stable { FIRST_STREAM } else { 2 * FIRST_STREAM };
-        let place = (self.hash.uniform(key, first + copy) + self.turn).fract();
+        let place = (self.hash.uniform(key, first + u32::from(copy)) + self.turn).fract();
         let last = outputs.len().checked_sub(1)?;
         outputs.get(((place * outputs.len() as f64) as usize).min(last)).copied()
     }

@@ -60,7 +60,7 @@ impl Lane {
         let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
-                if hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5 {
+                if is_swapped(hash, key, copy) {
                     swapped.put_copy(hash, (unit, key, copy), who);
                 }
             }
@@ -147,6 +147,11 @@ impl Lane {
             is_census: true,
         }
     }
+}
+
+/// Whether the answers of a copy are exchanged under the `swap` null.
+pub(super) fn is_swapped(hash: KeyedHash, key: u64, copy: u8) -> bool {
+    hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5
 }
 
 /// The place of a copy of a unit in a stage that draws anew; in the first, or where none does, its place.

@@ -85,7 +85,7 @@ impl Outputs {
     }
 
     fn stage(&self, sim: &Simulator, lane: &Lane, stage: usize, slots: Range<usize>, draw: Draw) -> OwnStage {
-        let Apart { firsts, lane } = Apart::of(lane, stage);
+        let Apart { firsts, copy, lane } = Apart::of(sim, lane, stage, draw.hash);
         let mut cells = Vec::new();
         for (slot, of_log) in (0..).zip(slots) {
             let in_slot = self.requests_of(sim, of_log);
@@ -95,7 +95,7 @@ impl Outputs {
                 let of_unit =
                     self.requests[begin..in_slot.end].iter().take_while(|request| request.unit == unit).count();
                 for own in firsts[unit as usize]..firsts[unit as usize + 1] {
-                    let copy = own - firsts[unit as usize];
+                    let copy = copy[own as usize];
                     for request in begin..begin + of_unit {
                         let Request { first, key, .. } = self.requests[request];
                         let pick = |version| draw.pick(self.of.get(version).of(request), key, version, copy);
