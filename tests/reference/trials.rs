@@ -88,6 +88,8 @@ impl Recorded {
             }
             own.push(Copied { unit, ..*copy });
         }
+        // Of a unit that nobody is: slots are counted from the first request of the log, whoever's.
+        rows.extend(self.requests.iter().map(|(row, _)| Row { unit: copies.len(), ..row.clone() }));
         (Log { rows, slot_s }, own)
     }
 }
