@@ -125,6 +125,15 @@ pub fn drawn(digest: Digest, place: &str, scenario: &Scenario) -> Result<Digest>
 }
 
 impl Trials {
+    /// Requests of which a version has any output, and those of which it has only one.
+    #[must_use]
+    pub fn single(&self, version: Version) -> (u64, u64) {
+        let count = |holds: &dyn Fn(usize) -> bool| {
+            self.of.get(version).requests().filter(|outputs| holds(outputs.len())).count() as u64
+        };
+        (count(&|outputs| outputs > 0), count(&|outputs| outputs == 1))
+    }
+
     /// Cells of a metric in which a request has the mean of its outputs, pairs that of all pairs; `None` of what is no sum of requests'
     /// values.
     #[must_use]
@@ -206,6 +215,15 @@ impl Found {
             of_request.push(item.unwrap_or(NULL_NAME));
         }
         problems.none()?;
+        let has_both = found.of.stable.requests().zip(found.of.candidate.requests());
+        if !has_both.into_iter().any(|(stable, candidate)| !stable.is_empty() && !candidate.is_empty()) {
+            let message = "no request has outputs of both versions";
+            let hint =
+                "there is nothing to compare: look whether `log.request` names the same request in the rows of both";
+            return Err(Problem::new(format!("{}: column `{}`", names.place, names.request), message)
+                .hint(hint)
+                .into());
+        }
         if names.has_item {
             let mut items = of_request.clone();
             items.sort_unstable();
