@@ -43,7 +43,7 @@ looks = "end"
 [[gates]]
 name = "margin once"
 metric = "quality"
-allow = "0.2"
+allow = 0.2
 test = "fixed"
 looks = "end"
 
