@@ -49,7 +49,7 @@ pub struct Components {
 /// `None` with fewer than two units, or without a request with two outputs.
 ///
 /// # Source
-/// S. R. Searle, G. Casella, C. E. McCulloch (1992), Variance Components, chapter 3; J. N. Arvesen (1969), Ann. Math. Stat. 40, 2076-2100, for the
+/// S. R. Searle, G. Casella, C. E. `McCulloch` (1992), Variance Components, chapter 3; J. N. Arvesen (1969), Ann. Math. Stat. 40, 2076-2100, for the
 /// jackknife.
 ///
 /// # Example
@@ -281,11 +281,11 @@ mod tests {
             let units: Vec<Vec<Repeated>> = (0..60)
                 .map(|unit| {
                     let of_unit = rng.random::<f64>();
-                    (0..1 + unit % 4)
+                    (0..=unit % 4)
                         .map(|request| {
                             let level = of_unit + 2.0 * rng.random::<f64>();
                             let values: Vec<f64> =
-                                (0..1 + (unit + request) % 5).map(|_| level + 3.0 * rng.random::<f64>()).collect();
+                                (0..=(unit + request) % 5).map(|_| level + 3.0 * rng.random::<f64>()).collect();
                             repeated(&values)
                         })
                         .collect()
