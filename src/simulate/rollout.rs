@@ -225,7 +225,11 @@ impl<'a> Window<'a> {
                 if slot == ride.ends {
                     riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
                 }
-                riders[ride.rider].serve(sim, ride.stage, &additions.units[known..]);
+                let rider = &mut riders[ride.rider];
+                // Who has the candidate in a stage has it from the first request there on.
+                let asking =
+                    if rider.served.ever.is_some() { &additions.units[known..] } else { &additions.arrived[..] };
+                rider.serve(sim, ride.stage, asking);
             }
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
             let look = rides.iter().any(looks_now);
