@@ -502,6 +502,11 @@ fn redrawn(evidence: &Evidence<'_>) -> Vec<Warning> {
             "every stage draws units anew: who had the candidate may be back on stable in the next stage, and more units meet it than any stage \
              takes (`true_exposure`); which ones depends on a salt of each stage that the scenario does not know, so no exact replay is shown"
         }
+        Sticky::Session => {
+            "sessions draw when they begin: a user may meet both versions, and more users meet the candidate than any stage takes \
+             (`true_exposure`); a stage compares the sessions that began in it, and gates count sessions; nobody knows which users it will be, so \
+             no exact replay is shown"
+        }
         Sticky::Request => {
             "every request draws: a user meets both versions, and far more users meet the candidate than any stage takes (`true_exposure`); gates \
              count requests, and a limit on the candidate alone trusts its requests to be independent, which those of a user are not; nobody knows \

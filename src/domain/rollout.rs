@@ -43,6 +43,8 @@ pub enum Sticky {
     Unit,
     /// Through a stage: each stage draws everyone anew.
     Stage,
+    /// Through a session, which draws when it begins.
+    Session,
     /// Not at all: every request draws.
     Request,
 }
@@ -54,6 +56,7 @@ impl Sticky {
         match self {
             Self::Unit => "unit",
             Self::Stage => "stage",
+            Self::Session => "session",
             Self::Request => "request",
         }
     }

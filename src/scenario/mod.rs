@@ -101,7 +101,7 @@ pub struct Assignment {
     pub unit: String,
     /// How long a unit keeps its version.
     pub sticky: Sticky,
-    /// Where not the unit draws but each request of it: the column of those.
+    /// Where not the unit draws but each session or request of it: the column of those.
     pub within: Option<String>,
     /// The flag platform that will run the rollout.
     pub platform: Platform,

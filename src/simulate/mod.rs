@@ -24,7 +24,7 @@ use layout::{Layout, Stream};
 use crate::assign::{Bucketing, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Control;
+use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
 use trajectory::Trajectory;
@@ -139,6 +139,7 @@ pub struct Simulator {
     cells: FlatCells,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
+    sessions: Option<exposure::Sessions>,
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
@@ -183,6 +184,7 @@ impl Simulator {
         });
         Self {
             plan: plan.collect(),
+            sessions: (who.sticky == Sticky::Session).then(|| exposure::Sessions::of(&cells, digest.units.len())),
             who,
             unit_keys: digest.units.iter().map(|unit| unit_key(unit)).collect(),
             first: digest.first,

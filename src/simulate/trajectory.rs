@@ -15,6 +15,8 @@ pub struct Trajectory {
     pub exposed_units: Vec<f64>,
     /// Per look, where units may be taken back: those that have asked since the rollout began.
     pub active_units: Vec<f64>,
+    /// Per look, where sessions draw: requests of those that began on the candidate, to their last.
+    pub begun_requests: Vec<f64>,
 }
 
 impl Trajectory {
@@ -24,6 +26,7 @@ impl Trajectory {
             arm: vec![0.0; layout.arm_width * looks],
             exposed_units: vec![0.0; looks],
             active_units: vec![0.0; looks],
+            begun_requests: vec![0.0; looks],
         }
     }
 

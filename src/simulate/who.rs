@@ -93,6 +93,7 @@ impl Who {
             })
         };
         let kind_of: Vec<u32> = (0..digest.units.len()).map(of_unit).collect();
+        let pinned = scenario.assignment.sticky == Sticky::Session;
         let part = |stage: &Stage| match &stage.per_segment {
             // Nobody is exposed, whatever the part.
             None if stage.paired.is_some() => 1.0,
@@ -104,8 +105,9 @@ impl Who {
             kind_of,
             sticky: scenario.assignment.sticky,
             holders: Holders::of(digest, scenario),
-            waves: !columns.is_empty(),
-            partial: !columns.is_empty() || stages.iter().any(|stage| stage.control == Control::Matched),
+            // Sessions from before a stage are served as they were, and compared no more.
+            waves: !columns.is_empty() || pinned,
+            partial: !columns.is_empty() || pinned || stages.iter().any(|stage| stage.control == Control::Matched),
             parts: stages.iter().map(part).collect(),
         }
     }

@@ -79,11 +79,16 @@ pub(crate) struct Member {
     pub(crate) swapped: bool,
 }
 
-/// Every copy, in the arm that serves it in a stage: with the largest share that any stage so far asks for.
-pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+/// The stage in which a unit drew; `None` before the first.
+pub(crate) type Drew<'d> = dyn Fn(usize) -> Option<usize> + 'd;
+
+/// Every copy, in the arm that serves it in a stage: with the largest share that any stage had asked for when it drew.
+pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, drew: &Drew<'_>) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let tier = log.tier(copy.unit);
-        let was_asked = plan.stages[..=stage].iter().any(|asking| copy.places[stage] < asking.asks_for(tier));
+        let asked =
+            |stage: usize| plan.stages[..=stage].iter().any(|asking| copy.places[stage] < asking.asks_for(tier));
+        let was_asked = drew(copy.unit).is_some_and(asked);
         if was_asked { Arm::Candidate } else { Arm::Stable }
     };
     let member =
@@ -109,7 +114,7 @@ fn shares(plan: &Plan, stage: usize, tier: &str) -> (f64, f64) {
 }
 
 /// The copies that a stage compares, in their arms.
-pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize, drew: &Drew<'_>) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let (stable, candidate) = shares(plan, stage, log.tier(copy.unit));
         if copy.places[stage] < candidate {
@@ -123,17 +128,18 @@ pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) 
     let member = |copy: &Copied| {
         Some(Member { unit: copy.unit, user: copy.user, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped })
     };
-    copies.iter().filter_map(member).collect()
+    copies.iter().filter(|copy| drew(copy.unit) == Some(stage)).filter_map(member).collect()
 }
 
 /// Every unit in both arms of a stage, with the weights that chance gives them.
-pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize, drew: &Drew<'_>) -> Vec<Member> {
     let of_unit = |unit: usize| {
         let (stable, candidate) = shares(plan, stage, log.tier(unit));
         let member = |(arm, weight)| Member { unit, user: (unit, 0), arm, weight, swapped: false };
         [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(member)
     };
-    (0..log.units()).flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
+    let here = (0..log.units()).filter(|&unit| drew(unit) == Some(stage));
+    here.flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
 }
 
 /// Every unit in both arms, with these weights.

@@ -86,8 +86,10 @@ impl Case {
         if tiled {
             log.span_a_week();
         }
-        if plan.sticky == Sticky::Request {
-            log.draw_within();
+        match plan.sticky {
+            Sticky::Request => log.draw_within(&mut rng, None),
+            Sticky::Session => log.draw_within(&mut rng, Some(4)),
+            Sticky::Unit | Sticky::Stage => {}
         }
         let start = rng.random_range(0..if tiled { 28 } else { 3 });
         Self::new(log, plan, start)
@@ -313,8 +315,8 @@ fn check_lane(case: &Case, lane: &Lane, judge: &Judge<'_>) -> Checked {
                 let ours = members.into_iter().filter(|member| &case.log.name_of(member.unit) == name);
                 ours.filter(|member| arm.is_none_or(|arm| member.arm == arm)).count()
             };
-            let compared = || crowd::compared(&judge.copies, &case.log, &case.plan, stage);
-            let served = crowd::served(&judge.copies, &case.log, &case.plan, stage);
+            let compared = || crowd::compared(&judge.copies, &case.log, &case.plan, stage, &|_| Some(stage));
+            let served = crowd::served(&judge.copies, &case.log, &case.plan, &|_| Some(stage));
             let counted = lane.counted.as_ref().map_or(&lane.copies, |counted| &counted[stage]);
             prop_assert_eq!(usize::from(exposed[index]), in_arm(compared(), Some(Arm::Candidate)));
             prop_assert_eq!(usize::from(counted[index]), in_arm(compared(), None));
@@ -481,7 +483,7 @@ fn of_ten_requests_each_one_in_ten_is_on_the_candidate() {
     let plan = Plan { sticky: Sticky::Request, ..Plan::of_gate(plan::Stage::plain(0.1, 4, 3), gate) };
     let mut log = Log::draw(&mut rng, users * requests, users, 12, QUARTER_S);
     log.rows.iter_mut().enumerate().for_each(|(index, row)| row.unit = index % users);
-    log.draw_within();
+    log.draw_within(&mut rng, None);
     let case = Case::new(log, plan, 0);
     let simulator = Simulator::new(&case.digest, &case.scenario);
     let expected = simulator.expected_exposure(0)[0];

@@ -528,6 +528,7 @@ impl Plan {
             sticky: match rng.random_range(0..8) {
                 0 | 1 => Sticky::Stage,
                 2 | 3 => Sticky::Request,
+                4 | 5 if !tiled => Sticky::Session,
                 _ => Sticky::Unit,
             },
             stages,
@@ -561,6 +562,11 @@ impl Plan {
         let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
         let text = format!("{}{gates}{}", &text[..at], &text[at..]);
         (plan, text)
+    }
+
+    /// Whether sessions keep what they drew when they began.
+    pub(crate) fn pins(&self) -> bool {
+        self.sticky == Sticky::Session
     }
 
     /// Whether a stage compares with as many others.
@@ -611,12 +617,13 @@ impl Plan {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n{}\n\
-             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{METRICS}",
+             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{}{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
             if self.sticky == Sticky::Request { "request = \"part\"\n" } else { "" },
             self.control.name(),
             self.sticky.name(),
+            if self.pins() { "session = \"part\"\n" } else { "" },
         );
         for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
             write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");

@@ -46,7 +46,7 @@ fn verdicts_agree_with_exact_quantiles() {
         let played = player.play_lanes(vec![(0, simulator.replicate(&case.scenario, replicate))]);
         let copies = crowd::copies(&case.log, &case.plan, replicate as u64);
         let arrivals = Traffic::new(&case.log, &case.plan, 0).arrivals(0..4);
-        let crowd = Crowd { arrivals, members: crowd::compared(&copies, &case.log, &case.plan, 0) };
+        let crowd = Crowd { arrivals, members: crowd::compared(&copies, &case.log, &case.plan, 0, &|_| Some(0)) };
         let stable = exact(&crowd, Arm::Stable, |row| row.stable.latency_ms);
         let would_be = exact(&crowd, Arm::Candidate, |row| row.stable.latency_ms);
         let recorded = exact(&crowd, Arm::Candidate, |row| row.candidate.latency_ms);
