@@ -60,7 +60,7 @@ fn known(scenario: &Scenario) -> Result<()> {
         Sticky::Unit => return Ok(()),
         Sticky::Stage => "every stage draws anew, by a salt that the scenario does not know",
         Sticky::Session => "every session draws when it begins, as often as not at random",
-        Sticky::Request => "every request draws, at random",
+        Sticky::Request | Sticky::Cookie => "every request draws, at random",
     };
     let message = format!("`assignment.sticky = \"{}\"`: {why}", sticky.name());
     let hint = match sticky {

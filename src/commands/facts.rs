@@ -42,7 +42,7 @@ pub(super) fn scenario(scenario: &Scenario, starts: usize, bucketing: &dyn Bucke
         fingerprint: scenario.fingerprint.clone(),
         // Line breaks are the file's, not the reader's.
         about: scenario.about.split_whitespace().collect::<Vec<_>>().join(" "),
-        unit: scenario.assignment.within.as_ref().unwrap_or(&scenario.assignment.unit).clone(),
+        unit: scenario.assignment.inference().to_owned(),
         hash: bucketing.steps().map_or_else(|| hash.into(), |steps| format!("{hash} ({steps} buckets)")),
         resample: match scenario.simulation.resample {
             Resample::Poisson => "poisson".into(),

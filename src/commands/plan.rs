@@ -102,9 +102,18 @@ fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
 
 /// Where the main job replays what follows a held stage later, other commands have one schedule for all replicates.
 pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
-    if scenario.assignment.sticky == Sticky::Session {
-        let what = "sessions that finish on the candidate after a rollback are replayed by the main job alone";
-        let hint = "leave `assignment.sticky = \"session\"` out here";
+    let sticky = scenario.assignment.sticky;
+    let what = match sticky {
+        Sticky::Session => {
+            Some("sessions that finish on the candidate after a rollback are replayed by the main job alone")
+        }
+        Sticky::Cookie => {
+            Some("cookies have no closed forms and a slow replay: the main job alone replays them")
+        }
+        Sticky::Unit | Sticky::Stage | Sticky::Request => None,
+    };
+    if let Some(what) = what {
+        let hint = format!("leave `assignment.sticky = \"{}\"` out here", sticky.name());
         return Some(Problem::new(&scenario.path, what).hint(hint));
     }
     let what = "stages that take longer than their durations are replayed by the main job alone: this command compares schedules that do not wait";

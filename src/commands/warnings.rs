@@ -512,6 +512,11 @@ fn redrawn(evidence: &Evidence<'_>) -> Vec<Warning> {
              count requests, and a limit on the candidate alone trusts its requests to be independent, which those of a user are not; nobody knows \
              which users it will be, so no exact replay is shown"
         }
+        Sticky::Cookie => {
+            "every request of a user on stable draws, and who once has the candidate keeps it: far more users meet it than the nominal exposure \
+             (`true_exposure`), those who ask most first; gates compare the requests that each version served, by spells of users. There are no \
+             closed forms of power, and nobody knows which users it will be, so no exact replay is shown"
+        }
     };
     vec![warning("not-sticky", "assignment", text)]
 }

@@ -47,6 +47,8 @@ pub enum Sticky {
     Session,
     /// Not at all: every request draws.
     Request,
+    /// One way: every request on stable draws, and who once has the candidate keeps it.
+    Cookie,
 }
 
 impl Sticky {
@@ -58,13 +60,14 @@ impl Sticky {
             Self::Stage => "stage",
             Self::Session => "session",
             Self::Request => "request",
+            Self::Cookie => "cookie",
         }
     }
 
     /// Whether a unit on the candidate may be on stable later: whom it has served is then more than whom it serves.
     #[must_use]
     pub fn redraws(self) -> bool {
-        self != Self::Unit
+        !matches!(self, Self::Unit | Self::Cookie)
     }
 }
 

@@ -91,8 +91,9 @@ impl Planner<'_> {
     pub(super) fn of_stage(&self, stage: usize) -> OfStage {
         let player = self.player;
         let mine: Vec<&Plan> = self.plans.iter().filter(|plan| plan.stage == stage).collect();
-        // Pairs need no traffic of their own: what there is to say stands with the gate.
-        if mine.is_empty() || !player.simulator.plan[stage].exposes() {
+        // Pairs need no traffic of their own: what there is to say stands with the gate. Of arms that drift there are no closed forms.
+        let plan = player.simulator.plan[stage];
+        if mine.is_empty() || !plan.exposes() || plan.drifts {
             return OfStage::default();
         }
         let rest = self.rest(stage);

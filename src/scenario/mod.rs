@@ -101,7 +101,7 @@ pub struct Assignment {
     pub unit: String,
     /// How long a unit keeps its version.
     pub sticky: Sticky,
-    /// Where not the unit draws but each session or request of it: the column of those.
+    /// Where not the unit draws but each session or request of it: the column of those. With cookies requests draw, for their user.
     pub within: Option<String>,
     /// The flag platform that will run the rollout.
     pub platform: Platform,
@@ -109,6 +109,14 @@ pub struct Assignment {
     pub buckets: Option<u32>,
     /// Units with a version of their own.
     pub overrides: Overrides,
+}
+
+impl Assignment {
+    /// Column of what is drawn, and by which gates count.
+    #[must_use]
+    pub fn inference(&self) -> &str {
+        self.within.as_ref().filter(|_| self.sticky != Sticky::Cookie).unwrap_or(&self.unit)
+    }
 }
 
 /// How often a logged unit appears in a replicate.

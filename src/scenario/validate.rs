@@ -1,6 +1,7 @@
 //! Written form to checked form: every default resolved, every problem reported at once.
 
 mod assignment;
+mod cookies;
 mod distance;
 mod effects;
 mod gates;
@@ -25,6 +26,7 @@ use super::places::{At, Document, Lines};
 use super::problems::{Problems, did_you_mean};
 use super::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
 use crate::domain::quantity::Seconds;
+use crate::domain::rollout::Sticky;
 use crate::error::{Error, Problem, Result};
 
 /// Default of `log.slot`, and of `look_every` where it fits.
@@ -128,6 +130,11 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     if let Some(gates) = &gates {
         paired::ask(&mut stages, &asked, (gates, &metrics), problems);
     }
+    let cookies = assignment.as_ref().is_some_and(|assignment| assignment.sticky == Sticky::Cookie);
+    if cookies {
+        cookies::refuse_who(&stages, problems);
+        cookies::refuse_gates(gates.as_deref().unwrap_or_default(), &metrics, problems);
+    }
     let mapping = log.as_ref().and_then(|log| log.mapping.as_ref());
     paired::refuse(&stages, (assignment.as_ref(), mapping), form, problems);
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
@@ -141,6 +148,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
         }
         rollout::keeps_once(rollout, &stages, problems);
         paired::keeps(rollout, &stages, problems);
+        if cookies {
+            cookies::refuse_budget(rollout, problems);
+        }
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&simulation_table);

@@ -12,6 +12,7 @@ mod kernel;
 pub mod lanes;
 pub mod returning;
 mod rollout;
+mod spells;
 pub mod trajectory;
 pub mod who;
 
@@ -47,6 +48,8 @@ pub struct StagePlan {
     pub slots_per_look: usize,
     /// Looks at which gates do not speak yet.
     pub quiet: usize,
+    /// Units go over to the candidate on the way: censuses hold the arms themselves, and not everybody.
+    pub drifts: bool,
 }
 
 impl StagePlan {
@@ -89,7 +92,7 @@ impl StagePlan {
     /// Shares of the units that are compared, or could be, in the candidate's arm and in stable's.
     #[must_use]
     pub fn split(&self) -> Split {
-        Split { exposure: self.exposure, control: self.control }
+        Split { exposure: self.exposure, control: self.control, drifts: self.drifts }
     }
 }
 
@@ -100,6 +103,8 @@ pub struct Split {
     pub exposure: f64,
     /// Who is in stable's.
     pub control: Control,
+    /// Whether a census holds the arms themselves.
+    pub drifts: bool,
 }
 
 impl Split {
@@ -127,6 +132,9 @@ impl Split {
         self.exposure / (self.exposure + self.stable())
     }
 }
+
+/// Where cookies are handed out, so many copies of everybody draw theirs in a census: what an arm expects is their mean.
+const CENSUS_COPIES: u8 = 4;
 
 /// A log ready to be replayed: cells in slot order, and which sums to keep.
 pub struct Simulator {
@@ -181,6 +189,7 @@ impl Simulator {
             watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
             quiet: stage.quiet_looks(),
+            drifts: who.hands_out_cookies(),
         });
         Self {
             plan: plan.collect(),
@@ -249,6 +258,9 @@ impl Simulator {
     /// Everybody whom each stage compares, in a lane of the schedule for its census.
     #[must_use]
     pub fn everybody(&self) -> Lane {
+        if self.who.hands_out_cookies() {
+            return Lane::census_of_users(self.who.planned, &self.who, CENSUS_COPIES);
+        }
         let of_stage = |stage: usize| move |unit: usize| self.who.weight(stage, unit);
         let weights: Vec<_> = (0..self.plan.len()).map(of_stage).collect();
         let weights: Vec<&dyn Fn(usize) -> u8> = weights.iter().map(|weight| weight as &dyn Fn(usize) -> u8).collect();
@@ -262,7 +274,8 @@ impl Simulator {
         for (stage, plan) in self.plan.iter().enumerate() {
             let of_stage = looks..looks + plan.looks();
             looks = of_stage.end;
-            played.scale(&self.layout, of_stage, self.who.scale(stage, plan));
+            let copies = if plan.drifts { f64::from(CENSUS_COPIES) } else { 1.0 };
+            played.scale(&self.layout, of_stage, self.who.scale(stage, plan) / copies);
         }
         played
     }
@@ -300,8 +313,9 @@ impl Simulator {
     }
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
+        let (control, drifts) = (Control::Rest, false);
         let plan =
-            [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, watch: 0, slots_per_look, quiet: 0 }];
+            [StagePlan { exposure: 1.0, control, slots, hold: 0, watch: 0, slots_per_look, quiet: 0, drifts }];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
         rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use super::StagePlan;
-use crate::assign::unit_key;
+use super::lanes::is_exchanged;
+use crate::assign::{KeyedHash, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::Fraction;
 use crate::domain::rollout::{Control, Stage, Sticky};
@@ -67,6 +68,8 @@ pub struct Who {
     pub(super) partial: bool,
     /// Per stage: the exposure that counts once in a census.
     parts: Vec<f64>,
+    /// What a census draws its cookies from: as no replicate does.
+    pub(super) planned: KeyedHash,
 }
 
 impl Who {
@@ -109,6 +112,7 @@ impl Who {
             waves: !columns.is_empty() || pinned,
             partial: !columns.is_empty() || pinned || stages.iter().any(|stage| stage.control == Control::Matched),
             parts: stages.iter().map(part).collect(),
+            planned: KeyedHash::of_replicate(scenario.simulation.seed, u64::MAX),
         }
     }
 
@@ -132,6 +136,21 @@ impl Who {
     /// Number of users, of so many units.
     pub(super) fn count_holders(&self, units: usize) -> usize {
         self.holders.as_ref().map_or(units, |holders| holders.keys.len())
+    }
+
+    /// Whether who once has the candidate keeps it, and everyone else draws with every request.
+    pub(super) fn hands_out_cookies(&self) -> bool {
+        self.sticky == Sticky::Cookie
+    }
+
+    /// What a user is drawn by, by index; of units that are users, nobody asks.
+    pub(super) fn user_key(&self, user: usize) -> u64 {
+        self.holders.as_ref().map_or(0, |holders| holders.keys[user])
+    }
+
+    /// Whether a copy of a user has its answers exchanged under the `swap` null.
+    pub(super) fn exchanges(&self, draws: KeyedHash, user: usize, copy: u8) -> bool {
+        is_exchanged(draws, self.user_key(user), copy)
     }
 
     /// What the copies of a unit are drawn by: its own key, or its user's.

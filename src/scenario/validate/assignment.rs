@@ -80,8 +80,8 @@ fn within(
             let found = session().or_else(|| problems.missing(&at.key("session"), "`session`: column of the session"));
             found.map(Some)
         }
-        Sticky::Request => {
-            let hint = "name `log.request`: each request is then a unit of assignment, told apart by its id";
+        Sticky::Request | Sticky::Cookie => {
+            let hint = "name `log.request`: each request then draws, told apart by its id";
             let found = request.map(str::to_owned);
             found.or_else(|| problems.wrong(&at.key("sticky"), "but requests have no id", hint)).map(Some)
         }
@@ -101,7 +101,10 @@ pub(super) fn refuse_log(assignment: &Assignment, log: &LogMapping, at: &At, pro
     if log.tile == Tile::Week && assignment.sticky == Sticky::Session {
         refuse("but in a log that repeats weeks sessions begin more than once", "leave `log.tile` out");
     }
-    if log.served.is_some() && assignment.sticky == Sticky::Request {
+    if log.tile == Tile::Week && assignment.sticky == Sticky::Cookie {
+        refuse("but in a log that repeats weeks a request would draw as it did before", "leave `log.tile` out");
+    }
+    if log.served.is_some() && matches!(assignment.sticky, Sticky::Request | Sticky::Cookie) {
         let why = "but in a log in long form one version served a request, which then says nothing in the other's arm";
         refuse(why, "let a user or a session draw");
     }
@@ -114,7 +117,7 @@ fn sticky(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<
         Some(wire::Sticky::Stage) => Some(Sticky::Stage),
         Some(wire::Sticky::Session) => Some(Sticky::Session),
         Some(wire::Sticky::Request) => Some(Sticky::Request),
-        Some(wire::Sticky::Cookie) => problems.later(&at.key("sticky"), "`assignment.sticky = \"cookie\"`"),
+        Some(wire::Sticky::Cookie) => Some(Sticky::Cookie),
     }
 }
 
