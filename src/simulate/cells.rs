@@ -35,10 +35,10 @@ pub(super) enum FlatMetric {
     Bins(PerVersion<BinLists>),
 }
 
-/// Rows come first, then covered requests of stable and of the candidate.
-const HEAD: usize = 3;
-
 impl FlatCells {
+    /// Rows come first, then covered requests of stable and of the candidate.
+    pub(super) const HEAD: usize = 3;
+
     pub(super) fn new(digest: &Digest, metrics: &[Metric]) -> Self {
         let cells = &digest.cells;
         // Cells are sorted by slot, unit, segments, item: those that differ in the item alone are neighbours.
@@ -46,7 +46,7 @@ impl FlatCells {
             (0..cells.len()).filter(|&cell| cell == 0 || !same_key(cells, cell - 1, cell)).collect();
         let ends = starts.iter().copied().skip(1).chain([cells.len()]);
         let runs: Vec<_> = starts.iter().copied().zip(ends).collect();
-        let mut stride = HEAD;
+        let mut stride = Self::HEAD;
         let metrics: Vec<FlatMetric> = cells
             .metrics
             .iter()

@@ -10,11 +10,14 @@ pub mod exposure;
 mod kernel;
 
 pub mod lanes;
+mod own;
 pub mod returning;
 mod rollout;
 mod spells;
 pub mod trajectory;
 pub mod who;
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -143,7 +146,7 @@ pub struct Simulator {
     /// The schedule.
     pub plan: Vec<StagePlan>,
     /// Whom its stages take.
-    pub who: Who,
+    pub who: Arc<Who>,
     cells: FlatCells,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
@@ -180,7 +183,7 @@ impl Simulator {
             .collect();
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
-        let who = Who::new(digest, scenario);
+        let who = Arc::new(Who::new(digest, scenario));
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
             control: stage.control,
@@ -220,7 +223,7 @@ impl Simulator {
     /// Number of units of the log.
     #[must_use]
     pub fn units(&self) -> usize {
-        self.unit_keys.len()
+        self.cells.by_rank.len()
     }
 
     /// A lane with the assignment and copies of one replicate.
