@@ -88,6 +88,13 @@ impl Lane {
         Self { copies: vec![copies; who.count_holders(0)], draws: Some(hash), ..Self::nobody(0, who) }
     }
 
+    /// Spells of users in one stage, two by two: the first on stable, the second on the candidate.
+    pub(super) fn of_spells(copies: Vec<u8>, who: &Who) -> Self {
+        let on_candidate = |(spell, &copies): (usize, &u8)| if spell % 2 == 1 { copies } else { 0 };
+        let exposed = vec![copies.iter().enumerate().map(on_candidate).collect()];
+        Self { copies, exposed, ..Self::nobody(0, who) }
+    }
+
     fn nobody(units: usize, who: &Who) -> Self {
         let nobody = || vec![vec![0; units]; who.stages()];
         Self {
@@ -207,18 +214,6 @@ impl Quad {
             weights.take(swapped);
         }
         Self { weights, swapped }
-    }
-}
-
-impl Quad {
-    /// Of one lane whose units are spells, two by two: the first on stable, the second on the candidate.
-    pub(super) fn of_spells(own: Vec<[u8; QUAD]>, swapped: Option<Vec<[u8; QUAD]>>, stages: usize) -> Self {
-        let weights = |copies: Vec<[u8; QUAD]>| {
-            let on_candidate = |(spell, weights): (usize, &[u8; QUAD])| if spell % 2 == 1 { *weights } else { [0; QUAD] };
-            let exposed: Vec<[u8; QUAD]> = copies.iter().enumerate().map(on_candidate).collect();
-            Weights { exposed: vec![exposed; stages], copies, counted: Vec::new() }
-        };
-        Self { weights: weights(own), swapped: swapped.map(weights) }
     }
 }
 

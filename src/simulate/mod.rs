@@ -287,7 +287,7 @@ impl Simulator {
     /// is computed once for all of them. Lanes with the same start should be neighbours.
     #[must_use]
     pub fn trajectories(&self, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes, &[])
+        self.held_trajectories(lanes, &[])
     }
 
     /// The same where earlier stages are held: per lane and stage, slots that it goes on past its duration.
@@ -295,7 +295,14 @@ impl Simulator {
     /// A trajectory goes on through every look at which a stage could be held longer; what comes after starts as `held` says.
     #[must_use]
     pub fn held_trajectories(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes, held)
+        if !self.who.hands_out_cookies() {
+            return rollout::play(self, &self.plan, 0, lanes, held);
+        }
+        let of_lane = |index: usize| {
+            let held = held.get(index).map_or(&[][..], Vec::as_slice);
+            self.replay_cookies(&self.plan, 0, &lanes[index], held)
+        };
+        (0..lanes.len()).into_par_iter().map(of_lane).collect()
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.

@@ -99,6 +99,7 @@ impl Way<'_> {
             cells: source.cells.put_together(&own.cells, units, plan.slots),
             effects: source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect(),
             unit_keys: Vec::new(),
+            sessions: None,
             first: sim.first,
             slot: sim.slot,
             period: None,

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::StagePlan;
-use super::lanes::is_exchanged;
 use crate::assign::{KeyedHash, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::Fraction;
@@ -146,11 +145,6 @@ impl Who {
     /// What a user is drawn by, by index; of units that are users, nobody asks.
     pub(super) fn user_key(&self, user: usize) -> u64 {
         self.holders.as_ref().map_or(0, |holders| holders.keys[user])
-    }
-
-    /// Whether a copy of a user has its answers exchanged under the `swap` null.
-    pub(super) fn exchanges(&self, draws: KeyedHash, user: usize, copy: u8) -> bool {
-        is_exchanged(draws, self.user_key(user), copy)
     }
 
     /// What the copies of a unit are drawn by: its own key, or its user's.
