@@ -48,7 +48,8 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
             unit,
             user: (user, copy),
             places: std::array::from_fn(|stage| hash.uniform(key, copy + stream(plan, stage))),
-            swapped: hash.uniform(key, SWAP_STREAM - copy) < 0.5,
+            // Where a user's requests draw for the user, the answers of all of them are exchanged.
+            swapped: hash.uniform(if plan.sticky == Sticky::Cookie { users_key } else { key }, SWAP_STREAM - copy) < 0.5,
         }));
     }
     copies
@@ -57,7 +58,7 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
 /// The first stream of a stage's places: each has its own, or all share those of the first.
 fn stream(plan: &Plan, stage: usize) -> u32 {
     match plan.sticky {
-        Sticky::Unit => 0,
+        Sticky::Unit | Sticky::Cookie => 0,
         _ => STREAMS_OF_STAGE * u32::try_from(stage).expect("few stages"),
     }
 }
@@ -157,8 +158,8 @@ pub(crate) fn shared_out(log: &Log, stable: f64, candidate: f64) -> Vec<Member> 
         .collect()
 }
 
-/// A row, and the slot of the rollout in which it arrives.
-pub(crate) type Arrival<'a> = (&'a Row, usize);
+/// A row, the slot of the rollout in which it arrives, and of which unit.
+pub(crate) type Arrival<'a> = (&'a Row, usize, usize);
 
 /// Traffic of a rollout.
 pub(crate) struct Traffic<'a> {
@@ -190,7 +191,7 @@ impl<'a> Traffic<'a> {
         for slot in slots {
             let of_log = self.start + slot;
             let of_log = self.period.map_or(of_log, |period| of_log % period);
-            arrivals.extend(self.by_slot.get(of_log).into_iter().flatten().map(|&row| (row, slot)));
+            arrivals.extend(self.by_slot.get(of_log).into_iter().flatten().map(|&row| (row, slot, row.unit)));
         }
         arrivals
     }
@@ -331,8 +332,8 @@ impl Crowd<'_> {
     fn totals(&self, units: usize, slice: Slice, swapped: bool, value: &Value<'_>) -> Vec<[f64; 6]> {
         let mut totals = vec![[0.0; 6]; units];
         let inside = |row: &Row| slice.is_none_or(|(column, value)| row.segment(column) == value);
-        for &(row, slot) in self.arrivals.iter().filter(|(row, _)| row.unit < units && inside(row)) {
-            let total = &mut totals[row.unit];
+        for &(row, slot, unit) in self.arrivals.iter().filter(|(row, _, unit)| *unit < units && inside(row)) {
+            let total = &mut totals[unit];
             total[0] += 1.0;
             if row.is_covered {
                 total[1] += 1.0;
@@ -353,7 +354,7 @@ impl Crowd<'_> {
 
     /// Members that ask in this window.
     pub(crate) fn asking(&self) -> impl Iterator<Item = &Member> {
-        let asks = |unit: usize| self.arrivals.iter().any(|(row, _)| row.unit == unit);
+        let asks = |unit: usize| self.arrivals.iter().any(|&(.., other)| other == unit);
         self.members.iter().filter(move |member| asks(member.unit))
     }
 }

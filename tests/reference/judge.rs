@@ -5,6 +5,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::f64::consts::PI;
 
+use replay::domain::rollout::Sticky;
+
+use crate::cookies;
 use crate::crowd::{
     Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, compared, expected, served, shared_out,
 };
@@ -184,7 +187,7 @@ impl<'a> Judge<'a> {
         let everything = Traffic::new(self.log, self.plan, 0);
         let slots = everything.slots();
         // Effects have set in.
-        let arrivals = everything.arrivals(0..slots).into_iter().map(|(row, _)| (row, usize::MAX)).collect();
+        let arrivals = everything.arrivals(0..slots).into_iter().map(|(row, _, unit)| (row, usize::MAX, unit)).collect();
         Crowd { arrivals, members: shared_out(self.log, 1.0, 1.0) }
     }
 
@@ -421,6 +424,10 @@ impl<'a> Judge<'a> {
         let begin = self.begin(stage);
         let end = begin + (look + 1) * plan.slots_per_look;
         let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
+        if self.plan.sticky == Sticky::Cookie {
+            let begins: Vec<usize> = (0..=stage).map(|stage| self.begin(stage)).collect();
+            return cookies::crowd(self.log, self.plan, &self.traffic, (&self.copies, 1.0), stage, (&begins, from..end));
+        }
         Crowd {
             arrivals: self.traffic.arrivals(from..end),
             members: compared(&self.copies, self.log, self.plan, stage, &|unit| self.drew(unit, stage)),
@@ -429,8 +436,12 @@ impl<'a> Judge<'a> {
 
     /// What the candidate serves from a stage's beginning to a look, compared or not.
     pub(crate) fn served_at(&self, stage: usize, look: usize) -> Crowd<'a> {
+        let crowd = self.crowd(stage, look, None);
+        if self.plan.sticky == Sticky::Cookie {
+            return crowd;
+        }
         let members = served(&self.copies, self.log, self.plan, &|unit| self.drew(unit, stage));
-        Crowd { members, ..self.crowd(stage, look, None) }
+        Crowd { members, ..crowd }
     }
 
     /// What a gate says in a stage; `None` where there is nothing to ask.
@@ -644,7 +655,16 @@ impl<'a> Judge<'a> {
         let members = expected(self.log, self.plan, stage, &|unit| began(unit).then_some(stage));
         let seen =
             self.plan.all_looks(stage).checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
-        let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
+        let slots = begin..begin + seen * plan.slots_per_look;
+        let crowd = if self.plan.sticky == Sticky::Cookie {
+            let before = |stage: usize| self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum();
+            let begins: Vec<usize> = (0..=stage).map(before).collect();
+            let copies = cookies::planned_copies(self.log, self.plan);
+            let copies = (copies.as_slice(), cookies::PLANNED_WEIGHT);
+            cookies::crowd(self.log, self.plan, &self.traffic, copies, stage, (&begins, slots))
+        } else {
+            Crowd { arrivals: self.traffic.arrivals(slots), members }
+        };
         let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
         pass.variance.filter(|&variance| variance > 0.0)
     }

@@ -522,13 +522,17 @@ impl Plan {
         // Held for longer, there are too many ways to share out the points; otherwise for a multiple of all times between looks.
         let ranks = gates.iter().any(|gate| gate.test == Test::Rank);
         let approved = stages.iter().map(|stage| !ranks && stage.looks > 0 && rng.random::<f64>() < 0.2).collect();
+        let waves = stages.iter().any(|stage| !stage.only.is_empty() || !stage.by_tier.is_empty());
+        let rare = gates.iter().any(|gate| gate.metric == RARE);
+        let drifts = !tiled && !waves && !rare && control == Control::Rest;
         Self {
             approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
-            sticky: match rng.random_range(0..8) {
+            sticky: match rng.random_range(0..10) {
                 0 | 1 => Sticky::Stage,
                 2 | 3 => Sticky::Request,
                 4 | 5 if !tiled => Sticky::Session,
+                6..=8 if drifts => Sticky::Cookie,
                 _ => Sticky::Unit,
             },
             stages,
@@ -620,7 +624,7 @@ impl Plan {
              [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{}{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
-            if self.sticky == Sticky::Request { "request = \"part\"\n" } else { "" },
+            if matches!(self.sticky, Sticky::Request | Sticky::Cookie) { "request = \"part\"\n" } else { "" },
             self.control.name(),
             self.sticky.name(),
             if self.pins() { "session = \"part\"\n" } else { "" },

@@ -16,8 +16,8 @@ use crate::thresholds;
 fn exact(crowd: &Crowd<'_>, arm: Arm, latency: impl Fn(&Row) -> Option<f64>) -> f64 {
     let of_arm = crowd.members.iter().filter(|member| member.arm == arm);
     let mut values: Vec<f64> = of_arm
-        .flat_map(|member| crowd.arrivals.iter().filter(|(row, _)| row.unit == member.unit && row.is_covered))
-        .filter_map(|(row, _)| latency(row))
+        .flat_map(|member| crowd.arrivals.iter().filter(|(row, _, unit)| *unit == member.unit && row.is_covered))
+        .filter_map(|(row, ..)| latency(row))
         .collect();
     values.sort_unstable_by(f64::total_cmp);
     let rank = (LEVEL * values.len() as f64).ceil() as usize;
