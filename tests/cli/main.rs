@@ -19,6 +19,7 @@ mod rollbacks;
 mod run;
 mod schema;
 mod shadow;
+mod sticky;
 mod synth;
 
 // The rows of section 11 of the design.
