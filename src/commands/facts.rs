@@ -147,7 +147,13 @@ pub(super) fn limits(scenario: &Scenario, digest: &Digest) -> Vec<String> {
             scenario.log.item.as_deref().unwrap_or("item")
         ));
     }
-    if let Some(served) = &scenario.log.served {
+    if scenario.log.trial.is_some() {
+        limits.push(
+            "Each request is served one of its recorded outputs at random: what a version could say besides them is not in the log, and              where it was asked once it never changes its answer."
+                .to_owned(),
+        );
+    }
+    if let Some(served) = scenario.log.served.as_ref().filter(|_| !digest.cells.is_paired()) {
         limits.push(format!(
             "Each request was served by one version: whether those that `{}` served are like those that `{}` served is up to how the \
              log was assigned, and no replay can show it.",

@@ -107,9 +107,7 @@ pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
         Sticky::Session => {
             Some("sessions that finish on the candidate after a rollback are replayed by the main job alone")
         }
-        Sticky::Cookie => {
-            Some("cookies have no closed forms and a slow replay: the main job alone replays them")
-        }
+        Sticky::Cookie => Some("cookies have no closed forms and a slow replay: the main job alone replays them"),
         Sticky::Unit | Sticky::Stage | Sticky::Request => None,
     };
     if let Some(what) = what {

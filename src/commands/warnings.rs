@@ -54,6 +54,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         gap(evidence),
         coverage(evidence),
         unpaired(evidence),
+        single_outputs(evidence),
         drawn_times(evidence),
         stable_only(evidence),
         unasked(evidence),
@@ -342,6 +343,22 @@ fn unpaired(evidence: &Evidence<'_>) -> Vec<Warning> {
         served.names.candidate
     );
     vec![warning("unpaired", "log", text)]
+}
+
+/// Requests with one output of a version: nothing is known there of what it says next time.
+fn single_outputs(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let Some(trials) = &evidence.digest.trials else { return Vec::new() };
+    let found = Version::BOTH.map(|version| (version, trials.single(version)));
+    let text = |(version, (all, single)): (Version, (u64, u64))| {
+        format!(
+            "{} of requests have one output of {}: replays serve it every time, as if asked again it said the same, and see less noise \
+             than users would",
+            percent(single as f64 / all as f64),
+            version.name()
+        )
+    };
+    let some = found.into_iter().filter(|(_, (_, single))| *single > 0);
+    some.map(|found| warning("single-outputs", "log", text(found))).collect()
 }
 
 /// A log without times: when its units come is made up.

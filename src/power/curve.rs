@@ -160,7 +160,9 @@ impl Curve {
         let here = split.exposure.clamp(1e-6, 0.99);
         let there = if here < 0.3 { 0.5 } else { 0.1 };
         let at = |look: usize| {
-            let rest = |exposure: f64| census.contrast(side, lens, look, Split { exposure, control: Control::Rest, drifts: false });
+            let rest = |exposure: f64| {
+                census.contrast(side, lens, look, Split { exposure, control: Control::Rest, drifts: false })
+            };
             let (first, second) = (rest(here)?, rest(there)?);
             // Two equations in A and B.
             let determinant = 1.0 / (here * (1.0 - there)) - 1.0 / (there * (1.0 - here));

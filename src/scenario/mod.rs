@@ -72,6 +72,8 @@ pub struct LogMapping {
     pub request: Option<String>,
     /// Column of what recorded outputs belong to besides the unit.
     pub item: Option<String>,
+    /// Where requests have several recorded outputs of a version: column of the output's number.
+    pub trial: Option<String>,
     /// Segment columns.
     pub segments: Vec<String>,
     /// Width of a slot.
@@ -92,6 +94,20 @@ pub struct LogMapping {
     pub spread: Option<Seconds>,
     /// Rows that count: the allowed values of each column. Empty: all.
     pub only: Vec<(String, Vec<String>)>,
+}
+
+impl LogMapping {
+    /// Whether a row may have an outcome of either version without the other: in long form, and where requests have several outputs.
+    #[must_use]
+    pub fn covers_apart(&self) -> bool {
+        self.served.is_some() || self.trial.is_some()
+    }
+
+    /// Whether cells are told apart by what recorded outputs belong to.
+    #[must_use]
+    pub fn has_items(&self) -> bool {
+        self.item.is_some() || self.trial.is_some()
+    }
 }
 
 /// Who is assigned, and how.

@@ -214,6 +214,10 @@ fn cell_seed(cells: &FlatCells, digest: &Digest, cell: usize, seed: u64) -> u64 
         key.push(0);
         key.extend(values.values[column[cell] as usize].as_bytes());
     }
+    if let Some(items) = &cells.items {
+        key.push(0);
+        key.extend(digest.items[items[cell] as usize].as_bytes());
+    }
     xxh3_64_with_seed(&key, seed)
 }
 

@@ -30,6 +30,8 @@ pub struct Lane {
     pub draws: Option<KeyedHash>,
     /// Which replicate it is; the largest number where it is none.
     pub replicate: u64,
+    /// Whether it stands for whatever outputs could be served, where requests have several.
+    pub(super) is_census: bool,
 }
 
 impl Lane {
@@ -65,7 +67,7 @@ impl Lane {
         let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
-                if is_exchanged(hash, key, copy) {
+                if is_swapped(hash, key, copy) {
                     swapped.put_copy(hash, (unit, key, copy), who);
                 }
             }
@@ -105,6 +107,7 @@ impl Lane {
             swapped: None,
             draws: None,
             replicate: u64::MAX,
+            is_census: false,
         }
     }
 
@@ -154,6 +157,7 @@ impl Lane {
             swapped,
             draws: self.draws,
             replicate: self.replicate,
+            is_census: self.is_census,
         })
     }
 
@@ -169,12 +173,13 @@ impl Lane {
             swapped: None,
             draws: None,
             replicate: u64::MAX,
+            is_census: true,
         }
     }
 }
 
 /// Whether the answers of a copy are exchanged under the `swap` null.
-pub(super) fn is_exchanged(hash: KeyedHash, key: u64, copy: u8) -> bool {
+pub(super) fn is_swapped(hash: KeyedHash, key: u64, copy: u8) -> bool {
     hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5
 }
 
@@ -334,6 +339,7 @@ mod tests {
                 segment: vec![internal.iter().map(|&internal| u16::from(!internal)).collect()],
                 ..Cells::default()
             },
+            trials: None,
         };
         let keys: Vec<u64> = digest.units.iter().map(|unit| crate::assign::unit_key(unit)).collect();
         let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0);

@@ -15,6 +15,7 @@ pub mod returning;
 mod rollout;
 mod spells;
 pub mod trajectory;
+mod trials;
 pub mod who;
 
 use std::sync::Arc;
@@ -31,7 +32,9 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
+use own::Way;
 use trajectory::Trajectory;
+use trials::Outputs;
 use who::Who;
 
 /// One stage as the simulation sees it.
@@ -154,6 +157,8 @@ pub struct Simulator {
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
+    /// Where requests have several outputs, of which the cells hold one.
+    outputs: Option<Outputs>,
 }
 
 impl Simulator {
@@ -165,22 +170,7 @@ impl Simulator {
         for gate in scenario.gates.iter().filter(|gate| gate.covariate) {
             layout.adjustments[gate.metric] = cells.adjustment(gate.metric, digest.units.len());
         }
-        let effects = layout
-            .streams
-            .par_iter()
-            .map(|&stream| match stream {
-                Stream::Effect(effect) => EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
-                Stream::Excess { scale, shift, .. } => EffectCells::excess(&cells, scale, shift),
-                Stream::Adjusted { metric, effect } => {
-                    let mut shown = effect.map_or_else(
-                        || EffectCells::recorded(&cells),
-                        |effect| EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
-                    );
-                    shown.adjustment = layout.adjustments[metric];
-                    shown
-                }
-            })
-            .collect();
+        let effects = streams(&layout, &cells, digest, scenario);
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
         let who = Arc::new(Who::new(digest, scenario));
@@ -202,6 +192,7 @@ impl Simulator {
             first: digest.first,
             slot: digest.slot,
             period: (scenario.log.tile == Tile::Week).then(|| whole_weeks(digest)).filter(|&slots| slots > 0),
+            outputs: Outputs::of(digest, &layout, scenario),
             layout,
             cells,
             effects,
@@ -287,7 +278,7 @@ impl Simulator {
     /// is computed once for all of them. Lanes with the same start should be neighbours.
     #[must_use]
     pub fn trajectories(&self, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
-        self.held_trajectories(lanes, &[])
+        self.play(&self.plan, 0, lanes, &[])
     }
 
     /// The same where earlier stages are held: per lane and stage, slots that it goes on past its duration.
@@ -295,14 +286,33 @@ impl Simulator {
     /// A trajectory goes on through every look at which a stage could be held longer; what comes after starts as `held` says.
     #[must_use]
     pub fn held_trajectories(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Trajectory> {
-        if !self.who.hands_out_cookies() {
-            return rollout::play(self, &self.plan, 0, lanes, held);
+        self.play(&self.plan, 0, lanes, held)
+    }
+
+    /// Replays a plan; where cookies are drawn, lane by lane, and where requests have several outputs, each lane then gets sums of its own.
+    fn play(
+        &self,
+        plan: &[StagePlan],
+        elapsed: usize,
+        lanes: &[(usize, Lane)],
+        held: &[Vec<usize>],
+    ) -> Vec<Trajectory> {
+        if lanes.iter().any(|(_, lane)| lane.draws.is_some()) && self.who.hands_out_cookies() {
+            let of_lane = |index: usize| {
+                let held = held.get(index).map_or(&[][..], Vec::as_slice);
+                self.replay_cookies(plan, elapsed, &lanes[index], held)
+            };
+            return (0..lanes.len()).into_par_iter().map(of_lane).collect();
         }
-        let of_lane = |index: usize| {
-            let held = held.get(index).map_or(&[][..], Vec::as_slice);
-            self.replay_cookies(&self.plan, 0, &lanes[index], held)
-        };
-        (0..lanes.len()).into_par_iter().map(of_lane).collect()
+        let mut played = rollout::play(self, plan, elapsed, lanes, held);
+        if let Some(outputs) = &self.outputs {
+            played.par_iter_mut().enumerate().for_each(|(index, trajectory)| {
+                let (start, lane) = &lanes[index];
+                let held = held.get(index).map_or(&[][..], Vec::as_slice);
+                outputs.replay(self, &Way { plan, elapsed, start: *start, held }, lane, trajectory);
+            });
+        }
+        played
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.
@@ -324,11 +334,10 @@ impl Simulator {
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
         let (control, drifts) = (Control::Rest, false);
-        let plan =
-            [StagePlan { exposure: 1.0, control, slots, hold: 0, watch: 0, slots_per_look, quiet: 0, drifts }];
+        let plan = [StagePlan { exposure: 1.0, control, slots, hold: 0, watch: 0, slots_per_look, quiet: 0, drifts }];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
-        rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
+        self.play(&plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
     }
 
     /// The same over the schedule from a slot on, stage by stage.
@@ -352,6 +361,23 @@ impl Simulator {
     pub fn slots(&self) -> usize {
         self.period.unwrap_or(self.cells.slots())
     }
+}
+
+/// What each stream of a layout shows of these cells.
+fn streams(layout: &Layout, cells: &FlatCells, digest: &Digest, scenario: &Scenario) -> Vec<EffectCells> {
+    let of_stream = |&stream: &Stream| match stream {
+        Stream::Effect(effect) => EffectCells::new(effect, cells, &layout.shapes, digest, scenario),
+        Stream::Excess { scale, shift, .. } => EffectCells::excess(cells, scale, shift),
+        Stream::Adjusted { metric, effect } => {
+            let mut shown = effect.map_or_else(
+                || EffectCells::recorded(cells),
+                |effect| EffectCells::new(effect, cells, &layout.shapes, digest, scenario),
+            );
+            shown.adjustment = layout.adjustments[metric];
+            shown
+        }
+    };
+    layout.streams.par_iter().map(of_stream).collect()
 }
 
 /// Slots in the whole weeks of a log.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use super::cells::{FlatCells, FlatMetric};
 use super::effects::EffectCells;
-use super::lanes::Lane;
+use super::lanes::{Lane, is_swapped, place};
 use super::layout::Layout;
 use super::rollout;
 use super::trajectory::Trajectory;
 use super::{Simulator, StagePlan};
+use crate::assign::KeyedHash;
 use crate::digest::bins::BinLists;
 use crate::domain::version::{PerVersion, Version};
 
@@ -103,6 +104,7 @@ impl Way<'_> {
             first: sim.first,
             slot: sim.slot,
             period: None,
+            outputs: None,
         };
         let lanes = [(0, own.lane)];
         let played = rollout::play(&of_stage, &of_stage.plan, self.elapsed.saturating_add(passed), &lanes, &[]).pop();
@@ -113,15 +115,17 @@ impl Way<'_> {
 /// The copies of units that a lane compares in a stage, each a unit of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Apart {
-    /// Those of unit `u` of the log are `firsts[u]..firsts[u + 1]`: copies on the candidate first.
+    /// Those of unit `u` of the log are `firsts[u]..firsts[u + 1]`.
     pub(super) firsts: Vec<u32>,
+    /// Per own unit: which copy it is.
+    pub(super) copy: Vec<u8>,
     /// Where they are, in a schedule of this stage alone.
     pub(super) lane: Lane,
 }
 
 impl Apart {
-    pub(super) fn of(lane: &Lane, stage: usize) -> Self {
-        let compared = |lane: &Lane, unit: usize| lane.counted.as_ref().map_or(lane.copies[unit], |of| of[stage][unit]);
+    /// `hash` is what the copies of a replicate draw from.
+    pub(super) fn of(sim: &Simulator, lane: &Lane, stage: usize, hash: KeyedHash) -> Self {
         let empty = Lane {
             copies: Vec::new(),
             counted: None,
@@ -130,28 +134,41 @@ impl Apart {
             swapped: None,
             draws: None,
             replicate: lane.replicate,
+            is_census: lane.is_census,
         };
         let (mut own, mut swapped) = (empty.clone(), lane.swapped.as_ref().map(|_| empty));
-        let mut firsts = vec![0];
-        for unit in 0..lane.copies.len() {
-            let (copies, exposed) = (compared(lane, unit), lane.exposed[stage][unit]);
-            for copy in 0..copies {
-                own.copies.push(1);
-                // A unit of a census has a weight.
-                own.exposed[0].push(if copies == 1 { exposed } else { u8::from(copy < exposed) });
+        let (mut firsts, mut copies) = (vec![0], Vec::new());
+        let is_whole = sim.who.waves && lane.served.is_none();
+        for (unit, &count) in lane.copies.iter().enumerate() {
+            if lane.replicate == u64::MAX {
+                // Each unit is there once; in a census with a weight.
+                if lane.counted.as_ref().is_none_or(|counted| counted[stage][unit] > 0) {
+                    own.copies.push(1);
+                    own.exposed[0].push(lane.exposed[stage][unit]);
+                    copies.push(0);
+                }
+                firsts.push(copies.len() as u32);
+                continue;
             }
-            if let (Some(to), Some(from)) = (&mut swapped, &lane.swapped) {
-                let (all, on_candidate) = (compared(from, unit), from.exposed[stage][unit]);
-                for copy in 0..copies {
-                    let is_exposed = copy < exposed;
-                    let is_swapped = if is_exposed { copy < on_candidate } else { copy - exposed < all - on_candidate };
-                    to.copies.push(u8::from(is_swapped));
-                    to.exposed[0].push(u8::from(is_swapped && is_exposed));
+            let (key, turn) = (sim.unit_keys[unit], sim.who.turns(unit)[stage]);
+            for copy in 0..count {
+                let place = place(hash, key, copy, if sim.who.sticky.redraws() { stage } else { 0 });
+                if !is_whole && place >= turn.counted {
+                    continue;
+                }
+                let exposed = u8::from(place < turn.exposure);
+                own.copies.push(1);
+                own.exposed[0].push(exposed);
+                copies.push(copy);
+                if let Some(swapped) = &mut swapped {
+                    let is_swapped = u8::from(is_swapped(hash, key, copy));
+                    swapped.copies.push(is_swapped);
+                    swapped.exposed[0].push(is_swapped * exposed);
                 }
             }
-            firsts.push(own.copies.len() as u32);
+            firsts.push(copies.len() as u32);
         }
-        Self { firsts, lane: Lane { swapped: swapped.map(Box::new), ..own } }
+        Self { firsts, copy: copies, lane: Lane { swapped: swapped.map(Box::new), ..own } }
     }
 }
 
@@ -190,6 +207,7 @@ impl FlatCells {
             by_rank: (0..units as u32).collect(),
             slot: own.iter().map(|cell| cell.slot).collect(),
             segment: self.segment.iter().map(column).collect(),
+            items: None,
             offsets: offsets.collect(),
             inputs,
             stride: self.stride,
@@ -218,6 +236,20 @@ impl Trajectory {
         };
         put(&mut self.all, &other.all, layout.all_width);
         put(&mut self.arm, &other.arm, layout.arm_width);
+    }
+
+    /// All sums become zero; whom the candidate has served stays.
+    pub(super) fn clear(&mut self) {
+        self.all.fill(0.0);
+        self.arm.fill(0.0);
+    }
+
+    /// Adds all sums of another, times a factor.
+    pub(super) fn add(&mut self, other: &Self, factor: f64) {
+        let add =
+            |own: &mut [f64], other: &[f64]| own.iter_mut().zip(other).for_each(|(own, other)| *own += factor * other);
+        add(&mut self.all, &other.all);
+        add(&mut self.arm, &other.arm);
     }
 }
 
@@ -292,9 +324,13 @@ max_hold = "20m"
 null = "swap"
 "#;
 
+    /// Of the simulation.
+    const SEED: u64 = 7;
+
     /// Every copy takes its unit's cells as they are.
     fn stage(sim: &Simulator, lane: &Lane, stage: usize, slots: Range<usize>) -> OwnStage {
-        let Apart { firsts, lane } = Apart::of(lane, stage);
+        let hash = KeyedHash::of_replicate(SEED, lane.replicate);
+        let Apart { firsts, lane, .. } = Apart::of(sim, lane, stage, hash);
         let mut cells = Vec::new();
         for (slot, of_log) in slots.enumerate() {
             let in_slot = sim.cells_of(of_log);

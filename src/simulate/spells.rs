@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::lanes::{Lane, is_exchanged, place};
+use super::lanes::{Lane, is_swapped, place};
 use super::own::{OwnCell, OwnStage, Source, Way};
 use super::trajectory::Trajectory;
 use super::{Simulator, StagePlan};
@@ -92,7 +92,7 @@ impl Spells {
             let of_copy = |(user, copy)| [u8::from(counts(user, copy)); 2];
             Lane::of_spells((0..lane.copies.len()).flat_map(of_user).flat_map(of_copy).collect(), &sim.who)
         };
-        let swapped = |user: usize, copy: u8| is_exchanged(draws, sim.who.user_key(user), copy);
+        let swapped = |user: usize, copy: u8| is_swapped(draws, sim.who.user_key(user), copy);
         let swapped = lane.swapped.as_ref().map(|_| Box::new(whether(&swapped)));
         Self {
             draws,

@@ -96,10 +96,13 @@ fn redraw(digest: &mut Digest, users: &[u32], outcomes: Outcomes, rng: &mut ChaC
     let count = users.iter().max().map_or(0, |&last| last as usize + 1);
     let mut requests = vec![0.0; count];
     digest.cells.unit.iter().for_each(|&unit| requests[users[unit as usize] as usize] += 1.0);
-    let levels: Vec<f64> =
-        requests.iter().map(|&asked: &f64| outcomes.user_sd * normal(rng) + outcomes.per_doubling * asked.log2()).collect();
+    let levels: Vec<f64> = requests
+        .iter()
+        .map(|&asked: &f64| outcomes.user_sd * normal(rng) + outcomes.per_doubling * asked.log2())
+        .collect();
     let user_of: Vec<usize> = digest.cells.unit.iter().map(|&unit| users[unit as usize] as usize).collect();
-    let mean = user_of.iter().map(|&user| outcomes.per_doubling * requests[user].log2()).sum::<f64>() / user_of.len() as f64;
+    let mean =
+        user_of.iter().map(|&user| outcomes.per_doubling * requests[user].log2()).sum::<f64>() / user_of.len() as f64;
     let MetricCells::Sums(sums) = &mut digest.cells.metrics[0] else { panic!("a mean has sums") };
     for (cell, &user) in user_of.iter().enumerate() {
         let value = 1.0 - mean + levels[user] + normal(rng);
@@ -158,7 +161,10 @@ fn over_logs(outcomes: Outcomes) -> Found {
 fn where_activity_says_nothing_gates_err_at_most_as_often_as_they_say() {
     for user_sd in [0.0, 1.0] {
         let found = over_logs(Outcomes { user_sd, per_doubling: 0.0 });
-        println!("users vary by {user_sd}: failed {:?}, passed {:?}, variance x {:?}", found.failed, found.passed, found.ratios);
+        println!(
+            "users vary by {user_sd}: failed {:?}, passed {:?}, variance x {:?}",
+            found.failed, found.passed, found.ratios
+        );
         for stage in [0, 1] {
             let what = format!("users vary by {user_sd}, stage {stage}");
             for gate in [ONCE, BOUNDARY, SEQUENCE, FLOOR] {

@@ -30,4 +30,5 @@ mod hostile;
 mod little_data;
 mod noise;
 mod time;
+mod trials;
 mod waves;

@@ -49,7 +49,8 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
             user: (user, copy),
             places: std::array::from_fn(|stage| hash.uniform(key, copy + stream(plan, stage))),
             // Where a user's requests draw for the user, the answers of all of them are exchanged.
-            swapped: hash.uniform(if plan.sticky == Sticky::Cookie { users_key } else { key }, SWAP_STREAM - copy) < 0.5,
+            swapped: hash.uniform(if plan.sticky == Sticky::Cookie { users_key } else { key }, SWAP_STREAM - copy)
+                < 0.5,
         }));
     }
     copies

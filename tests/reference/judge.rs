@@ -187,7 +187,8 @@ impl<'a> Judge<'a> {
         let everything = Traffic::new(self.log, self.plan, 0);
         let slots = everything.slots();
         // Effects have set in.
-        let arrivals = everything.arrivals(0..slots).into_iter().map(|(row, _, unit)| (row, usize::MAX, unit)).collect();
+        let arrivals =
+            everything.arrivals(0..slots).into_iter().map(|(row, _, unit)| (row, usize::MAX, unit)).collect();
         Crowd { arrivals, members: shared_out(self.log, 1.0, 1.0) }
     }
 
@@ -426,7 +427,14 @@ impl<'a> Judge<'a> {
         let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
         if self.plan.sticky == Sticky::Cookie {
             let begins: Vec<usize> = (0..=stage).map(|stage| self.begin(stage)).collect();
-            return cookies::crowd(self.log, self.plan, &self.traffic, (&self.copies, 1.0), stage, (&begins, from..end));
+            return cookies::crowd(
+                self.log,
+                self.plan,
+                &self.traffic,
+                (&self.copies, 1.0),
+                stage,
+                (&begins, from..end),
+            );
         }
         Crowd {
             arrivals: self.traffic.arrivals(from..end),

@@ -19,6 +19,7 @@ mod quantiles;
 mod rare;
 mod screen;
 mod series;
+mod trials;
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};

@@ -104,7 +104,11 @@ pub(super) fn refuse_log(assignment: &Assignment, log: &LogMapping, at: &At, pro
     if log.tile == Tile::Week && assignment.sticky == Sticky::Cookie {
         refuse("but in a log that repeats weeks a request would draw as it did before", "leave `log.tile` out");
     }
-    if log.served.is_some() && matches!(assignment.sticky, Sticky::Request | Sticky::Cookie) {
+    if log.trial.is_some() && assignment.sticky != Sticky::Request {
+        let why = "but `log.trial` draws outputs for units that have their arm from a stage's begin on";
+        refuse(why, "leave `log.trial` out, or let a user or a request draw");
+    }
+    if log.served.is_some() && log.trial.is_none() && assignment.sticky != Sticky::Session {
         let why = "but in a log in long form one version served a request, which then says nothing in the other's arm";
         refuse(why, "let a user or a session draw");
     }

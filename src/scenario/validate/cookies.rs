@@ -14,7 +14,8 @@ pub(super) fn refuse_who(stages: &[Named<Stage>], problems: &mut Problems) {
         let at = At::root().key("stages").index(index);
         if stage.asks_who() {
             let at = at.key(if stage.only.is_empty() { "exposure" } else { "only" });
-            let message = format!("`{}` chooses users, and with `sticky = \"cookie\"` requests draw", problems.name(&at));
+            let message =
+                format!("`{}` chooses users, and with `sticky = \"cookie\"` requests draw", problems.name(&at));
             problems.add::<()>(&at, message, "use one exposure for everyone, or another `sticky`");
         }
     }
