@@ -126,6 +126,7 @@ impl Sessions {
             swapped: lane.swapped.as_ref().map(|swapped| Box::new(self.pinned(swapped, begins))),
             draws: lane.draws,
             replicate: lane.replicate,
+            is_census: lane.is_census,
         }
     }
 }
