@@ -58,6 +58,8 @@ impl Cells {
 pub struct Judged {
     /// Covered requests that it was asked about; `None` where these are all.
     pub asked: Option<Vec<f64>>,
+    /// Those that the candidate covers, where versions are not covered alike: the others are then stable's.
+    pub asked_candidate: Option<Vec<f64>>,
     /// What people said of some of them.
     pub labels: Option<PerVersion<LabelSums>>,
     /// The cells as recorded, where those that later stages see were corrected or filled in.

@@ -129,6 +129,7 @@ mod tests {
                 watch: 0,
                 slots_per_look: 1,
                 quiet: 0,
+                drifts: false,
             },
             slot_s: 900,
         };
