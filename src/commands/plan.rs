@@ -103,7 +103,7 @@ fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
 /// Where the main job replays what follows a held stage later, other commands have one schedule for all replicates.
 pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
     let what = "stages that take longer than their durations are replayed by the main job alone: this command compares schedules that do not wait";
-    let hint = "leave `rollout.max_hold` and `approval` out here";
+    let hint = "leave `rollout.max_hold` and `resume`, and `approval` and `start` of stages, out here";
     scenario.prolongs().then(|| Problem::new(&scenario.path, what).hint(hint))
 }
 

@@ -84,8 +84,16 @@ mod tests {
     use crate::simulate::StagePlan;
 
     fn stage(first_look: usize, slots: usize, slots_per_look: usize) -> StagePlace {
-        let plan =
-            StagePlan { exposure: 0.1, control: Control::Rest, slots, hold: 0, watch: 0, slots_per_look, quiet: 0 };
+        let plan = StagePlan {
+            exposure: 0.1,
+            control: Control::Rest,
+            slots,
+            hold: 0,
+            pause: 0,
+            watch: 0,
+            slots_per_look,
+            quiet: 0,
+        };
         StagePlace { first_look, plan, held: 0, slot_s: 300 }
     }
 

@@ -7,6 +7,7 @@ use super::super::problems::{Problems, known_words};
 use super::super::wire;
 use super::super::{Assignment, LogMapping};
 use super::Form;
+use super::rollout;
 use super::stages::{self, Given};
 use super::values::{self, Named};
 use crate::domain::gate::{Gate, Test};
@@ -89,6 +90,7 @@ pub(super) fn read(
     };
     let duration = duration(at, kind, stage, given.slot, problems);
     let approved = stages::approved(at, stage, duration.map(|duration| (duration, duration)), problems);
+    let start = rollout::week_hours(&at.key("start"), stage.start.as_ref(), problems);
     if !plain {
         return None;
     }
@@ -104,6 +106,7 @@ pub(super) fn read(
         look_every: if duration.0 > 0 { duration } else { Seconds(1) },
         settle: Seconds(0),
         approved: approved?,
+        start: start?,
     })
 }
 
