@@ -1,7 +1,7 @@
 //! What the sources call common mistakes of a release plan, each with the number behind it, before anything is simulated.
 
 use crate::digest::Digest;
-use crate::domain::gate::{Decision, Gate, Looks, Test};
+use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{PairSource, Promotion, Stage};
@@ -309,7 +309,7 @@ impl Advisor<'_> {
                 labels::count(per_hour * exposure)
             )
         };
-        let pausing = self.scenario.gates.iter().filter(|gate| gate.on_fail != Decision::RollBack);
+        let pausing = self.scenario.gates.iter().filter(|gate| !self.scenario.rollout.rolls_back(gate));
         pausing.map(|gate| advice("no-rollback", format!("gate {}", gate.name), text())).collect()
     }
 

@@ -3,7 +3,7 @@
 //! While a stage is paused its exposure stays, looks go on, and what remains of its duration and of `max_hold` does not run. Gates that roll
 //! back act as ever. If a gate still fails at the look at which the person comes, everyone goes back to stable; else the stage goes on.
 
-use super::schedule::{Crew, Event, Reason, Stop};
+use super::schedule::{Calendar, Event, Reason, Stop};
 use super::stage::{StagePlace, StageVerdicts};
 use crate::domain::gate::{Decision, Gate, Looks, Verdict};
 use crate::scenario::Scenario;
@@ -54,7 +54,7 @@ pub struct StageEnd {
 struct Walk<'a> {
     scenario: &'a Scenario,
     begin: Begin,
-    crew: &'a dyn Crew,
+    calendar: &'a dyn Calendar,
     gates: &'a [(usize, &'a StageVerdicts)],
     /// Per gate: whether it has not yet let go.
     waiting: Vec<bool>,
@@ -71,11 +71,11 @@ pub fn stage(
     scenario: &Scenario,
     begin: Begin,
     gates: &[(usize, &StageVerdicts)],
-    crew: &dyn Crew,
+    calendar: &dyn Calendar,
     pauses: &mut Pauses,
 ) -> StageEnd {
     let waiting = vec![true; gates.len()];
-    let mut walk = Walk { scenario, begin, crew, gates, waiting, paused: 0, until: None, left: None };
+    let mut walk = Walk { scenario, begin, calendar, gates, waiting, paused: 0, until: None, left: None };
     let (plan, look_every) = (begin.place.plan, begin.place.look_every());
     let most = plan.looks();
     let begun_before = pauses.begun;
@@ -87,7 +87,7 @@ pub fn stage(
             // Whoever pauses is waited for already.
             event = event.filter(|event| !pausing(event));
         } else if let Some(failing) = event.filter(pausing) {
-            let takes = crew.resume(begin.stage, walk.seconds(look + 1), pauses.begun - begun_before);
+            let takes = calendar.resume(begin.stage, walk.seconds(look + 1), pauses.begun - begun_before);
             pauses.begun += 1;
             if walk.paused.saturating_add(takes) <= plan.pause_looks() {
                 walk.until = Some((look + takes, look));
@@ -190,7 +190,8 @@ impl Walk<'_> {
     fn is_left(&mut self, look: usize) -> bool {
         let looks = look + 1;
         let over = looks >= self.own_looks(look) && !self.waiting.contains(&true);
-        let leaves = |asked: bool| looks.saturating_add(self.crew.leave(self.begin.stage, self.seconds(looks), asked));
+        let leaves =
+            |asked: bool| looks.saturating_add(self.calendar.leave(self.begin.stage, self.seconds(looks), asked));
         let left = match self.left {
             // A pause may have gone on past the moment at which it would have been left.
             Some(left) if left < looks => leaves(false),

@@ -130,11 +130,11 @@ pub fn stop(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts
 }
 
 /// How long people take, in looks of a stage, so many seconds after the start.
-pub trait Crew {
+pub trait Calendar {
     /// Until a stage is left whose gates have let go; a person is asked, or has answered before.
     fn leave(&self, stage: usize, seconds: i64, asked: bool) -> usize;
 
-    /// Until somebody comes to the so-manieth pause of a stage.
+    /// Until somebody comes to a pause of a stage, counted from 0.
     fn resume(&self, stage: usize, seconds: i64, pause: usize) -> usize;
 }
 
@@ -157,7 +157,7 @@ pub fn held_outcome<'a>(
     scenario: &Scenario,
     places: &[StagePlace],
     said: impl Fn(usize) -> &'a [Option<StageVerdicts>],
-    crew: &impl Crew,
+    calendar: &impl Calendar,
 ) -> Prolonged {
     let mut seconds = 0;
     let mut pauses = Pauses::default();
@@ -169,7 +169,7 @@ pub fn held_outcome<'a>(
         if place.plan.pause > 0 {
             let gates: Vec<_> = gates().collect();
             let begin = pause::Begin { stage, place: *place, seconds };
-            let end = pause::stage(scenario, begin, &gates, crew, &mut pauses);
+            let end = pause::stage(scenario, begin, &gates, calendar, &mut pauses);
             held[stage] = end.looks.saturating_sub(place.own_looks());
             if let Some(stop) = end.stop {
                 return Prolonged { outcome: stop.outcome(place.first_look, place.plan.looks()), held, pauses };
@@ -181,7 +181,7 @@ pub fn held_outcome<'a>(
         let waiting = gates().map(|(_, said)| said.held.unwrap_or(usize::MAX)).max().unwrap_or(0);
         let mut looks = place.own_looks() + waiting.min(most);
         if waiting <= most {
-            looks = place.plan.looks().min(looks + crew.leave(stage, after(looks), true));
+            looks = place.plan.looks().min(looks + calendar.leave(stage, after(looks), true));
         }
         let stops = gates().flat_map(|(gate, said)| {
             let at_end = at_end(scenario, stage, gate, said, (place.own_looks() + most).max(1));

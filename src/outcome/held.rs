@@ -11,7 +11,7 @@ use super::recovery::People;
 use super::tally::FAN_POINTS;
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::world::World;
-use crate::gate::schedule::{self, Crew, End, Prolonged};
+use crate::gate::schedule::{self, Calendar, End, Prolonged};
 use crate::gate::stage::{StagePlace, StageVerdicts};
 use crate::scenario::{Null, Scenario};
 use crate::simulate::lanes::Lane;
@@ -29,19 +29,19 @@ type Rounds = BTreeMap<Again, Vec<usize>>;
 type Said = BTreeMap<(usize, usize), Vec<Option<StageVerdicts>>>;
 
 /// The people of one replicate.
-struct CrewOf<'a> {
+struct PeopleFrom<'a> {
     scenario: &'a Scenario,
     start: Moment,
     people: &'a People,
 }
 
-impl CrewOf<'_> {
+impl PeopleFrom<'_> {
     fn after(&self, seconds: i64) -> Moment {
         Moment(self.start.0 + seconds)
     }
 }
 
-impl Crew for CrewOf<'_> {
+impl Calendar for PeopleFrom<'_> {
     fn leave(&self, stage: usize, seconds: i64, asked: bool) -> usize {
         let work = Some(self.people.approvals[stage]).filter(|_| asked);
         self.scenario.looks_to_leave(stage, self.after(seconds), work)
@@ -172,7 +172,7 @@ impl Player<'_> {
         said: &mut Said,
     ) -> Vec<Held> {
         let places = self.places();
-        let crew = CrewOf { scenario: self.scenario, start: self.simulator.moment_at(start), people };
+        let calendar = PeopleFrom { scenario: self.scenario, start: self.simulator.moment_at(start), people };
         let mut of_world = |&world: &usize| {
             let lens = |gate: usize| self.gates[gate].lens_of_world[world];
             for gate in 0..self.gates.len() {
@@ -182,7 +182,7 @@ impl Player<'_> {
                 });
             }
             let Prolonged { outcome, held, pauses } =
-                schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], &crew);
+                schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], &calendar);
             let stage = match outcome.end {
                 End::Promoted => places.len(),
                 End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,

@@ -149,8 +149,8 @@ mod tests {
         let left = |scenario: &Scenario, ended: &str| scenario.left(0, at(ended), Some(Seconds(0)));
         let inside = "2025-01-17T15:59:00Z";
         assert_eq!(left(&scenario, inside), at(inside), "a minute before five on Friday in Berlin");
-        // Looks every seven hours from Friday at five on: the first in office hours is on Monday at noon.
-        assert_eq!(left(&scenario, "2025-01-17T16:00:00Z"), at("2025-01-20T11:00:00Z"));
+        // Looks every seven hours from Friday at five on: the first in office hours is on Monday at three.
+        assert_eq!(left(&scenario, "2025-01-17T16:00:00Z"), at("2025-01-20T14:00:00Z"));
         assert_eq!(scenario.looks_to_leave(0, at("2025-01-17T16:00:00Z"), None), 10);
         // A person who takes until Friday at five is asked first.
         scenario.stages[0].approved = true;

@@ -14,7 +14,7 @@ use crate::domain::gate::{
 };
 use crate::domain::metric::{JudgeErrors, Margin, Metric, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
-use crate::domain::rollout::{Budget, Delay, Promotion, StartTime, Starts};
+use crate::domain::rollout::{Answer, Budget, Delay, Promotion, Resume, StartTime, Starts};
 use crate::domain::version::PerVersion;
 use crate::domain::world::Change;
 use crate::stats::kayenta::{self, EffectSize, Measure, MetricConfig, Missing, Thresholds};
@@ -295,6 +295,9 @@ fn a_budget_is_read_with_what_it_needs() {
     assert!((scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
     scenario.gates[0].on_fail = Decision::Hold;
     assert!((scenario.alpha_fail(0) - 0.05).abs() < 1e-15);
+    // Who comes to a pause may send everyone back.
+    scenario.rollout.resume = Some(Resume { answer: Answer::AT_ONCE, max_pause: Seconds(0) });
+    assert!((scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
 }
 
 #[test]

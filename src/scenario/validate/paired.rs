@@ -90,7 +90,10 @@ pub(super) fn read(
     };
     let duration = duration(at, kind, stage, given.slot, problems);
     let approved = stages::approved(at, stage, duration.map(|duration| (duration, duration)), problems);
-    let start = rollout::week_hours(&at.key("start"), stage.start.as_ref(), problems);
+    let at_start = at.key("start");
+    let start = problems.or_default(&at_start, stage.start.as_ref(), None, |problems, text| {
+        rollout::week_hours(&at_start, text, problems).map(Some)
+    });
     if !plain {
         return None;
     }

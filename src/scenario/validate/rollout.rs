@@ -33,7 +33,15 @@ pub(super) fn read(
     let at = At::root().key("rollout");
     let max_hold = max_hold(&at.key("max_hold"), &written, gates, context, problems);
     let approval = approval(&at.key("approval"), &written, gates, context, problems);
-    let resume = resume(&at, &written, gates, (context, zone), problems);
+    let at_pause = at.key("max_pause");
+    let max_pause = problems.or_default(&at_pause, written.max_pause.as_ref(), None, |problems, text| {
+        values::duration(&at_pause, text, problems).map(Some)
+    });
+    let at_resume = at.key("resume");
+    let resume = problems.or_default(&at_resume, written.resume.as_ref(), None, |problems, written| {
+        resume(&at_resume, written, max_pause?, (context.slot, zone), problems).map(Some)
+    });
+    check_pauses(&at, &written, gates, problems);
     waits_for_hours(&written, gates, context, problems);
     let diagnose = delay(&at.key("diagnose"), written.diagnose.as_ref(), problems);
     let mitigate = delay(&at.key("mitigate"), written.mitigate.as_ref(), problems);
@@ -137,49 +145,46 @@ fn waits_for_hours(written: &wire::Rollout, gates: Option<&[Gate]>, context: &Co
     }
 }
 
-/// Who comes to a paused rollout; `Some(None)` for nobody.
+/// Who comes to a paused rollout, and for how long it may be paused.
 fn resume(
     at: &At,
-    written: &wire::Rollout,
-    gates: Option<&[Gate]>,
-    (context, zone): (&Context<'_>, Option<&TimeZone>),
+    written: &wire::Answer,
+    max_pause: Option<Seconds>,
+    (slot, zone): (Option<Seconds>, Option<&TimeZone>),
     problems: &mut Problems,
-) -> Option<Option<Resume>> {
-    let (at_resume, at_most) = (at.key("resume"), at.key("max_pause"));
-    let max_pause = problems.or_default(&at_most, written.max_pause.as_ref(), None, |problems, text| {
-        values::duration(&at_most, text, problems).map(Some)
-    });
-    let Some(resume) = &written.resume else {
-        if max_pause.is_some_and(|most| most.is_some()) && !problems.is_broken(&at_resume) {
-            let message = format!("`{}` has no `resume` beside it", problems.name(&at_most));
-            return problems.add(&at_most, message, "say how long a person takes: `resume = { delay = \"30m\" }`");
-        }
-        return (!problems.is_broken(&at_resume)).then_some(None);
-    };
+) -> Option<Resume> {
+    let answer = answer(at, written, problems)?;
+    let longest = || hours::longest_answer(answer, zone.unwrap_or(&TimeZone::UTC), slot.unwrap_or(Seconds::HOUR));
+    Some(Resume { answer, max_pause: max_pause.unwrap_or_else(longest) })
+}
+
+/// What gates that pause refuse beside them, and a time to pause where nobody comes.
+fn check_pauses(at: &At, written: &wire::Rollout, gates: Option<&[Gate]>, problems: &mut Problems) {
     let pausing = |gate: &Gate| gate.on_fail == Decision::Hold;
-    if let Some(gate) = gates.unwrap_or_default().iter().position(pausing) {
+    if written.resume.is_some()
+        && let Some(gate) = gates.unwrap_or_default().iter().position(pausing)
+    {
         let at = At::root().key("gates").index(gate).key("on_fail");
-        prolongs(&at, "score pauses nothing", written, gates, problems)?;
+        prolongs(&at, "score pauses nothing", written, gates, problems);
     }
-    let answer = answer(&at_resume, resume, problems)?;
-    let longest =
-        || hours::longest_answer(answer, zone.unwrap_or(&TimeZone::UTC), context.slot.unwrap_or(Seconds::HOUR));
-    Some(Some(Resume { answer, max_pause: max_pause?.unwrap_or_else(longest) }))
+    let at_most = at.key("max_pause");
+    if written.max_pause.is_some() && written.resume.is_none() && !problems.is_broken(&at.key("resume")) {
+        let message = format!("`{}` has no `resume` beside it", problems.name(&at_most));
+        problems.add::<()>(&at_most, message, "say how long a person takes: `resume = { delay = \"30m\" }`");
+    }
 }
 
 fn answer(at: &At, written: &wire::Answer, problems: &mut Problems) -> Option<Answer> {
     let delay = delay(&at.key("delay"), written.delay.as_ref(), problems);
-    let hours = week_hours(&at.key("hours"), written.hours.as_ref(), problems);
+    let at = at.key("hours");
+    let hours = problems
+        .or_default(&at, written.hours.as_ref(), None, |problems, text| week_hours(&at, text, problems).map(Some));
     Some(Answer { delay: delay?, hours: hours? })
 }
 
-/// Hours of the week; `Some(None)` where none are written.
-pub(super) fn week_hours(at: &At, written: Option<&String>, problems: &mut Problems) -> Option<Option<Hours>> {
-    problems.or_default(at, written, None, |problems, text| {
-        quantities::hours(text)
-            .map(Some)
-            .or_else(|| problems.wrong(at, "which is no time of the week", quantities::HOURS_HINT))
-    })
+/// Hours of the week.
+pub(super) fn week_hours(at: &At, text: &str, problems: &mut Problems) -> Option<Hours> {
+    quantities::hours(text).or_else(|| problems.wrong(at, "which is no time of the week", quantities::HOURS_HINT))
 }
 
 fn delay(at: &At, written: Option<&wire::Delay>, problems: &mut Problems) -> Option<Delay> {

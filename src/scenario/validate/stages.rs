@@ -64,7 +64,10 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
             let times = times(&at, &stage, index + 1 == count, exposure, given.slot, problems);
             let settle = settle(&at, &stage, times, problems);
             let approved = approved(&at, &stage, times, problems);
-            let start = rollout::week_hours(&at.key("start"), stage.start.as_ref(), problems);
+            let at_start = at.key("start");
+            let start = problems.or_default(&at_start, stage.start.as_ref(), None, |problems, text| {
+                rollout::week_hours(&at_start, text, problems).map(Some)
+            });
             let value = name.clone().and_then(|name| {
                 let (Shares { exposure, per_segment }, (duration, look_every)) = (shares?, times?);
                 // Segments differ, so within each as many are compared.
