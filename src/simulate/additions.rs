@@ -128,8 +128,7 @@ impl<'s> Additions<'s> {
         let sim = self.sim;
         let units = &sim.cells.rank[..cells.end];
         let count = self.slices.len();
-        let known = units[cells.clone()].iter().map(|&unit| self.index[unit as usize * count]);
-        self.slices[0].totals.approach(known.filter(|&index| index != ABSENT));
+        self.approach(cells.clone());
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
@@ -150,6 +149,21 @@ impl<'s> Additions<'s> {
             }
             first = end;
         }
+    }
+}
+
+impl Additions<'_> {
+    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
+    fn approach(&self, cells: Range<usize>) {
+        let (of_cells, count) = (&self.sim.cells, self.slices.len());
+        let read = |unit: u32, slice: usize| self.slices[slice].totals.read(self.index[unit as usize * count + slice]);
+        let mut sum: f64 = of_cells.rank[cells.clone()].iter().map(|&unit| read(unit, 0)).sum();
+        for (slices, values) in self.sim.layout.slice_of.iter().zip(&of_cells.segment) {
+            let Some(slices) = slices else { continue };
+            let of_cell = |(&unit, &value): (&u32, &u16)| read(unit, slices[value as usize]);
+            sum += of_cells.rank[cells.clone()].iter().zip(&values[cells.clone()]).map(of_cell).sum::<f64>();
+        }
+        std::hint::black_box(sum);
     }
 }
 
@@ -384,11 +398,13 @@ impl Totals {
         std::mem::take(&mut self.seen)
     }
 
-    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
-    fn approach(&self, known: impl Iterator<Item = u32>) {
-        let of_unit = |index: u32| &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
-        let read = |index: u32| of_unit(index).iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
-        std::hint::black_box(known.map(read).sum::<f64>());
+    /// The sum of a number of each cache line of a unit's totals.
+    fn read(&self, index: u32) -> f64 {
+        if index == ABSENT {
+            return 0.0;
+        }
+        let of_unit = &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
+        of_unit.iter().step_by(CACHE_LINE / size_of::<f64>()).sum()
     }
 
     fn unit(&mut self, unit: u32, index: &mut u32) -> (&mut [f64], &mut Ladders) {

@@ -27,7 +27,7 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::Control;
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
-use trajectory::Trajectory;
+use trajectory::{Spare, Trajectory};
 use who::Who;
 
 /// One stage as the simulation sees it.
@@ -156,6 +156,7 @@ pub struct Simulator {
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
+    spare: Spare,
 }
 
 impl Simulator {
@@ -206,6 +207,7 @@ impl Simulator {
             layout,
             cells,
             effects,
+            spare: Spare::default(),
         }
     }
 
@@ -293,6 +295,16 @@ impl Simulator {
     #[must_use]
     pub fn held_trajectories(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Trajectory> {
         rollout::play(self, &self.plan, 0, lanes, held)
+    }
+
+    /// Takes trajectories back that nobody reads any more.
+    pub fn take_back(&self, trajectories: Vec<Trajectory>) {
+        self.spare.put(trajectories);
+    }
+
+    /// Gives their memory up.
+    pub fn forget_taken_back(&self) {
+        self.spare.clear();
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.

@@ -99,7 +99,7 @@ impl Rider {
                 ever,
             },
             beyond: None,
-            trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
+            trajectories: lanes.iter().map(|_| sim.spare.take(&sim.layout, looks)).collect(),
         }
     }
 
