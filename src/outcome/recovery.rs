@@ -128,26 +128,12 @@ pub fn served_until(served: &[(f64, f64)], looks: usize, places: &[StagePlace], 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rollout::Control;
     use crate::simulate::StagePlan;
 
     /// Two stages of four and of two looks, a quarter of an hour apart.
     fn places() -> [StagePlace; 2] {
-        let stage = |first_look, slots| StagePlace {
-            first_look,
-            held: 0,
-            plan: StagePlan {
-                exposure: 0.1,
-                control: Control::Rest,
-                slots,
-                hold: 0,
-                pause: 0,
-                watch: 0,
-                slots_per_look: 1,
-                quiet: 0,
-            },
-            slot_s: 900,
-        };
+        let stage =
+            |first_look, slots| StagePlace { first_look, held: 0, plan: StagePlan::plain(0.1, slots, 1), slot_s: 900 };
         [stage(0, 4), stage(4, 2)]
     }
 

@@ -52,6 +52,12 @@ pub struct StagePlan {
 }
 
 impl StagePlan {
+    /// Compared with the rest, looked at from the beginning, and left when its duration is over.
+    #[must_use]
+    pub fn plain(exposure: f64, slots: usize, slots_per_look: usize) -> Self {
+        Self { exposure, control: Control::Rest, slots, hold: 0, pause: 0, watch: 0, slots_per_look, quiet: 0 }
+    }
+
     /// Number of looks, when it takes as long as it may.
     #[must_use]
     pub fn looks(&self) -> usize {
@@ -325,16 +331,7 @@ impl Simulator {
     }
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let plan = [StagePlan {
-            exposure: 1.0,
-            control: Control::Rest,
-            slots,
-            hold: 0,
-            pause: 0,
-            watch: 0,
-            slots_per_look,
-            quiet: 0,
-        }];
+        let plan = [StagePlan::plain(1.0, slots, slots_per_look)];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
         rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
