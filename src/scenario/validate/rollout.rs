@@ -39,7 +39,8 @@ pub(super) fn read(
     });
     let at_resume = at.key("resume");
     let resume = problems.or_default(&at_resume, written.resume.as_ref(), None, |problems, written| {
-        resume(&at_resume, written, max_pause?, (context.slot, zone), problems).map(Some)
+        let answer = answer(&at_resume, written, problems)?;
+        Some(Some(resume(answer, max_pause?, context.slot, zone)))
     });
     check_pauses(&at, &written, gates, problems);
     waits_for_hours(&written, gates, context, problems);
@@ -145,17 +146,10 @@ fn waits_for_hours(written: &wire::Rollout, gates: Option<&[Gate]>, context: &Co
     }
 }
 
-/// Who comes to a paused rollout, and for how long it may be paused.
-fn resume(
-    at: &At,
-    written: &wire::Answer,
-    max_pause: Option<Seconds>,
-    (slot, zone): (Option<Seconds>, Option<&TimeZone>),
-    problems: &mut Problems,
-) -> Option<Resume> {
-    let answer = answer(at, written, problems)?;
-    let longest = || hours::longest_answer(answer, zone.unwrap_or(&TimeZone::UTC), slot.unwrap_or(Seconds::HOUR));
-    Some(Resume { answer, max_pause: max_pause.unwrap_or_else(longest) })
+/// Who comes to a paused rollout, and for how long it may be paused: where that is not written, for the longest that a person takes.
+fn resume(answer: Answer, max_pause: Option<Seconds>, slot: Option<Seconds>, zone: Option<&TimeZone>) -> Resume {
+    let (zone, slot) = (zone.unwrap_or(&TimeZone::UTC), slot.unwrap_or(Seconds::HOUR));
+    Resume { answer, max_pause: max_pause.unwrap_or_else(|| hours::longest_answer(answer, zone, slot)) }
 }
 
 /// What gates that pause refuse beside them, and a time to pause where nobody comes.
