@@ -54,7 +54,7 @@ fn who_comes_to_a_bad_candidate_rolls_it_back_later() {
 #[test]
 fn pausing_is_the_same_on_any_number_of_threads() {
     let home = Home::new();
-    let delay = "resume = { delay = { median = \"1h\", p90 = \"6h\" } }\n";
+    let delay = "resume = { delay = { median = \"30m\", p90 = \"90m\" } }\n";
     home.write("pausing.toml", pausing(delay));
     let on = |threads: &str| {
         let flags = ["--replicates", "12", "--threads", threads];
