@@ -148,8 +148,8 @@ fn waits_for_hours(written: &wire::Rollout, gates: Option<&[Gate]>, context: &Co
 
 /// Who comes to a paused rollout, and for how long it may be paused: where that is not written, for the longest that a person takes.
 fn resume(answer: Answer, max_pause: Option<Seconds>, slot: Option<Seconds>, zone: Option<&TimeZone>) -> Resume {
-    let (zone, slot) = (zone.unwrap_or(&TimeZone::UTC), slot.unwrap_or(Seconds::HOUR));
-    Resume { answer, max_pause: max_pause.unwrap_or_else(|| hours::longest_answer(answer, zone, slot)) }
+    let longest = || hours::longest_answer(answer, zone.unwrap_or(&TimeZone::UTC), slot.unwrap_or(Seconds::HOUR));
+    Resume { answer, max_pause: max_pause.unwrap_or_else(longest) }
 }
 
 /// What gates that pause refuse beside them, and a time to pause where nobody comes.
