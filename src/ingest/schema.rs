@@ -104,7 +104,7 @@ pub(crate) struct ValueColumn {
 pub(crate) struct Columns {
     pub(crate) timestamp: String,
     pub(crate) unit: String,
-    /// Where requests of it draw: their column. A unit's name is then both.
+    /// Where sessions or requests of it draw: their column. A unit's name is then both.
     pub(crate) within: Option<String>,
     pub(crate) request: Option<String>,
     pub(crate) item: Option<String>,
@@ -262,6 +262,8 @@ impl Columns {
         }
         needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
         needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
+        let session = self.within.iter().filter(|within| self.request.as_ref() != Some(within));
+        needs.extend(session.map(|name| (name.as_str(), "assignment.session".to_owned(), Want::Identifier)));
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
         needs.extend(self.trial.iter().map(|name| (name.as_str(), "log.trial".to_owned(), Want::Identifier)));

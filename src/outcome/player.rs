@@ -17,9 +17,10 @@ use crate::digest::Digest;
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Budget;
+use crate::domain::rollout::{Budget, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::lens::Lens;
+use crate::gate::pause::Pauses;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
@@ -147,6 +148,8 @@ pub struct WorldOutcome {
     pub cost: Option<(f64, f64)>,
     /// Seconds for which stages were held past their durations, all together.
     pub held_s: i64,
+    /// Where stages may be paused: how it was.
+    pub pauses: Pauses,
     /// Where stages may be held: requests served by the moments of the fan, unless stopped before.
     pub fan: Vec<f32>,
 }
@@ -251,6 +254,12 @@ impl Replayed {
             (self.starts[index], twins)
         };
         self.own.iter().enumerate().map(twins)
+    }
+
+    /// All of them, when nobody reads them any more.
+    pub(super) fn into_trajectories(self) -> Vec<Trajectory> {
+        let censuses = self.censuses.into_values();
+        [self.own, self.swapped, self.whole, self.whole_swapped].into_iter().flatten().chain(censuses).collect()
     }
 }
 
@@ -478,6 +487,7 @@ impl<'a> Player<'a> {
                 }
             }
         });
+        self.simulator.forget_taken_back();
     }
 
     /// Replicates, each with its start slot, in blocks that are played together.
@@ -594,7 +604,9 @@ impl<'a> Player<'a> {
         let replayed = self.replay(lanes, &held, self.tunes());
         let planned = self.planned_at(&replayed);
         let look = |(index, (start, twins))| look(index, twins, planned.of(start));
-        replayed.twins().enumerate().map(look).collect()
+        let looked = replayed.twins().enumerate().map(look).collect();
+        self.simulator.take_back(replayed.into_trajectories());
+        looked
     }
 
     /// Replays given lanes from their start slots, and a census from each start where it is needed.
@@ -861,7 +873,9 @@ impl<'a> Player<'a> {
         let duration_s = time_of(outcome.looks, places);
         let rollback = matches!(outcome.end, End::RolledBack { .. }).then_some(rollback);
         let after = rollback.map_or(Seconds(0), Rollback::total);
-        let (requests, units) = served_until(served, outcome.looks, places, after);
+        let pins = self.scenario.assignment.sticky == Sticky::Session;
+        let begun = rollback.filter(|_| pins).map(|_| begun(reader, places, outcome.looks));
+        let (requests, units) = served_until(begun.as_deref().unwrap_or(served), outcome.looks, places, after);
         let spans = spans_until(outcome.looks, places);
         let longer = longer(served, &spans, outcome.looks, requests);
         let lens = |metric| {
@@ -891,6 +905,7 @@ impl<'a> Player<'a> {
             burned: self.scenario.gates.iter().filter_map(burned).collect(),
             cost: self.cost_metric().map(answered),
             held_s: places.iter().map(|place| place.held as i64 * place.look_every().0).sum(),
+            pauses: Pauses::default(),
             fan: Vec::new(),
         }
     }
@@ -1047,6 +1062,20 @@ pub(super) fn traffic(reader: Reader<'_>, places: &[StagePlace], served: &[(f64,
         before += stable;
     }
     by_look
+}
+
+/// Requests of sessions that began on the candidate by each look, to their last, and units as they are served: what it has served when, taken
+/// back after so many looks, it lets running sessions finish.
+fn begun(reader: Reader<'_>, places: &[StagePlace], looks: usize) -> Vec<(f64, f64)> {
+    let of_stage = |place: &StagePlace| {
+        // A stage that was left is not the one that was held for as long as it may be.
+        let left = place.first_look + place.plan.looks() < looks;
+        let last = if left { place.ended() } else { place.plan.looks() }.saturating_sub(1);
+        let first = place.first_look;
+        (0..place.plan.looks()).map(move |look| first + look.min(last))
+    };
+    let looks = places.iter().flat_map(of_stage);
+    looks.map(|look| (reader.trajectory.begun_requests[look], reader.trajectory.exposed_units[look])).collect()
 }
 
 /// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.

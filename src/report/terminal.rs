@@ -99,6 +99,19 @@ fn verdict(report: &Report) -> String {
         );
         text.push_str(&wrapped(&line, "  "));
     }
+    let paused = of_kind(report, "null").and_then(|world| world.pauses).filter(|pauses| pauses.paused.share > 0.0);
+    if let Some(pauses) = paused {
+        let time = pauses
+            .paused_s
+            .map_or_else(String::new, |time| format!(", for {}", labels::spread(time, labels::duration)));
+        let line = format!(
+            "A gate pauses {} of those{time}: resumed in {}, rolled back by who came in {}.",
+            labels::share(pauses.paused),
+            labels::share(pauses.resumed),
+            labels::share(pauses.rolled_back)
+        );
+        text.push_str(&wrapped(&line, "  "));
+    }
     if let Some((budget, replicates)) = report.budget.as_ref().and_then(|budget| Some((budget, budget.replicates?))) {
         text.push_str(&clipped(&format!(
             "Budget of false rollbacks {}, calibrated on {} other replicates: error rates add up to {}.",
@@ -229,7 +242,10 @@ fn gates(report: &Report) -> String {
             let _ = write!(line, " {pass:>6}");
         }
         if let Some((row, stage)) = telling(report, gate) {
-            let _ = write!(line, "  {}", sees(row, stage, metric(report, row)));
+            // With cookies nothing is planned.
+            let planned = !report.planning.needs.is_empty() || row.power_closed_form.is_some();
+            let told = if planned { sees(row, stage, metric(report, row)) } else { NO_CLOSED_FORM.to_owned() };
+            let _ = write!(line, "  {told}");
         }
         text.push_str(&clipped(&line));
     }
@@ -309,10 +325,12 @@ fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a Stage
     rows().rfind(|(row, _)| !decides(row)).or_else(|| rows().next())
 }
 
+const NO_CLOSED_FORM: &str = "no closed form: see its power curve";
+
 /// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
 fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
     match row.test.as_str() {
-        "mann-whitney" | "kayenta" | "cusum" => return "no closed form: see its power curve".to_owned(),
+        "mann-whitney" | "kayenta" | "cusum" => return NO_CLOSED_FORM.to_owned(),
         "burn-rate" => return "no closed form: see the worlds".to_owned(),
         "sentinel" => return "asked at every look, whatever the traffic".to_owned(),
         _ => {}

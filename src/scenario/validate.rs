@@ -1,6 +1,7 @@
 //! Written form to checked form: every default resolved, every problem reported at once.
 
 mod assignment;
+mod cookies;
 mod distance;
 mod effects;
 mod gates;
@@ -25,7 +26,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::places::{At, Document, Lines};
 use super::problems::{Problems, did_you_mean};
 use super::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
+use crate::domain::gate::Decision;
 use crate::domain::quantity::Seconds;
+use crate::domain::rollout::Sticky;
 use crate::error::{Error, Problem, Result};
 
 /// Default of `log.slot`, and of `look_every` where it fits.
@@ -133,6 +136,11 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     if let Some(gates) = &gates {
         paired::ask(&mut stages, &asked, (gates, &metrics), problems);
     }
+    let cookies = assignment.as_ref().is_some_and(|assignment| assignment.sticky == Sticky::Cookie);
+    if cookies {
+        cookies::refuse_who(&stages, problems);
+        cookies::refuse_gates(gates.as_deref().unwrap_or_default(), &metrics, problems);
+    }
     let mapping = log.as_ref().and_then(|log| log.mapping.as_ref());
     paired::refuse(&stages, (assignment.as_ref(), mapping), form, problems);
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
@@ -140,12 +148,17 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
     if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
         rollout::calibrates(rollout, gates, problems);
-        let approved = stages.iter().filter_map(|stage| stage.value.as_ref()).any(|stage| stage.approved);
-        if approved || rollout.max_hold.0 > 0 {
+        let known = || stages.iter().filter_map(|stage| stage.value.as_ref());
+        let waits = known().any(|stage| stage.approved || stage.start.is_some());
+        let pauses = rollout.resume.is_some() && gates.iter().any(|gate| gate.on_fail == Decision::Hold);
+        if waits || pauses || rollout.max_hold.0 > 0 {
             monitors::held(gates, problems);
         }
         rollout::keeps_once(rollout, &stages, problems);
         paired::keeps(rollout, &stages, problems);
+        if cookies {
+            cookies::refuse_budget(rollout, problems);
+        }
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&simulation_table);

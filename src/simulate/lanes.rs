@@ -16,7 +16,7 @@ const STREAMS_OF_STAGE: u32 = 32;
 /// One replicate's units: copies of each, and which of them are compared and on the candidate in each stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
-    /// Copies of each unit.
+    /// Copies of each unit; where cookies are handed out, of each user.
     pub copies: Vec<u8>,
     /// Per stage: copies of each unit in one of the arms that are compared; all of them where it is absent.
     pub counted: Option<Vec<Vec<u8>>>,
@@ -39,6 +39,9 @@ impl Lane {
     /// user is: users are the sample, whatever draws.
     pub(super) fn replicate(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
+        if who.hands_out_cookies() {
+            return Self::of_users(hash, who, simulation, replicate);
+        }
         let draws = who.sticky.redraws().then_some(hash);
         let mut lane = Self { replicate: replicate as u64, draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
@@ -57,6 +60,10 @@ impl Lane {
     pub(super) fn swapped(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let lane = Self::replicate(unit_keys, who, simulation, replicate);
+        if who.hands_out_cookies() {
+            // Which copies, their draws say.
+            return Self { swapped: Some(Box::new(Self::nobody(0, who))), ..lane };
+        }
         let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
@@ -66,6 +73,28 @@ impl Lane {
             }
         }
         Self { swapped: Some(Box::new(swapped)), ..lane }
+    }
+
+    /// Copies of users, who draw their cookies on the way.
+    fn of_users(hash: KeyedHash, who: &Who, simulation: &Simulation, replicate: usize) -> Self {
+        let copies = |user: usize| match simulation.resample {
+            Resample::Poisson => poisson_one(hash.uniform(who.user_key(user), COPIES_STREAM)),
+            Resample::None => 1,
+        };
+        let copies = (0..who.count_holders(0)).map(copies).collect();
+        Self { replicate: replicate as u64, copies, draws: Some(hash), ..Self::nobody(0, who) }
+    }
+
+    /// So many copies of every user, who draw their cookies on the way.
+    pub(super) fn census_of_users(hash: KeyedHash, who: &Who, copies: u8) -> Self {
+        Self { copies: vec![copies; who.count_holders(0)], draws: Some(hash), ..Self::nobody(0, who) }
+    }
+
+    /// Spells of users in one stage, two by two: the first on stable, the second on the candidate.
+    pub(super) fn of_spells(copies: Vec<u8>, who: &Who) -> Self {
+        let on_candidate = |(spell, &copies): (usize, &u8)| if spell % 2 == 1 { copies } else { 0 };
+        let exposed = vec![copies.iter().enumerate().map(on_candidate).collect()];
+        Self { copies, exposed, ..Self::nobody(0, who) }
     }
 
     fn nobody(units: usize, who: &Who) -> Self {

@@ -13,6 +13,7 @@ pub mod lanes;
 mod own;
 pub mod returning;
 mod rollout;
+mod spells;
 pub mod trajectory;
 mod trials;
 pub mod who;
@@ -28,11 +29,11 @@ use layout::{Layout, Stream};
 use crate::assign::{Bucketing, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Control;
+use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
 use own::Way;
-use trajectory::Trajectory;
+use trajectory::{Spare, Trajectory};
 use trials::Outputs;
 use who::Who;
 
@@ -47,15 +48,26 @@ pub struct StagePlan {
     pub slots: usize,
     /// Of that, what may come after its own duration while a gate waits.
     pub hold: usize,
-    /// Of that, what may then come until a person lets the rollout go on.
+    /// Of that, for how long its pauses may last.
+    pub pause: usize,
+    /// Of that, what may then come until a person lets the rollout go on, and the next stage may begin.
     pub watch: usize,
     /// Slots between looks; divides the length.
     pub slots_per_look: usize,
     /// Looks at which gates do not speak yet.
     pub quiet: usize,
+    /// Units go over to the candidate on the way: censuses hold the arms themselves, and not everybody.
+    pub drifts: bool,
 }
 
 impl StagePlan {
+    /// Compared with the rest, looked at from the beginning, and left when its duration is over.
+    #[must_use]
+    pub fn plain(exposure: f64, slots: usize, slots_per_look: usize) -> Self {
+        let control = Control::Rest;
+        Self { exposure, control, slots, hold: 0, pause: 0, watch: 0, slots_per_look, quiet: 0, drifts: false }
+    }
+
     /// Number of looks, when it takes as long as it may.
     #[must_use]
     pub fn looks(&self) -> usize {
@@ -68,6 +80,12 @@ impl StagePlan {
         self.hold / self.slots_per_look
     }
 
+    /// Of them, those for which it may be paused.
+    #[must_use]
+    pub fn pause_looks(&self) -> usize {
+        self.pause / self.slots_per_look
+    }
+
     /// Looks of its own duration.
     #[must_use]
     pub fn own_looks(&self) -> usize {
@@ -77,7 +95,13 @@ impl StagePlan {
     /// Slots of its own duration.
     #[must_use]
     pub fn own_slots(&self) -> usize {
-        self.slots - self.hold - self.watch
+        self.slots - self.beyond()
+    }
+
+    /// Slots that may come after its own duration.
+    #[must_use]
+    pub fn beyond(&self) -> usize {
+        self.hold + self.pause + self.watch
     }
 
     /// At 100 % nobody is left to compare with, and without exposure there is nobody to compare.
@@ -95,7 +119,7 @@ impl StagePlan {
     /// Shares of the units that are compared, or could be, in the candidate's arm and in stable's.
     #[must_use]
     pub fn split(&self) -> Split {
-        Split { exposure: self.exposure, control: self.control }
+        Split { exposure: self.exposure, control: self.control, drifts: self.drifts }
     }
 }
 
@@ -106,6 +130,8 @@ pub struct Split {
     pub exposure: f64,
     /// Who is in stable's.
     pub control: Control,
+    /// Whether a census holds the arms themselves.
+    pub drifts: bool,
 }
 
 impl Split {
@@ -134,6 +160,9 @@ impl Split {
     }
 }
 
+/// Where cookies are handed out, so many copies of everybody draw theirs in a census: what an arm expects is their mean.
+const CENSUS_COPIES: u8 = 4;
+
 /// A log ready to be replayed: cells in slot order, and which sums to keep.
 pub struct Simulator {
     /// Which sums a trajectory holds, and where.
@@ -145,11 +174,13 @@ pub struct Simulator {
     cells: FlatCells,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
+    sessions: Option<exposure::Sessions>,
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
     /// Where requests have several outputs, of which the cells hold one.
     outputs: Option<Outputs>,
+    spare: Spare,
 }
 
 impl Simulator {
@@ -168,14 +199,17 @@ impl Simulator {
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
             control: stage.control,
-            slots: [stage.duration, scenario.hold(index), scenario.watch(index)].map(slots_of).iter().sum(),
+            slots: [stage.duration, scenario.beyond(index)].map(slots_of).iter().sum(),
             hold: slots_of(scenario.hold(index)),
+            pause: slots_of(scenario.pause(index)),
             watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
             quiet: stage.quiet_looks(),
+            drifts: who.hands_out_cookies(),
         });
         Self {
             plan: plan.collect(),
+            sessions: (who.sticky == Sticky::Session).then(|| exposure::Sessions::of(&cells, digest.units.len())),
             who,
             unit_keys: digest.units.iter().map(|unit| unit_key(unit)).collect(),
             first: digest.first,
@@ -185,6 +219,7 @@ impl Simulator {
             layout,
             cells,
             effects,
+            spare: Spare::default(),
         }
     }
 
@@ -241,6 +276,9 @@ impl Simulator {
     /// Everybody whom each stage compares, in a lane of the schedule for its census.
     #[must_use]
     pub fn everybody(&self) -> Lane {
+        if self.who.hands_out_cookies() {
+            return Lane::census_of_users(self.who.planned, &self.who, CENSUS_COPIES);
+        }
         let of_stage = |stage: usize| move |unit: usize| self.who.weight(stage, unit);
         let weights: Vec<_> = (0..self.plan.len()).map(of_stage).collect();
         let weights: Vec<&dyn Fn(usize) -> u8> = weights.iter().map(|weight| weight as &dyn Fn(usize) -> u8).collect();
@@ -254,7 +292,8 @@ impl Simulator {
         for (stage, plan) in self.plan.iter().enumerate() {
             let of_stage = looks..looks + plan.looks();
             looks = of_stage.end;
-            played.scale(&self.layout, of_stage, self.who.scale(stage, plan));
+            let copies = if plan.drifts { f64::from(CENSUS_COPIES) } else { 1.0 };
+            played.scale(&self.layout, of_stage, self.who.scale(stage, plan) / copies);
         }
         played
     }
@@ -274,7 +313,7 @@ impl Simulator {
         self.play(&self.plan, 0, lanes, held)
     }
 
-    /// Replays a plan; where requests have several outputs, each lane then gets sums of its own.
+    /// Replays a plan; where cookies are drawn, lane by lane, and where requests have several outputs, each lane then gets sums of its own.
     fn play(
         &self,
         plan: &[StagePlan],
@@ -282,6 +321,13 @@ impl Simulator {
         lanes: &[(usize, Lane)],
         held: &[Vec<usize>],
     ) -> Vec<Trajectory> {
+        if lanes.iter().any(|(_, lane)| lane.draws.is_some()) && self.who.hands_out_cookies() {
+            let of_lane = |index: usize| {
+                let held = held.get(index).map_or(&[][..], Vec::as_slice);
+                self.replay_cookies(plan, elapsed, &lanes[index], held)
+            };
+            return (0..lanes.len()).into_par_iter().map(of_lane).collect();
+        }
         let mut played = rollout::play(self, plan, elapsed, lanes, held);
         if let Some(outputs) = &self.outputs {
             played.par_iter_mut().enumerate().for_each(|(index, trajectory)| {
@@ -291,6 +337,16 @@ impl Simulator {
             });
         }
         played
+    }
+
+    /// Takes trajectories back that nobody reads any more.
+    pub fn take_back(&self, trajectories: Vec<Trajectory>) {
+        self.spare.put(trajectories);
+    }
+
+    /// Gives their memory up.
+    pub fn forget_taken_back(&self) {
+        self.spare.clear();
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.
@@ -311,8 +367,7 @@ impl Simulator {
     }
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let plan =
-            [StagePlan { exposure: 1.0, control: Control::Rest, slots, hold: 0, watch: 0, slots_per_look, quiet: 0 }];
+        let plan = [StagePlan::plain(1.0, slots, slots_per_look)];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
         self.play(&plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")

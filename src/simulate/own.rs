@@ -11,7 +11,7 @@ use super::effects::EffectCells;
 use super::lanes::{Lane, is_swapped, place};
 use super::layout::Layout;
 use super::rollout;
-use super::trajectory::Trajectory;
+use super::trajectory::{Spare, Trajectory};
 use super::{Simulator, StagePlan};
 use crate::assign::KeyedHash;
 use crate::digest::bins::BinLists;
@@ -100,10 +100,12 @@ impl Way<'_> {
             cells: source.cells.put_together(&own.cells, units, plan.slots),
             effects: source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect(),
             unit_keys: Vec::new(),
+            sessions: None,
             first: sim.first,
             slot: sim.slot,
             period: None,
             outputs: None,
+            spare: Spare::default(),
         };
         let lanes = [(0, own.lane)];
         let played = rollout::play(&of_stage, &of_stage.plan, self.elapsed.saturating_add(passed), &lanes, &[]).pop();

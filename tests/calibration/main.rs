@@ -5,6 +5,7 @@
 
 mod buckets;
 mod budgets;
+mod cookies;
 mod covariate;
 mod drift;
 mod events;

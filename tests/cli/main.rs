@@ -13,12 +13,14 @@ mod joined;
 mod judges;
 mod observed;
 mod pairs;
+mod pausing;
 mod plan;
 mod power;
 mod rollbacks;
 mod run;
 mod schema;
 mod shadow;
+mod sticky;
 mod synth;
 
 // The rows of section 11 of the design.
