@@ -99,6 +99,8 @@ impl Recorded {
 fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Option<(Case, Recorded)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
+    let sticky = if matches!(plan.sticky, Sticky::Session | Sticky::Cookie) { Sticky::Unit } else { plan.sticky };
+    let plan = Plan { sticky, ..plan };
     let slots = plan.slots() as i64 + rng.random_range(0..5);
     let mut log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
     if plan.has_waves() {
@@ -106,7 +108,7 @@ fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Option<(Case, Re
     }
     let draws = plan.sticky == Sticky::Request;
     if draws {
-        log.draw_within();
+        log.draw_within(&mut rng, None);
     }
     let recorded = Recorded::draw(&mut rng, &log);
     if recorded.requests.iter().all(|(_, outputs)| outputs[1].is_empty()) {
