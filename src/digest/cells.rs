@@ -19,7 +19,7 @@ pub struct Cells {
     /// Requests with a shadow output: any candidate column is not null. The others count as traffic only.
     /// In a log in long form: those that stable served.
     pub covered: Vec<f64>,
-    /// In a log in long form: requests that the candidate served. Elsewhere both versions cover the same.
+    /// In a log in long form, and in one of outputs: requests that the candidate served. Elsewhere both versions cover the same.
     pub covered_candidate: Option<Vec<f64>>,
     /// Per metric of the scenario.
     pub metrics: Vec<MetricCells>,

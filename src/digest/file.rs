@@ -1,9 +1,10 @@
 //! The digest on disk: one Parquet file whose metadata says how it was made, so that any number of them can be merged.
 //!
-//! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one, `rows`,
-//! `covered` (and `covered.candidate` of a log in long form), and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
-//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile; then `NAME.asked` of
-//! a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
+//! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one
+//! (with `log.trial` also request and trial, parted by U+001F), `rows`, `covered` (and `covered.candidate` of a log in long form or with
+//! trials), and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
+//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile; then `NAME.asked` (and `NAME.asked.candidate`,
+//! as above) of a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
 //! as, and how a judge errs, is applied when a digest is used.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -503,7 +503,7 @@ pub struct VersionNoise {
 pub struct VarianceComponent {
     /// The estimate.
     pub variance: f64,
-    /// Standard error over units; null with fewer than three.
+    /// Standard error over units; null with fewer than three, or where they are all alike.
     pub se: Option<f64>,
     /// 95 % interval, cut at zero.
     pub low: Option<f64>,

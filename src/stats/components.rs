@@ -13,7 +13,7 @@ pub struct Repeated {
     pub squares: f64,
 }
 
-/// An estimate with its standard error over units; none with fewer than three of them.
+/// An estimate with its standard error over units; none with fewer than three of them, or where they are all alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Component {
     /// The variance; not negative.
@@ -66,6 +66,8 @@ pub fn nested(units: &[Vec<Repeated>]) -> Option<Components> {
         let values: Vec<f64> = without.iter().filter_map(|found| found[index]).collect();
         // A component that hangs on one unit has no error that could be told.
         let se = (values.len() == units.len() && values.len() > 2).then(|| jackknife(&values));
+        // Without a single difference there is no telling how rare one is.
+        let se = se.filter(|&se| se > 0.0);
         found[index].map(|variance| Component { variance: variance.max(0.0), se })
     };
     Some(Components { units: component(0)?, requests: component(1), outputs: component(2)? })

@@ -15,6 +15,7 @@ mod power;
 mod sticky;
 mod support;
 mod table;
+mod trials;
 mod waves;
 
 use replay::domain::gate::Verdict;

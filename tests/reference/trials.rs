@@ -32,8 +32,9 @@ struct Recorded {
     requests: Vec<(Row, [Vec<Answer>; 2])>,
 }
 
-fn name_of(request: usize) -> String {
-    format!("request {}", request * 37 % 1009)
+/// What a request is called: where requests draw, by what tells them apart.
+fn name_of(row: &Row, request: usize) -> String {
+    row.within.map_or_else(|| format!("request {}", request * 37 % 1009), |(_, part)| format!("part {part}"))
 }
 
 impl Recorded {
@@ -41,7 +42,7 @@ impl Recorded {
     fn draw(rng: &mut ChaCha8Rng, log: &Log) -> Self {
         let pool: Vec<Answer> = log.rows.iter().flat_map(|row| [row.stable, row.candidate]).collect();
         let known: Vec<Answer> = pool.into_iter().filter(|answer| *answer != Answer::default()).collect();
-        let mut outputs = |rng: &mut ChaCha8Rng| -> Vec<Answer> {
+        let outputs = |rng: &mut ChaCha8Rng| -> Vec<Answer> {
             let count = *[0, 1, 1, 2, 3, 4].choose(rng).expect("not empty");
             (0..count).filter_map(|_| known.choose(rng).copied()).collect()
         };
@@ -56,7 +57,7 @@ impl Recorded {
             for trial in 0..outputs[0].len().max(outputs[1].len()).max(1) {
                 let [stable, candidate] =
                     [0, 1].map(|version| outputs[version].get(trial).copied().unwrap_or_default());
-                rows.push((Row { stable, candidate, ..row.clone() }, name_of(request), trial as u32));
+                rows.push((Row { stable, candidate, ..row.clone() }, name_of(row, request), trial as u32));
             }
         }
         for at in (1..rows.len()).rev() {
@@ -79,7 +80,7 @@ impl Recorded {
                 let is_covered = !outputs[1].is_empty();
                 let drawn = |version: usize| {
                     let known = &outputs[version];
-                    let place = place(unit_key(&name_of(request)), version, copy.user.1);
+                    let place = place(unit_key(&name_of(row, request)), version, copy.user.1);
                     let at = (place * known.len() as f64).floor();
                     let at = (0..known.len()).rev().find(|&index| index as f64 <= at);
                     at.filter(|_| is_covered).map_or_else(Answer::default, |at| known[at])
@@ -98,19 +99,22 @@ impl Recorded {
 fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Option<(Case, Recorded)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
-    let sticky = if plan.sticky == Sticky::Request { Sticky::Unit } else { plan.sticky };
-    let plan = Plan { sticky, ..plan };
     let slots = plan.slots() as i64 + rng.random_range(0..5);
     let mut log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
     if plan.has_waves() {
         log.settle_tiers();
+    }
+    let draws = plan.sticky == Sticky::Request;
+    if draws {
+        log.draw_within();
     }
     let recorded = Recorded::draw(&mut rng, &log);
     if recorded.requests.iter().all(|(_, outputs)| outputs[1].is_empty()) {
         return None;
     }
     let (rows, names, trials) = recorded.rows(&mut rng);
-    let text = plan.text().replacen("[log]\n", "[log]\nrequest = \"request\"\ntrial = \"trial\"\n", 1);
+    let keys = if draws { "trial = \"trial\"\n" } else { "request = \"request\"\ntrial = \"trial\"\n" };
+    let text = plan.text().replacen("[log]\n", &format!("[log]\n{keys}"), 1);
     let scenario = Scenario::parse("scenario.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("log.parquet");
