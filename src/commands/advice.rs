@@ -9,6 +9,7 @@ use crate::gate::question::ExpectedArms;
 use crate::outcome::player::Player;
 use crate::outcome::rows::segment;
 use crate::power::closed_form::{self, Plan};
+use crate::power::rest::Rest;
 use crate::report::{Segment, ShadowRow, Warning, labels};
 use crate::scenario::Scenario;
 use crate::simulate::trajectory::{Arm, Reader, Span};
@@ -21,7 +22,7 @@ const SEES: f64 = 2.0;
 
 /// Advice on a plan, in the order of its stages and gates.
 pub(super) fn all(player: &Player<'_>, digest: &Digest, shadow: &[ShadowRow]) -> Vec<Warning> {
-    let plans = closed_form::plans(player);
+    let plans = closed_form::plans(player, &Rest::of_stages(player));
     let plan = Advisor { player, scenario: player.scenario, digest, plans: &plans };
     [
         plan.short_stages(),

@@ -11,6 +11,7 @@ use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Result};
 use crate::outcome::player::Player;
 use crate::outcome::rows;
 use crate::outcome::tally::Tally;
+use crate::power::rest::Rest;
 use crate::power::{self, closed_form};
 use crate::report::{self, Report};
 use crate::scenario::Scenario;
@@ -57,8 +58,12 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
 
     progress.step("planning");
     let bucketing = production(&scenario.assignment);
-    let (plans, (exact, sample_ratio)) =
-        rayon::join(|| closed_form::plans(&player), || exact::replay(&player, &digest, &*bucketing));
+    let closed_forms = || {
+        let rests = Rest::of_stages(&player);
+        (closed_form::plans(&player, &rests), rests)
+    };
+    let ((plans, rests), (exact, sample_ratio)) =
+        rayon::join(closed_forms, || exact::replay(&player, &digest, &*bucketing));
     let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
     let gates = rows::gates(&player, &tally, &plans, &digest);
     let self_check = rows::self_check(&player, &tally, &digest);
@@ -74,7 +79,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         self_check: &self_check,
     };
     let mut power_curves = rows::power_curves(&player, &tally);
-    let planning = power::planning(&player, &tally, &digest, &plans, &mut power_curves);
+    let planning = power::planning(&player, &tally, &digest, (&plans, &rests), &mut power_curves);
     let mut warnings = warnings::all(&evidence);
     warnings.extend(power::warnings(&planning));
     let report = Report {

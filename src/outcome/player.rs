@@ -252,6 +252,12 @@ impl Replayed {
         };
         self.own.iter().enumerate().map(twins)
     }
+
+    /// All of them, when nobody reads them any more.
+    pub(super) fn into_trajectories(self) -> Vec<Trajectory> {
+        let censuses = self.censuses.into_values();
+        [self.own, self.swapped, self.whole, self.whole_swapped].into_iter().flatten().chain(censuses).collect()
+    }
 }
 
 /// What is planned by start; nothing where no census was made.
@@ -478,6 +484,7 @@ impl<'a> Player<'a> {
                 }
             }
         });
+        self.simulator.forget_taken_back();
     }
 
     /// Replicates, each with its start slot, in blocks that are played together.
@@ -594,7 +601,9 @@ impl<'a> Player<'a> {
         let replayed = self.replay(lanes, &held, self.tunes());
         let planned = self.planned_at(&replayed);
         let look = |(index, (start, twins))| look(index, twins, planned.of(start));
-        replayed.twins().enumerate().map(look).collect()
+        let looked = replayed.twins().enumerate().map(look).collect();
+        self.simulator.take_back(replayed.into_trajectories());
+        looked
     }
 
     /// Replays given lanes from their start slots, and a census from each start where it is needed.

@@ -257,6 +257,7 @@ impl<'a> Variants<'a> {
             (served, traffic)
         };
         let (served, traffic) = replayed.twins().map(by_look).unzip();
+        first.simulator.take_back(replayed.into_trajectories());
         let replicates = block.iter().map(|&(_, replicate)| replicate).collect();
         Block { replicates, served, traffic, endings }
     }

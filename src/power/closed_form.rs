@@ -6,8 +6,9 @@
 
 use rayon::prelude::*;
 
-use super::events::{EventPlanner, Rest};
+use super::events::EventPlanner;
 use super::paired;
+use super::rest::Rest;
 use crate::domain::gate::{Gate, Test, Window};
 use crate::domain::metric::Margin;
 use crate::domain::rollout::Control;
@@ -17,7 +18,6 @@ use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question};
 use crate::gate::sequence;
 use crate::outcome::boundaries::last_look;
 use crate::outcome::player::Player;
-use crate::scenario::Tile;
 use crate::simulate::Split;
 use crate::simulate::grid::GridPlace;
 use crate::simulate::layout::{Answers, Shape};
@@ -68,25 +68,15 @@ struct Expected {
     df: f64,
 }
 
-/// The closed forms of every question of every gate at every stage that asks it.
+/// The closed forms of every question of every gate at every stage that asks it; `rests` are those of the stages.
 #[must_use]
-pub fn plans(player: &Player<'_>) -> Vec<Plan> {
-    let (starts, censuses) = (&player.sampled_starts, &player.sampled_censuses);
+pub fn plans(player: &Player<'_>, rests: &[Option<Rest>]) -> Vec<Plan> {
+    let censuses = &player.sampled_censuses;
     let places = player.places();
     let stages = 0..player.scenario.stages.len();
     let of_stage = |stage: usize| {
-        if player.scenario.stages[stage].paired.is_some() {
-            return paired::plans(player, stage);
-        }
+        let Some(rest) = &rests[stage] else { return paired::plans(player, stage) };
         let place = &places[stage];
-        let from =
-            starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.own_slots()).sum::<usize>();
-        let per_look = (3600 / place.slot_s).max(1) as usize;
-        // A log that repeats has no end; a month of it is enough to call something never.
-        let slots = player.simulator.slots();
-        let left = if player.scenario.log.tile == Tile::Week { 4 * slots } else { slots.saturating_sub(from) };
-        let left = left / per_look * per_look;
-        let rest = player.simulator.census_of_stage(stage, from, left, per_look);
         let mut plans = Vec::new();
         for (gate, gate_plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
@@ -117,8 +107,7 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 if let Some(watch) = player.watches[stage][gate][index] {
                     let alpha = player.levels.alpha_fail[gate] * player.levels.shares[gate][index];
                     let planner = EventPlanner::new(player, gate, *question, (place.plan.split(), alpha), watch);
-                    let rest = Rest { census: &rest, looks: left / per_look, look_s: per_look as i64 * place.slot_s };
-                    plans.push(Plan { stage, gate, question: index, ..planner.plan(censuses, look, &rest) });
+                    plans.push(Plan { stage, gate, question: index, ..planner.plan(censuses, look, rest) });
                     continue;
                 }
                 let middle = Reader { layout: &player.simulator.layout, trajectory: &censuses[censuses.len() / 2] };
@@ -128,13 +117,7 @@ pub fn plans(player: &Player<'_>) -> Vec<Plan> {
                 let end = |census: &'_ Trajectory| planner.expected(census, look);
                 let expected: Vec<Expected> = censuses.iter().filter_map(end).collect();
                 let middle = &censuses[censuses.len() / 2];
-                let seconds_per_look = per_look as i64 * place.slot_s;
-                plans.push(Plan {
-                    stage,
-                    gate,
-                    question: index,
-                    ..planner.plan(&expected, middle, look, &rest, left / per_look, seconds_per_look)
-                });
+                plans.push(Plan { stage, gate, question: index, ..planner.plan(&expected, middle, look, rest) });
             }
         }
         plans
@@ -232,15 +215,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn plan(
-        &self,
-        expected: &[Expected],
-        middle: &Trajectory,
-        look: usize,
-        rest: &Trajectory,
-        rest_looks: usize,
-        look_s: i64,
-    ) -> Plan {
+    fn plan(&self, expected: &[Expected], middle: &Trajectory, look: usize, rest: &Rest) -> Plan {
         let nothing = Plan::default();
         // Sums of a trailing window have no second moments to plan with. A rank test of points is planned by their number and by how they
         // depend on each other, which no sum knows: a formula for independent points would promise what the replay refutes.
@@ -248,7 +223,7 @@ impl<'a> Planner<'a> {
             return nothing;
         }
         if expected.is_empty() {
-            return Plan { duration_needed_s: self.duration_needed(rest, rest_looks, look_s), ..nothing };
+            return Plan { duration_needed_s: self.duration_needed(rest), ..nothing };
         }
         let mean = |value: &dyn Fn(&Expected) -> f64| expected.iter().map(value).sum::<f64>() / expected.len() as f64;
         let distance = |e: &Expected| student_t::normal_equivalent(e.to_pass / e.variance_pass.sqrt(), e.df);
@@ -265,8 +240,8 @@ impl<'a> Planner<'a> {
             mde_relative: mde.filter(|_| level.abs() > 0.0).map(|mde| mde / level.abs()),
             units_needed: scaled(mean(&|e| e.units)),
             requests_needed: scaled(mean(&|e| e.requests)),
-            duration_needed_s: self.duration_needed(rest, rest_looks, look_s),
-            covariate_saves_s: self.covariate_saves(rest, rest_looks, look_s),
+            duration_needed_s: self.duration_needed(rest),
+            covariate_saves_s: self.covariate_saves(rest),
             exposure_needed: self.exposure_needed(middle, look),
             ..nothing
         }
@@ -286,21 +261,21 @@ impl<'a> Planner<'a> {
         (to_pass > 0.0).then(|| (to_pass / looks.unwrap_or(self.critical_pass + self.z_power)).powi(2))
     }
 
-    fn duration_needed(&self, rest: &Trajectory, looks: usize, look_s: i64) -> Option<i64> {
+    fn duration_needed(&self, rest: &Rest) -> Option<i64> {
         let enough = |look: &usize| {
-            self.expected(rest, *look).is_some_and(|e| {
+            self.expected(&rest.census, *look).is_some_and(|e| {
                 let decides = self.variance_needed(e.to_pass).is_some_and(|needed| e.variance_pass <= needed);
                 decides && e.units >= self.gate.min_units
             })
         };
         // What was seen by then was asked earlier.
-        (0..looks).find(enough).map(|look| (look as i64 + 1) * look_s + self.asker.delay.0)
+        (0..rest.looks).find(enough).map(|look| (look as i64 + 1) * rest.look_s + self.asker.delay.0)
     }
 
     /// What the covariate saves of the time that is needed; nothing where it is not needed within the log without it.
-    fn covariate_saves(&self, rest: &Trajectory, looks: usize, look_s: i64) -> Option<i64> {
+    fn covariate_saves(&self, rest: &Rest) -> Option<i64> {
         let bare = Self { asker: self.asker.without_covariate(), ..*self };
-        let needed = |planner: &Self| planner.duration_needed(rest, looks, look_s);
+        let needed = |planner: &Self| planner.duration_needed(rest);
         self.gate.covariate.then(|| Some(needed(&bare)? - needed(self)?))?
     }
 

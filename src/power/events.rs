@@ -1,6 +1,7 @@
 //! Closed forms of gates that count events, from exact laws of the counts that a census expects.
 
 use super::closed_form::Plan;
+use super::rest::Rest;
 use crate::domain::gate::{Gate, Window};
 use crate::domain::metric::Margin;
 use crate::gate::events::{self, Counts, Watch, share_at};
@@ -37,13 +38,6 @@ pub(super) struct EventPlanner<'a> {
     alpha_fail: f64,
 }
 
-/// The traffic that later looks of a longer stage would see.
-pub(super) struct Rest<'t> {
-    pub(super) census: &'t Trajectory,
-    pub(super) looks: usize,
-    pub(super) look_s: i64,
-}
-
 impl<'a> EventPlanner<'a> {
     pub(super) fn new(
         player: &'a Player<'a>,
@@ -72,7 +66,7 @@ impl<'a> EventPlanner<'a> {
     }
 
     /// The plan at the end of a stage whose last look is `look`, from the median census; `rest` is a longer stage.
-    pub(super) fn plan(&self, censuses: &[Trajectory], look: usize, rest: &Rest<'_>) -> Plan {
+    pub(super) fn plan(&self, censuses: &[Trajectory], look: usize, rest: &Rest) -> Plan {
         let found: Vec<Counts> =
             censuses.iter().filter_map(|census| self.counts(census, look, self.split.exposure)).collect();
         if self.gate.window != Window::Stage || found.is_empty() {
@@ -210,11 +204,11 @@ impl<'a> EventPlanner<'a> {
         smallest(|log: f64| enough(log.exp()), (-7.0, 7.0)).map(f64::exp)
     }
 
-    fn duration_needed(&self, rest: &Rest<'_>) -> Option<i64> {
+    fn duration_needed(&self, rest: &Rest) -> Option<i64> {
         let enough = |look: usize| {
-            let counts = self.counts(rest.census, look, self.split.exposure);
+            let counts = self.counts(&rest.census, look, self.split.exposure);
             let decides = counts.and_then(|counts| self.power(&counts)).is_some_and(|p| p >= self.gate.power.get());
-            decides && self.size(rest.census, look).0 >= self.gate.min_units
+            decides && self.size(&rest.census, look).0 >= self.gate.min_units
         };
         let last = rest.looks.checked_sub(1)?;
         if !enough(last) {

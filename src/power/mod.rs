@@ -9,6 +9,7 @@ pub mod forecast;
 mod judging;
 mod needs;
 mod paired;
+pub mod rest;
 mod sizes;
 mod words;
 mod worth;
@@ -23,6 +24,7 @@ use crate::report::{PowerCurve, Warning, labels};
 use crate::scenario::Scenario;
 use closed_form::Plan;
 use needs::{OfStage, Planner};
+use rest::Rest;
 
 /// What planning finds, beside what was replayed. Fills the closed forms of power curves, too.
 #[must_use]
@@ -30,10 +32,10 @@ pub fn planning(
     player: &Player<'_>,
     tally: &Tally,
     digest: &Digest,
-    plans: &[Plan],
+    (plans, rests): (&[Plan], &[Option<Rest>]),
     curves: &mut [PowerCurve],
 ) -> Planning {
-    let planner = Planner { player, tally, digest, plans };
+    let planner = Planner { player, tally, digest, plans, rests };
     let stages: Vec<OfStage> =
         (0..player.scenario.stages.len()).into_par_iter().map(|stage| planner.of_stage(stage)).collect();
     let mut planning = Planning::default();

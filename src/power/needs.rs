@@ -6,6 +6,7 @@ use super::closed_form::{Plan, asked_share};
 use super::curve::{Census, Contrast, Curve, Deciding};
 use super::design::Design;
 use super::judging;
+use super::rest::Rest;
 use super::words;
 use crate::digest::Digest;
 use crate::domain::gate::{Gate, Patience, Window};
@@ -18,10 +19,9 @@ use crate::outcome::player::Player;
 use crate::outcome::rows::{segment, share};
 use crate::outcome::tally::{QuestionTally, Tally};
 use crate::report::planning::{Elsewhere, NeedRow, PerArm, PowerMap, PowerTimes, Price, Side, TimePoint};
-use crate::scenario::Tile;
 use crate::simulate::Split;
 use crate::simulate::layout::Shape;
-use crate::simulate::trajectory::{Arm, Reader, Span, Trajectory};
+use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::interval::wilson;
 use crate::stats::joint;
 
@@ -46,13 +46,7 @@ pub(super) struct Planner<'a> {
     pub(super) tally: &'a Tally,
     pub(super) digest: &'a Digest,
     pub(super) plans: &'a [Plan],
-}
-
-/// Everybody's sums from a stage's start to the log's end.
-struct Rest {
-    census: Trajectory,
-    looks: usize,
-    look_s: i64,
+    pub(super) rests: &'a [Option<Rest>],
 }
 
 /// What is found for one stage.
@@ -92,15 +86,12 @@ impl Planner<'_> {
         let player = self.player;
         let mine: Vec<&Plan> = self.plans.iter().filter(|plan| plan.stage == stage).collect();
         // Pairs need no traffic of their own: what there is to say stands with the gate. Of arms that drift there are no closed forms.
-        let plan = player.simulator.plan[stage];
-        if mine.is_empty() || !plan.exposes() || plan.drifts {
-            return OfStage::default();
-        }
-        let rest = self.rest(stage);
+        let planned = !mine.is_empty() && !player.simulator.plan[stage].drifts;
+        let Some(rest) = self.rests[stage].as_ref().filter(|_| planned) else { return OfStage::default() };
         let of_question = |plan: &&Plan| {
             let asked = self.asked(plan);
             match asked {
-                Some(asked) => asked.all(plan, &rest),
+                Some(asked) => asked.all(plan, rest),
                 None => OfStage { needs: vec![self.silent(plan)], ..OfStage::default() },
             }
         };
@@ -116,21 +107,6 @@ impl Planner<'_> {
             all.maps.clear();
         }
         all
-    }
-
-    /// From the middle start time; a log that repeats has no end, and four times its length is enough to call something never.
-    fn rest(&self, stage: usize) -> Rest {
-        let player = self.player;
-        let places = player.places();
-        let starts = &player.sampled_starts;
-        let from =
-            starts[starts.len() / 2] + places[..stage].iter().map(|before| before.plan.own_slots()).sum::<usize>();
-        let slots = player.simulator.slots();
-        let left = if player.scenario.log.tile == Tile::Week { 4 * slots } else { slots.saturating_sub(from) };
-        let per_look = (3600 / places[stage].slot_s).max(1) as usize;
-        let looks = left / per_look;
-        let census = player.simulator.census_of_stage(stage, from, looks * per_look, per_look);
-        Rest { census, looks, look_s: per_look as i64 * places[stage].slot_s }
     }
 
     fn asked(&self, plan: &Plan) -> Option<Asked<'_>> {

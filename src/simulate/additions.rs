@@ -54,6 +54,8 @@ pub(super) struct Additions<'s> {
     sim: &'s Simulator,
     /// Unit of each row of weights, by rank.
     pub(super) units: Vec<u32>,
+    /// Units of the slot added last that have not asked in the window before.
+    pub(super) arrived: Vec<u32>,
     /// Per slice of the layout.
     pub(super) slices: Vec<SliceAdditions>,
     /// Per unit and slice: where its totals are.
@@ -80,7 +82,7 @@ impl<'s> Additions<'s> {
     pub(super) fn new(sim: &'s Simulator) -> Self {
         let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
         let index = vec![ABSENT; sim.units() * slices.len()];
-        Self { sim, units: Vec::new(), slices, index, fresh: Vec::new() }
+        Self { sim, units: Vec::new(), arrived: Vec::new(), slices, index, fresh: Vec::new() }
     }
 
     /// Begins a window; `onsets` are the different slots at which each stream sets in.
@@ -128,14 +130,17 @@ impl<'s> Additions<'s> {
         let sim = self.sim;
         let units = &sim.cells.rank[..cells.end];
         let count = self.slices.len();
-        let known = units[cells.clone()].iter().map(|&unit| self.index[unit as usize * count]);
-        self.slices[0].totals.approach(known.filter(|&index| index != ABSENT));
+        self.approach(cells.clone());
+        self.arrived.clear();
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
             let end = first + units[first..].iter().take_while(|&&other| other == unit).count();
             let weight = self.units.len() as u32;
             self.units.push(unit);
+            if self.index[unit as usize * count] == ABSENT {
+                self.arrived.push(unit);
+            }
             let mut add = |slice: usize, cells: Range<usize>| {
                 let row = NewRow { sim, cells, unit, weight, slot };
                 self.slices[slice].add(&row, &mut self.index[unit as usize * count + slice], &mut self.fresh);
@@ -150,6 +155,21 @@ impl<'s> Additions<'s> {
             }
             first = end;
         }
+    }
+}
+
+impl Additions<'_> {
+    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
+    fn approach(&self, cells: Range<usize>) {
+        let (of_cells, count) = (&self.sim.cells, self.slices.len());
+        let read = |unit: u32, slice: usize| self.slices[slice].totals.read(self.index[unit as usize * count + slice]);
+        let mut sum: f64 = of_cells.rank[cells.clone()].iter().map(|&unit| read(unit, 0)).sum();
+        for (slices, values) in self.sim.layout.slice_of.iter().zip(&of_cells.segment) {
+            let Some(slices) = slices else { continue };
+            let of_cell = |(&unit, &value): (&u32, &u16)| read(unit, slices[value as usize]);
+            sum += of_cells.rank[cells.clone()].iter().zip(&values[cells.clone()]).map(of_cell).sum::<f64>();
+        }
+        std::hint::black_box(sum);
     }
 }
 
@@ -384,11 +404,13 @@ impl Totals {
         std::mem::take(&mut self.seen)
     }
 
-    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
-    fn approach(&self, known: impl Iterator<Item = u32>) {
-        let of_unit = |index: u32| &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
-        let read = |index: u32| of_unit(index).iter().step_by(CACHE_LINE / size_of::<f64>()).sum::<f64>();
-        std::hint::black_box(known.map(read).sum::<f64>());
+    /// The sum of a number of each cache line of a unit's totals.
+    fn read(&self, index: u32) -> f64 {
+        if index == ABSENT {
+            return 0.0;
+        }
+        let of_unit = &self.sums[index as usize * self.width..(index as usize + 1) * self.width];
+        of_unit.iter().step_by(CACHE_LINE / size_of::<f64>()).sum()
     }
 
     fn unit(&mut self, unit: u32, index: &mut u32) -> (&mut [f64], &mut Ladders) {

@@ -33,7 +33,7 @@ use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
 use own::Way;
-use trajectory::Trajectory;
+use trajectory::{Spare, Trajectory};
 use trials::Outputs;
 use who::Who;
 
@@ -159,6 +159,7 @@ pub struct Simulator {
     period: Option<usize>,
     /// Where requests have several outputs, of which the cells hold one.
     outputs: Option<Outputs>,
+    spare: Spare,
 }
 
 impl Simulator {
@@ -196,6 +197,7 @@ impl Simulator {
             layout,
             cells,
             effects,
+            spare: Spare::default(),
         }
     }
 
@@ -313,6 +315,16 @@ impl Simulator {
             });
         }
         played
+    }
+
+    /// Takes trajectories back that nobody reads any more.
+    pub fn take_back(&self, trajectories: Vec<Trajectory>) {
+        self.spare.put(trajectories);
+    }
+
+    /// Gives their memory up.
+    pub fn forget_taken_back(&self) {
+        self.spare.clear();
     }
 
     /// Sums of everybody in the log under every answer, from a slot on, at looks this many slots apart.

@@ -11,7 +11,7 @@ use super::effects::EffectCells;
 use super::lanes::{Lane, is_swapped, place};
 use super::layout::Layout;
 use super::rollout;
-use super::trajectory::Trajectory;
+use super::trajectory::{Spare, Trajectory};
 use super::{Simulator, StagePlan};
 use crate::assign::KeyedHash;
 use crate::digest::bins::BinLists;
@@ -101,6 +101,7 @@ impl Way<'_> {
             effects: source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect(),
             unit_keys: Vec::new(),
             sessions: None,
+            spare: Spare::default(),
             first: sim.first,
             slot: sim.slot,
             period: None,

@@ -113,7 +113,7 @@ impl Rider {
                 ever,
             },
             beyond: None,
-            trajectories: lanes.iter().map(|_| Trajectory::empty(&sim.layout, looks)).collect(),
+            trajectories: lanes.iter().map(|_| sim.spare.take(&sim.layout, looks)).collect(),
         }
     }
 
@@ -244,7 +244,11 @@ impl<'a> Window<'a> {
                 if slot == ride.ends {
                     riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
                 }
-                riders[ride.rider].serve(sim, ride.stage, begin + slot, &additions.units[known..]);
+                let rider = &mut riders[ride.rider];
+                // Who has the candidate in a stage has it from the first request there on.
+                let asking =
+                    if rider.served.ever.is_some() { &additions.units[known..] } else { &additions.arrived[..] };
+                rider.serve(sim, ride.stage, begin + slot, asking);
             }
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
             let look = rides.iter().any(looks_now);

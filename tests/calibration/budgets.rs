@@ -7,6 +7,7 @@ use replay::domain::world::World;
 use replay::outcome::player::{Cause, Player};
 use replay::outcome::tally::Tally;
 use replay::power::closed_form;
+use replay::power::rest::Rest;
 use replay::simulate::Simulator;
 use replay::simulate::returning::Asked;
 use replay::stats::boundary::combine;
@@ -112,7 +113,7 @@ fn run_text(text: &str, also: impl Fn(&Player<'_>, &Tally)) -> Found {
 #[test]
 fn a_split_budget_is_kept() {
     let found = run("split", |player, tally| {
-        let plans = closed_form::plans(player);
+        let plans = closed_form::plans(player, &Rest::of_stages(player));
         for (stage, counts) in tally.together.iter().enumerate() {
             let together = counts.row(player, &plans, stage).expect("gates are asked");
             let (pass, planned) = (together.pass, together.pass_closed_form.expect("all of them can be planned"));
