@@ -98,7 +98,11 @@ impl Recorded {
 /// A case, and what its log was made from.
 fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Option<(Case, Recorded)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
+    let mut plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
+    if matches!(plan.sticky, Sticky::Session | Sticky::Cookie) {
+        // Which do not go together with several outputs.
+        plan.sticky = Sticky::Unit;
+    }
     let slots = plan.slots() as i64 + rng.random_range(0..5);
     let mut log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
     if plan.has_waves() {
@@ -106,7 +110,7 @@ fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Option<(Case, Re
     }
     let draws = plan.sticky == Sticky::Request;
     if draws {
-        log.draw_within();
+        log.draw_within(&mut rng, None);
     }
     let recorded = Recorded::draw(&mut rng, &log);
     if recorded.requests.iter().all(|(_, outputs)| outputs[1].is_empty()) {
