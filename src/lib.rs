@@ -44,7 +44,7 @@
 //! - Sums are closed under `x → a + b x`. Margins, power curves and effects on every request are applied to finished
 //!   trajectories; only what is not affine in them (a flip, an onset, a segment) is streamed as sums of its own.
 //! - What a cell adds to an arm is the same in every replicate with the same start, up to a weight: it is computed once for
-//!   a group of replicates.
+//!   a group of replicates. Where it is not, because each draws outputs of its own, a replicate is a log of its own.
 //! - A stage is analysed on its own data: sums restart with each stage.
 //! - Errors live at the edges ([`cli`], [`scenario`], [`ingest`], [`report`]). Between them values are valid already, and
 //!   functions return no `Result`.

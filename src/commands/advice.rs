@@ -5,6 +5,7 @@ use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{PairSource, Promotion, Stage};
+use crate::gate::question::ExpectedArms;
 use crate::outcome::player::Player;
 use crate::outcome::rows::segment;
 use crate::power::closed_form::{self, Plan};
@@ -213,7 +214,7 @@ impl Advisor<'_> {
         let Some(look) = place.seen(place.plan.looks() - 1, metric.judge.delay) else { return 0.0 };
         let span = Span { look, since: None };
         let slice = self.player.gates[plan.gate].questions[plan.question].slice;
-        reader.counts(span, Arm::Candidate, slice).units * place.plan.exposure
+        ExpectedArms { reader, span, split: place.plan.split() }.counts(Arm::Candidate, slice).0
     }
 
     /// To speak, and where a pass is needed, to pass.

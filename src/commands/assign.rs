@@ -59,7 +59,8 @@ fn known(scenario: &Scenario) -> Result<()> {
     let why = match sticky {
         Sticky::Unit => return Ok(()),
         Sticky::Stage => "every stage draws anew, by a salt that the scenario does not know",
-        Sticky::Request => "every request draws, at random",
+        Sticky::Session => "every session draws when it begins, as often as not at random",
+        Sticky::Request | Sticky::Cookie => "every request draws, at random",
     };
     let message = format!("`assignment.sticky = \"{}\"`: {why}", sticky.name());
     let hint = match sticky {

@@ -9,7 +9,7 @@ use crate::digest::cells::MetricCells;
 use crate::digest::judged;
 use crate::domain::metric::{Direction, Judge, Metric, Nulls};
 use crate::domain::quantity::Moment;
-use crate::domain::rollout::Promotion;
+use crate::domain::rollout::{Promotion, Sticky};
 use crate::domain::version::Version;
 use crate::report::{Coverage, Excluded, JudgeFacts, LogFacts, MetricFacts, ScenarioFacts, Segment};
 use crate::scenario::{Resample, Scenario, Tile};
@@ -42,7 +42,7 @@ pub(super) fn scenario(scenario: &Scenario, starts: usize, bucketing: &dyn Bucke
         fingerprint: scenario.fingerprint.clone(),
         // Line breaks are the file's, not the reader's.
         about: scenario.about.split_whitespace().collect::<Vec<_>>().join(" "),
-        unit: scenario.assignment.within.as_ref().unwrap_or(&scenario.assignment.unit).clone(),
+        unit: scenario.assignment.inference().to_owned(),
         hash: bucketing.steps().map_or_else(|| hash.into(), |steps| format!("{hash} ({steps} buckets)")),
         resample: match scenario.simulation.resample {
             Resample::Poisson => "poisson".into(),
@@ -57,12 +57,18 @@ pub(super) fn scenario(scenario: &Scenario, starts: usize, bucketing: &dyn Bucke
     }
 }
 
+/// Distinct units of the log: of those that are drawn, or where cookies are, of their users.
+fn units(digest: &Digest, scenario: &Scenario) -> usize {
+    let users = digest.holders(scenario).filter(|_| scenario.assignment.sticky == Sticky::Cookie);
+    users.map_or(digest.logged_units() as usize, |(_, names)| names.len())
+}
+
 pub(super) fn log(path: &str, digest: &Digest, scenario: &Scenario) -> LogFacts {
     let facts = &digest.facts;
     LogFacts {
         path: path.to_owned(),
         rows: facts.rows,
-        units: digest.logged_units() as usize,
+        units: units(digest, scenario),
         buckets: (!digest.members.is_empty()).then_some(digest.units.len()),
         cells: digest.cells.len(),
         start: rfc3339(facts.start, &scenario.log.timezone),
@@ -141,7 +147,13 @@ pub(super) fn limits(scenario: &Scenario, digest: &Digest) -> Vec<String> {
             scenario.log.item.as_deref().unwrap_or("item")
         ));
     }
-    if let Some(served) = &scenario.log.served {
+    if scenario.log.trial.is_some() {
+        limits.push(
+            "Each request is served one of its recorded outputs at random: what a version could say besides them is not in the log, and              where it was asked once it never changes its answer."
+                .to_owned(),
+        );
+    }
+    if let Some(served) = scenario.log.served.as_ref().filter(|_| !digest.cells.is_paired()) {
         limits.push(format!(
             "Each request was served by one version: whether those that `{}` served are like those that `{}` served is up to how the \
              log was assigned, and no replay can show it.",

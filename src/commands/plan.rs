@@ -9,7 +9,7 @@ use crate::cli::{Effort, PlanArgs};
 use crate::digest::Digest;
 use crate::domain::limit::{Limit, Quantity};
 use crate::domain::quantity::{Fraction, Probability, Seconds};
-use crate::domain::rollout::Promotion;
+use crate::domain::rollout::{Promotion, Sticky};
 use crate::domain::world::World;
 use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Problem, Result};
 use crate::outcome::player::{Ground, Player};
@@ -102,6 +102,18 @@ fn checked(args: &PlanArgs) -> Result<(Scenario, String, Vec<Limit>)> {
 
 /// Where the main job replays what follows a held stage later, other commands have one schedule for all replicates.
 pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
+    let sticky = scenario.assignment.sticky;
+    let what = match sticky {
+        Sticky::Session => {
+            Some("sessions that finish on the candidate after a rollback are replayed by the main job alone")
+        }
+        Sticky::Cookie => Some("cookies have no closed forms and a slow replay: the main job alone replays them"),
+        Sticky::Unit | Sticky::Stage | Sticky::Request => None,
+    };
+    if let Some(what) = what {
+        let hint = format!("leave `assignment.sticky = \"{}\"` out here", sticky.name());
+        return Some(Problem::new(&scenario.path, what).hint(hint));
+    }
     let what = "stages that take longer than their durations are replayed by the main job alone: this command compares schedules that do not wait";
     let hint = "leave `rollout.max_hold` and `resume`, and `approval` and `start` of stages, out here";
     scenario.prolongs().then(|| Problem::new(&scenario.path, what).hint(hint))

@@ -86,6 +86,12 @@ fn found(path: &str, scenario: &Scenario, metrics: &[usize], most: usize) -> Res
         )
         .hint("leave `--failures` out")
         .into()),
+        Input::Log(_) if scenario.log.trial.is_some() => Err(Problem::new(
+            path,
+            "has several outputs of each request: whether one version's is worse is not said by any pair of them",
+        )
+        .hint("leave `--failures` out")
+        .into()),
         Input::Log(log) => failures::find(&log, scenario, metrics, most),
         Input::Digest(_) => Err(Problem::new(path, "is a digest, which holds no requests")
             .hint("name the log itself for `--failures`")

@@ -28,6 +28,9 @@ const LONGEST_SILENCE: Seconds = Seconds(3 * Seconds::DAY.0);
 /// A larger difference between a stage's exposure and what the platform makes of it is worth a warning.
 const OFF_STEP: f64 = 1e-6;
 
+/// A larger difference between arms of cookies, in standard errors, is worth a warning: it makes five false alarms of a hundred six.
+const DRIFTED: f64 = 0.1;
+
 /// What the warnings are drawn from.
 pub(super) struct Evidence<'a> {
     pub(super) scenario: &'a Scenario,
@@ -51,6 +54,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         gap(evidence),
         coverage(evidence),
         unpaired(evidence),
+        single_outputs(evidence),
         drawn_times(evidence),
         stable_only(evidence),
         unasked(evidence),
@@ -60,6 +64,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         items(evidence),
         assignment(evidence),
         redrawn(evidence),
+        drifted(evidence),
         rows(evidence),
     ]
     .into_iter()
@@ -207,9 +212,13 @@ fn silent_metrics(evidence: &Evidence<'_>) -> Vec<Warning> {
 /// A unit that alone is more of the log than a sum over units should hang on.
 fn heavy_unit(evidence: &Evidence<'_>) -> Vec<Warning> {
     let cells = &evidence.digest.cells;
+    // A user with a cookie is in one arm with all that is still to come.
+    let users = evidence.digest.holders(evidence.scenario);
+    let users = users.filter(|_| evidence.scenario.assignment.sticky == Sticky::Cookie);
+    let unit_of = |unit: u32| users.as_ref().map_or(unit, |(of_unit, _)| of_unit[unit as usize]) as usize;
     let mut requests = vec![0.0; evidence.digest.units.len()];
     for (&unit, rows) in cells.unit.iter().zip(&cells.rows) {
-        requests[unit as usize] += rows;
+        requests[unit_of(unit)] += rows;
     }
     let total: f64 = requests.iter().sum();
     let largest = requests.iter().copied().fold(0.0, f64::max);
@@ -334,6 +343,22 @@ fn unpaired(evidence: &Evidence<'_>) -> Vec<Warning> {
         served.names.candidate
     );
     vec![warning("unpaired", "log", text)]
+}
+
+/// Requests with one output of a version: nothing is known there of what it says next time.
+fn single_outputs(evidence: &Evidence<'_>) -> Vec<Warning> {
+    let Some(trials) = &evidence.digest.trials else { return Vec::new() };
+    let found = Version::BOTH.map(|version| (version, trials.single(version)));
+    let text = |(version, (all, single)): (Version, (u64, u64))| {
+        format!(
+            "{} of requests have one output of {}: replays serve it every time, as if asked again it said the same, and see less noise \
+             than users would",
+            percent(single as f64 / all as f64),
+            version.name()
+        )
+    };
+    let some = found.into_iter().filter(|(_, (_, single))| *single > 0);
+    some.map(|found| warning("single-outputs", "log", text(found))).collect()
 }
 
 /// A log without times: when its units come is made up.
@@ -502,13 +527,56 @@ fn redrawn(evidence: &Evidence<'_>) -> Vec<Warning> {
             "every stage draws units anew: who had the candidate may be back on stable in the next stage, and more units meet it than any stage \
              takes (`true_exposure`); which ones depends on a salt of each stage that the scenario does not know, so no exact replay is shown"
         }
+        Sticky::Session => {
+            "sessions draw when they begin: a user may meet both versions, and more users meet the candidate than any stage takes \
+             (`true_exposure`); a stage compares the sessions that began in it, and gates count sessions; nobody knows which users it will be, so \
+             no exact replay is shown"
+        }
         Sticky::Request => {
             "every request draws: a user meets both versions, and far more users meet the candidate than any stage takes (`true_exposure`); gates \
              count requests, and a limit on the candidate alone trusts its requests to be independent, which those of a user are not; nobody knows \
              which users it will be, so no exact replay is shown"
         }
+        Sticky::Cookie => {
+            "every request of a user on stable draws, and who once has the candidate keeps it: far more users meet it than the nominal exposure \
+             (`true_exposure`), those who ask most first; gates compare the requests that each version served, by spells of users. There are no \
+             closed forms of power, and nobody knows which users it will be, so no exact replay is shown"
+        }
     };
     vec![warning("not-sticky", "assignment", text)]
+}
+
+/// What arms differ by that are filled by how often users ask: exactly at its margin a gate should measure none of it, whoever is where.
+fn drifted(evidence: &Evidence<'_>) -> Vec<Warning> {
+    if evidence.scenario.assignment.sticky != Sticky::Cookie {
+        return Vec::new();
+    }
+    let error = 1.0 / (evidence.scenario.simulation.replicates as f64).sqrt();
+    let found = |row: &GateRow| {
+        let margin = row.rates.get("margin").filter(|_| row.segment.is_none())?;
+        let (difference, errors) = (margin.difference?, margin.difference? / margin.se.filter(|se| *se > 0.0)?);
+        (errors.abs() > DRIFTED.max(4.0 * error)).then_some((difference, errors))
+    };
+    let mut warnings = Vec::new();
+    for gate in &evidence.scenario.gates {
+        let rows = evidence.gates.iter().filter(|row| row.gate == gate.name);
+        let worst = rows.filter_map(|row| Some((row, found(row)?)));
+        let Some((row, (difference, errors))) = worst.max_by(|(_, (_, a)), (_, (_, b))| a.abs().total_cmp(&b.abs()))
+        else {
+            continue;
+        };
+        let text = format!(
+            "a candidate exactly at the margin of gate `{}` looks {} than that by {} on average, {:.1} standard errors of one rollout: users \
+             who ask more have the cookie sooner, and their outcomes differ. Such a gate compares users as well as versions; its error rates in \
+             the self-check are what that does",
+            gate.name,
+            if difference > 0.0 { "worse" } else { "better" },
+            three_digits(difference.abs()),
+            errors.abs()
+        );
+        warnings.push(warning("cookie-drift", format!("stage {}", row.stage), text));
+    }
+    warnings
 }
 
 fn rows(evidence: &Evidence<'_>) -> Vec<Warning> {

@@ -19,7 +19,7 @@ pub struct Cells {
     /// Requests with a shadow output: any candidate column is not null. The others count as traffic only.
     /// In a log in long form: those that stable served.
     pub covered: Vec<f64>,
-    /// In a log in long form: requests that the candidate served. Elsewhere both versions cover the same.
+    /// In a log in long form, and in one of outputs: requests that the candidate served. Elsewhere both versions cover the same.
     pub covered_candidate: Option<Vec<f64>>,
     /// Per metric of the scenario.
     pub metrics: Vec<MetricCells>,
@@ -58,6 +58,8 @@ impl Cells {
 pub struct Judged {
     /// Covered requests that it was asked about; `None` where these are all.
     pub asked: Option<Vec<f64>>,
+    /// Those that the candidate covers, where versions are not covered alike: the others are then stable's.
+    pub asked_candidate: Option<Vec<f64>>,
     /// What people said of some of them.
     pub labels: Option<PerVersion<LabelSums>>,
     /// The cells as recorded, where those that later stages see were corrected or filled in.

@@ -1,9 +1,10 @@
 //! The digest on disk: one Parquet file whose metadata says how it was made, so that any number of them can be merged.
 //!
-//! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one, `rows`,
-//! `covered` (and `covered.candidate` of a log in long form), and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
-//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile; then `NAME.asked` of
-//! a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
+//! Columns: `unit`, `slot_start`, `segment.NAME` for each segment column, `item` where the scenario names one
+//! (with `log.trial` also request and trial, parted by U+001F), `rows`, `covered` (and `covered.candidate` of a log in long form or with
+//! trials), and for each metric `NAME.stable.n`, `.num`, `.num2` (and `.den`, `.den2`, `.numden` of a ratio), the same
+//! of `candidate`, and `NAME.paired.…`; or `NAME.stable.bins` and `NAME.candidate.bins` of a quantile; then `NAME.asked` (and `NAME.asked.candidate`,
+//! as above) of a judge that samples and `NAME.stable.labelled.…` where people labelled. Sums are as recorded: what missing values count
 //! as, and how a judge errs, is applied when a digest is used.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,9 @@ struct Header {
     buckets: Option<Held>,
     segments: Vec<String>,
     item: Option<String>,
+    /// Where requests have several outputs: columns of the request and of the trial.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    trial: Option<[String; 2]>,
     /// Of a log in long form.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     served: Option<String>,
@@ -200,6 +204,7 @@ impl Header {
             },
             segments: scenario.log.segments.clone(),
             item: scenario.log.item.clone(),
+            trial: scenario.log.request.clone().zip(scenario.log.trial.clone()).map(<[String; 2]>::from),
             served: scenario.log.served.as_ref().map(|served| {
                 format!("`{}`, stable `{}`, candidate `{}`", served.column, served.names.stable, served.names.candidate)
             }),
@@ -241,6 +246,11 @@ impl Header {
         differ("assignment.cells", cells(&self.buckets), cells(&wanted.buckets));
         differ("log.segments", quoted(&self.segments), quoted(&wanted.segments));
         differ("log.item", item(&self.item), item(&wanted.item));
+        let trial = |trial: &Option<[String; 2]>| match trial {
+            Some([request, trial]) => format!("`{trial}` of `{request}`"),
+            None => "no column".into(),
+        };
+        differ("log.trial", trial(&self.trial), trial(&wanted.trial));
         let rows = |rows: &Option<String>, without: &str| rows.clone().unwrap_or_else(|| without.to_owned());
         differ("log.version", rows(&self.served, "nothing"), rows(&wanted.served, "nothing"));
         let turns = |turn: &Option<String>| turn.as_ref().map_or("all".into(), |turn| format!("first by `{turn}`"));
@@ -342,14 +352,15 @@ fn to_frame(digest: &Digest, scenario: &Scenario, range: Range<usize>) -> Polars
         let codes: Vec<u32> = codes[within()].iter().map(|&code| u32::from(code)).collect();
         columns.push(named(&segment_name(&segment.name), &codes, &segment.values));
     }
-    if scenario.log.item.is_some() {
+    if scenario.log.has_items() {
         columns.push(named(ITEM, &cells.item[within()], &digest.items));
     }
     columns.extend([counts(ROWS, &cells.rows[within()]), counts(COVERED, &cells.covered[within()])]);
     columns.extend(cells.covered_candidate.iter().map(|covered| counts(COVERED_CANDIDATE, &covered[within()])));
     for ((metric, of), judged) in scenario.metrics.iter().zip(&cells.metrics).zip(&cells.judged) {
         let own = layout::columns(metric).into_iter().zip(layout::metric_columns(of));
-        let judge = layout::judge_columns(metric).into_iter().zip(layout::judged_columns(judged));
+        let judge =
+            layout::judge_columns(metric, scenario.log.covers_apart()).into_iter().zip(layout::judged_columns(judged));
         for ((part, kind), values) in own.chain(judge) {
             let name = format!("{}.{part}", metric.name);
             columns.push(match (kind, values) {
@@ -492,18 +503,19 @@ impl<'a> Shards<'a> {
         [UNIT.to_owned()]
             .into_iter()
             .chain(segments)
-            .chain(self.scenario.log.item.iter().map(|_| ITEM.into()))
+            .chain(self.scenario.log.has_items().then(|| ITEM.into()))
             .collect()
     }
 
     /// Names of the columns that are added up.
     fn value_columns(&self) -> Vec<(String, ColumnKind)> {
+        let apart = self.scenario.log.covers_apart();
         let metrics = self.scenario.metrics.iter().flat_map(|metric| {
-            let columns = layout::columns(metric).into_iter().chain(layout::judge_columns(metric));
+            let columns = layout::columns(metric).into_iter().chain(layout::judge_columns(metric, apart));
             columns.map(|(part, kind)| (format!("{}.{part}", metric.name), kind))
         });
-        let long = self.scenario.log.served.iter().map(|_| COVERED_CANDIDATE);
-        let requests = [ROWS, COVERED].into_iter().chain(long).map(|name| (name.to_owned(), ColumnKind::Count));
+        let candidate = apart.then_some(COVERED_CANDIDATE);
+        let requests = [ROWS, COVERED].into_iter().chain(candidate).map(|name| (name.to_owned(), ColumnKind::Count));
         requests.chain(metrics).collect()
     }
 
@@ -567,7 +579,7 @@ impl<'a> Shards<'a> {
         for name in self.text_columns() {
             codes.push(Codes::of(all.column(&name)?.str()?.iter().map(|text| text.unwrap_or(NULL_NAME))));
         }
-        let item = self.scenario.log.item.as_ref().and_then(|_| codes.pop());
+        let item = if self.scenario.log.has_items() { codes.pop() } else { None };
         let segments = codes.split_off(1);
         let unit = codes.pop().unwrap_or_default();
         let mut values = Vec::new();

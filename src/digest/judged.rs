@@ -49,7 +49,9 @@ impl Digest {
     /// Per cell: mirrored requests that the judge of a metric was asked about; in a log in long form, those of a version.
     #[must_use]
     pub fn asked(&self, metric: usize, version: Version) -> &[f64] {
-        self.cells.judged[metric].asked.as_deref().unwrap_or_else(|| self.cells.covered_by(version))
+        let judged = &self.cells.judged[metric];
+        let candidate = judged.asked_candidate.as_ref().filter(|_| version == Version::Candidate);
+        candidate.or(judged.asked.as_ref()).map_or_else(|| self.cells.covered_by(version), Vec::as_slice)
     }
 }
 

@@ -11,8 +11,7 @@ use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Result};
 use crate::scenario::Scenario;
 
-/// What a null segment value or item is called.
-pub(super) const NULL_NAME: &str = "(null)";
+pub(super) use crate::ingest::schema::NULL_NAME;
 
 /// A column of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +69,13 @@ pub(super) fn has_product(metric: &Metric) -> bool {
     matches!(metric.kind, MetricKind::Proportion { .. })
 }
 
-/// Names of the columns of a metric's judge without the metric's own, in order; they follow those of [`columns`].
-pub(super) fn judge_columns(metric: &Metric) -> Vec<(String, ColumnKind)> {
+/// Names of the columns of a metric's judge without the metric's own, in order; they follow those of [`columns`]. `apart` where versions are
+/// not covered alike.
+pub(super) fn judge_columns(metric: &Metric, apart: bool) -> Vec<(String, ColumnKind)> {
     let mut columns = Vec::new();
     if metric.judge.share.is_some() {
         columns.push(("asked".into(), ColumnKind::Count));
+        columns.extend(apart.then(|| ("asked.candidate".into(), ColumnKind::Count)));
     }
     if metric.judge.human.is_some() {
         for version in Version::BOTH {
@@ -125,13 +126,14 @@ pub(super) fn metric_cells(metric: &Metric, values: &mut impl Iterator<Item = Va
 }
 
 /// Takes the columns of [`judge_columns`] in their order.
-pub(super) fn judged(metric: &Metric, values: &mut impl Iterator<Item = Values>) -> Judged {
+pub(super) fn judged(metric: &Metric, apart: bool, values: &mut impl Iterator<Item = Values>) -> Judged {
     let mut next = || match values.next() {
         Some(Values::Numbers(numbers)) => numbers,
         _ => unreachable!("columns are made in this order"),
     };
     Judged {
         asked: metric.judge.share.map(|_| next()),
+        asked_candidate: metric.judge.share.filter(|_| apart).map(|_| next()),
         labels: metric
             .judge
             .human
@@ -145,7 +147,13 @@ pub(super) fn judged(metric: &Metric, values: &mut impl Iterator<Item = Values>)
 pub(super) fn judged_columns(judged: &Judged) -> Vec<ValuesRef<'_>> {
     let labels = judged.labels.iter().flat_map(|labels| [&labels.stable, &labels.candidate]);
     let labels = labels.flat_map(|sums| [&sums.n, &sums.human, &sums.judge]);
-    judged.asked.iter().chain(labels).map(|numbers| ValuesRef::Numbers(numbers)).collect()
+    judged
+        .asked
+        .iter()
+        .chain(&judged.asked_candidate)
+        .chain(labels)
+        .map(|numbers| ValuesRef::Numbers(numbers))
+        .collect()
 }
 
 /// A column of cells that exist.
@@ -244,7 +252,8 @@ impl Assembled {
         members: BTreeMap<String, u64>,
     ) -> Digest {
         let Self { units, segments, items, cells } = self;
-        Digest { facts, slot, first: Moment(first * slot.0), slots, units, members, segments, items, cells }
+        let first = Moment(first * slot.0);
+        Digest { facts, slot, first, slots, units, members, segments, items, cells, trials: None }
     }
 }
 
@@ -294,9 +303,12 @@ impl Table {
             _ => unreachable!("a table begins with the numbers of requests"),
         };
         let (rows, covered) = (numbers(), numbers());
-        let covered_candidate = scenario.log.served.as_ref().map(|_| numbers());
-        let (of_metrics, judged) =
-            metrics.iter().map(|metric| (metric_cells(metric, &mut values), judged(metric, &mut values))).unzip();
+        let apart = scenario.log.covers_apart();
+        let covered_candidate = apart.then(&mut numbers);
+        let (of_metrics, judged) = metrics
+            .iter()
+            .map(|metric| (metric_cells(metric, &mut values), judged(metric, apart, &mut values)))
+            .unzip();
         let cells = Cells {
             slot: groups.firsts(|cell| u32::try_from(self.slot[cell] - first).expect("the range of slots was checked")),
             unit: groups.firsts(|cell| self.unit.codes[cell]),

@@ -13,6 +13,7 @@ mod units;
 
 pub mod build;
 pub mod file;
+pub mod trials;
 
 #[cfg(test)]
 mod tests;
@@ -26,16 +27,24 @@ pub use crate::ingest::Step;
 use crate::ingest::{self, Input, schema};
 use crate::scenario::Scenario;
 use cells::Cells;
+use trials::Trials;
 
 /// Opens LOG, whether it is a log or digests, and gives its digest as later stages see it: judges corrected, missing values
-/// counted as the scenario says.
+/// counted as the scenario says, one output of each version drawn where there are several.
 ///
 /// # Errors
 /// Every problem of the files, columns and rows.
 pub fn load(path: &str, scenario: &Scenario, progress: &dyn Fn(Step)) -> Result<Digest> {
-    let mut digest = read(path, scenario, progress)?;
+    as_seen(read(path, scenario, progress)?, path, scenario)
+}
+
+/// A digest as recorded, as later stages see it; the path is for messages.
+///
+/// # Errors
+/// A judge that errs gave a value other than 0 and 1, or outputs of a request do not fit each other.
+pub fn as_seen(mut digest: Digest, path: &str, scenario: &Scenario) -> Result<Digest> {
     judged::correct(&mut digest, scenario)?;
-    Ok(digest)
+    trials::drawn(digest, path, scenario)
 }
 
 /// The same as recorded, which is what a digest file holds.
@@ -75,6 +84,8 @@ pub struct Digest {
     pub items: Vec<String>,
     /// Sorted by slot, unit, segment values, item.
     pub cells: Cells,
+    /// Where requests have several outputs of a version: all of them, of which the cells hold one.
+    pub trials: Option<Trials>,
 }
 
 impl Digest {

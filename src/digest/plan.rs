@@ -87,12 +87,14 @@ impl Plan {
         let mut maker = Maker { plan, columns, extent, covered: PerVersion::default() };
         maker.covered = if columns.served.is_some() {
             PerVersion::from_fn(|version| maker.served(version))
+        } else if columns.trial.is_some() {
+            PerVersion::from_fn(|version| maker.covered(scenario, version))
         } else {
-            let covered = maker.covered(scenario);
+            let covered = maker.covered(scenario, Version::Candidate);
             PerVersion::from_fn(|_| covered)
         };
         maker.count(maker.covered.stable);
-        if columns.served.is_some() {
+        if columns.covers_apart() {
             maker.count(maker.covered.candidate);
         }
         for metric in &scenario.metrics {
@@ -145,8 +147,8 @@ impl Maker<'_> {
         self.both(served, first)
     }
 
-    /// Whether any candidate column that a metric reads is measured; without one every request counts.
-    fn covered(&mut self, scenario: &Scenario) -> usize {
+    /// Whether any column of a version that a metric reads is measured; without one every request counts.
+    fn covered(&mut self, scenario: &Scenario, version: Version) -> usize {
         let mut names: Vec<&str> = Vec::new();
         // Of what users did nothing is known of the candidate: stable's outcomes stand for its.
         for metric in scenario.metrics.iter().filter(|metric| !metric.stable_only) {
@@ -156,16 +158,16 @@ impl Maker<'_> {
                 | MetricKind::Rare { column, .. }
                 | MetricKind::Quantile { column, .. }
                 | MetricKind::Drift { column, .. } => {
-                    names.push(&column.candidate);
+                    names.push(column.get(version));
                 }
                 MetricKind::Ratio { numerator, denominator } => {
-                    for source in [&numerator.candidate, &denominator.candidate] {
+                    for source in [numerator.get(version), denominator.get(version)] {
                         names.extend(if let Source::Column(column) = source { Some(column.as_str()) } else { None });
                     }
                 }
             }
         }
-        let measured: Vec<usize> = names.into_iter().map(|name| self.measured(name, Version::Candidate)).collect();
+        let measured: Vec<usize> = names.into_iter().map(|name| self.measured(name, version)).collect();
         let either = measured.into_iter().reduce(|a, b| if a == b { a } else { self.mask(Mask::Either(a, b)) });
         either.unwrap_or_else(|| self.mask(Mask::All))
     }
@@ -224,6 +226,9 @@ impl Maker<'_> {
         };
         if metric.judge.share.is_some() {
             self.count(asked.stable);
+            if self.columns.covers_apart() {
+                self.count(asked.candidate);
+            }
         }
         if let Some(human) = &metric.judge.human {
             for version in Version::BOTH {

@@ -42,7 +42,7 @@ const NO_BIN: i16 = i16::MAX;
 impl Tally {
     pub(super) fn new(plan: Plan, columns: &Columns, slot: i64, buckets: Option<Buckets>) -> Self {
         let shard = || Shard {
-            texts: vec![Dictionary::default(); columns.segments.len() + usize::from(columns.item.is_some())],
+            texts: vec![Dictionary::default(); columns.segments.len() + usize::from(columns.has_items())],
             sums: Pages::new(1 + plan.sums.len()),
             pending: Pending { bins: vec![Vec::new(); plan.bins.len()], ..Pending::default() },
             block: Block::new(&plan),
@@ -84,7 +84,7 @@ impl Tally {
             shard.units.forget();
         });
         let units = Merged::of(shards.iter().map(|shard| shard.units.names()));
-        let texts: Vec<Merged> = (0..columns.segments.len() + usize::from(columns.item.is_some()))
+        let texts: Vec<Merged> = (0..columns.segments.len() + usize::from(columns.has_items()))
             .map(|text| Merged::of(shards.iter().map(|shard| &shard.texts[text].names[..])))
             .collect();
 
@@ -109,7 +109,7 @@ impl Tally {
                 Codes::new(codes, merged.names)
             })
             .collect();
-        let item = columns.item.as_ref().and_then(|_| texts.pop());
+        let item = if columns.has_items() { texts.pop() } else { None };
 
         let mut lists: Vec<Option<BinLists>> =
             order.bin_lists(&mut shards, plan.bins.len())?.into_iter().map(Some).collect();
@@ -153,7 +153,7 @@ impl Rows {
     fn of(batch: &DataFrame, plan: &Plan, columns: &Columns) -> PolarsResult<Self> {
         let text = |name: &str| Ok(batch.column(name)?.str()?.rechunk().into_owned());
         let flags = |name: &str| PolarsResult::Ok(batch.column(name)?.bool()?.rechunk().into_owned());
-        let texts = (0..columns.segments.len()).map(schema::segment).chain(columns.item.iter().map(|_| ITEM.into()));
+        let texts = (0..columns.segments.len()).map(schema::segment).chain(columns.has_items().then(|| ITEM.into()));
         Ok(Self {
             unit: text(UNIT)?,
             time: batch.column(TIME)?.i64()?.rechunk().into_owned(),

@@ -44,8 +44,12 @@ pub enum Sticky {
     Unit,
     /// Through a stage: each stage draws everyone anew.
     Stage,
+    /// Through a session, which draws when it begins.
+    Session,
     /// Not at all: every request draws.
     Request,
+    /// One way: every request on stable draws, and who once has the candidate keeps it.
+    Cookie,
 }
 
 impl Sticky {
@@ -55,14 +59,16 @@ impl Sticky {
         match self {
             Self::Unit => "unit",
             Self::Stage => "stage",
+            Self::Session => "session",
             Self::Request => "request",
+            Self::Cookie => "cookie",
         }
     }
 
     /// Whether a unit on the candidate may be on stable later: whom it has served is then more than whom it serves.
     #[must_use]
     pub fn redraws(self) -> bool {
-        self != Self::Unit
+        !matches!(self, Self::Unit | Self::Cookie)
     }
 }
 

@@ -187,8 +187,25 @@ pub struct ExpectedArms<'a> {
     pub split: Split,
 }
 
+impl ExpectedArms<'_> {
+    /// Units and covered requests of an arm in a slice.
+    #[must_use]
+    pub fn counts(&self, arm: Arm, slice: usize) -> (f64, f64) {
+        let (held, share) = match arm {
+            _ if self.split.drifts => (arm, 1.0),
+            Arm::Candidate => (Arm::Candidate, self.split.exposure),
+            Arm::Stable => (Arm::Candidate, self.split.stable()),
+        };
+        let counts = self.reader.counts(self.span, held, slice);
+        (counts.units * share, counts.covered * share)
+    }
+}
+
 impl Arms for ExpectedArms<'_> {
     fn sums(&self, arm: Arm, answers: Answers, slice: usize, metric: usize, place: Option<GridPlace>) -> UnitSums {
+        if self.split.drifts {
+            return self.reader.sums(self.span, arm, answers, slice, metric, place);
+        }
         let everybody = self.reader.sums(self.span, Arm::Candidate, answers, slice, metric, place);
         everybody.thinned(if arm == Arm::Candidate { self.split.exposure } else { self.split.stable() })
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::engine::{Outcome, collect, fold, guarded};
 use super::join::Parts;
-use super::schema::{self, Columns, Part, REQUEST, ROW, SERVED, Side, TIME, TIME_UNPARSED, UNIT, ValueColumn};
+use super::schema::{self, Columns, ITEM, Part, REQUEST, ROW, SERVED, Side, TIME, TIME_UNPARSED, UNIT, ValueColumn};
 use crate::domain::version::{PerVersion, Version};
 use crate::error::{Error, Problem};
 use crate::scenario::{OnBadRow, Served};
@@ -36,6 +36,8 @@ pub(crate) struct Watch {
     /// In a log in long form: rows of neither version, and rows of each.
     neither: u64,
     served: PerVersion<u64>,
+    /// Where requests have several outputs: rows without a request or a trial.
+    nameless: Option<u64>,
     values: Vec<Seen>,
 }
 
@@ -81,14 +83,24 @@ pub(crate) fn usable_rows(batch: DataFrame) -> PolarsResult<DataFrame> {
 pub(crate) fn watched(columns: &Columns) -> Vec<String> {
     let values = (0..columns.values.len()).flat_map(|index| [schema::value(index), schema::unparsed(index)]);
     let served = columns.served.iter().map(|_| SERVED);
-    [UNIT, TIME, TIME_UNPARSED].into_iter().chain(served).map(str::to_owned).chain(values).collect()
+    let output = columns.trial.iter().map(|_| ITEM);
+    [UNIT, TIME, TIME_UNPARSED].into_iter().chain(served).chain(output).map(str::to_owned).chain(values).collect()
 }
 
 impl Watch {
     pub(crate) fn new(columns: &Columns) -> Self {
         let values = vec![Seen::default(); columns.values.len()];
-        let served = PerVersion::default();
-        Self { rows: 0, null_unit: 0, bad_time: 0, null_time: 0, unparsed_time: 0, neither: 0, served, values }
+        Self {
+            rows: 0,
+            null_unit: 0,
+            bad_time: 0,
+            null_time: 0,
+            unparsed_time: 0,
+            neither: 0,
+            served: PerVersion::default(),
+            nameless: columns.trial.as_ref().map(|_| 0),
+            values,
+        }
     }
 
     pub(crate) fn see(&mut self, batch: &DataFrame) -> PolarsResult<()> {
@@ -106,6 +118,9 @@ impl Watch {
             self.neither += served.null_count() as u64;
             self.served.candidate += candidate;
             self.served.stable += known as u64 - candidate;
+        }
+        if let Some(nameless) = &mut self.nameless {
+            *nameless += batch.column(ITEM)?.null_count() as u64;
         }
         self.values.par_iter_mut().enumerate().try_for_each(|(index, seen)| {
             seen.see(batch.column(&schema::value(index))?, batch.column(&schema::unparsed(index))?)
@@ -133,6 +148,10 @@ impl Watch {
         let mut rules = if missing == OnBadRow::Refuse { self.missing_rules(columns) } else { Vec::new() };
         if let Some(served) = columns.served.as_ref().filter(|_| self.neither > 0) {
             rules.push(Rule::neither(served));
+        }
+        if let (Some(request), Some(trial), Some(1..)) = (&columns.request, &columns.trial, self.nameless) {
+            let hint = "every output needs its request and its trial; fill the columns";
+            rules.push(Rule::null(&format!("{request}` or `{trial}"), col(ITEM).is_null(), hint.into()));
         }
         for ((index, column), seen) in columns.values.iter().enumerate().zip(&self.values) {
             seen.rules(index, (columns.side(column), column), &mut rules);

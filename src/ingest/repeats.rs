@@ -60,7 +60,7 @@ impl Repeats {
 }
 
 fn order(columns: &Columns) -> Vec<String> {
-    let item = columns.item.iter().map(|_| ITEM.to_owned());
+    let item = columns.has_items().then(|| ITEM.to_owned());
     let segments = (0..columns.segments.len()).map(schema::segment);
     let values = (0..columns.values.len()).map(schema::value);
     [REQUEST, TIME, UNIT].map(str::to_owned).into_iter().chain(item).chain(segments).chain(values).collect()

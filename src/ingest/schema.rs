@@ -41,12 +41,28 @@ pub(crate) fn value(index: usize) -> String {
     format!("value {index}")
 }
 
-/// Between the name of a user and that of what draws within it.
+/// What a null segment value or item is called.
+pub(crate) const NULL_NAME: &str = "(null)";
+
+/// Between the name of a user and that of what draws within it; of an item, its request and its trial.
 pub(crate) const WITHIN: char = '\u{1f}';
 
 /// The user in a unit's name, where something draws within users.
 pub(crate) fn holder(name: &str) -> &str {
     name.split_once(WITHIN).map_or(name, |(holder, _)| holder)
+}
+
+/// The item and the request, and the number of the trial, in the name of an output.
+pub(crate) fn output(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once(WITHIN)
+}
+
+/// The item, and the request, in the first part of such a name.
+pub(crate) fn item_of(request: &str, has_item: bool) -> (Option<&str>, &str) {
+    match request.split_once(WITHIN).filter(|_| has_item) {
+        Some((item, request)) => (Some(item), request),
+        None => (None, request),
+    }
 }
 
 /// Whether the value is text that is no number.
@@ -88,10 +104,13 @@ pub(crate) struct ValueColumn {
 pub(crate) struct Columns {
     pub(crate) timestamp: String,
     pub(crate) unit: String,
-    /// Where requests of it draw: their column. A unit's name is then both.
+    /// Where sessions or requests of it draw: their column. A unit's name is then both.
     pub(crate) within: Option<String>,
     pub(crate) request: Option<String>,
     pub(crate) item: Option<String>,
+    /// Where requests have several outputs of a version: column of the output's number. An item's name is then also that of request and
+    /// trial.
+    pub(crate) trial: Option<String>,
     pub(crate) segments: Vec<String>,
     pub(crate) values: Vec<ValueColumn>,
     /// In a log in long form: what says which version served a row.
@@ -127,6 +146,7 @@ impl Columns {
             within: scenario.assignment.within.clone(),
             request: scenario.log.request.clone(),
             item: scenario.log.item.clone(),
+            trial: scenario.log.trial.clone(),
             segments: scenario.log.segments.clone(),
             values: Vec::new(),
             served: scenario.log.served.clone(),
@@ -242,8 +262,11 @@ impl Columns {
         }
         needs.push((self.unit.as_str(), "assignment.unit".to_owned(), Want::Identifier));
         needs.extend(self.first_turns.iter().map(|(name, _)| (name.as_str(), "log.turn".to_owned(), Want::Identifier)));
+        let session = self.within.iter().filter(|within| self.request.as_ref() != Some(within));
+        needs.extend(session.map(|name| (name.as_str(), "assignment.session".to_owned(), Want::Identifier)));
         needs.extend(self.request.iter().map(|name| (name.as_str(), "log.request".to_owned(), Want::Identifier)));
         needs.extend(self.item.iter().map(|name| (name.as_str(), "log.item".to_owned(), Want::Identifier)));
+        needs.extend(self.trial.iter().map(|name| (name.as_str(), "log.trial".to_owned(), Want::Identifier)));
         needs.extend(self.segments.iter().map(|name| (name.as_str(), "log.segments".to_owned(), Want::Segment)));
         needs.extend(
             self.served.iter().map(|served| (served.column.as_str(), "log.version.column".to_owned(), Want::Segment)),
@@ -254,11 +277,21 @@ impl Columns {
 
     /// Names of the checked columns that say who, when and what: all but values.
     pub(crate) fn keys(&self) -> Vec<String> {
-        let named = [(&self.request, REQUEST), (&self.item, ITEM)];
-        let named = named.into_iter().filter(|(column, _)| column.is_some()).map(|(_, name)| name);
+        let named = [(self.request.is_some(), REQUEST), (self.has_items(), ITEM)];
+        let named = named.into_iter().filter(|(is_there, _)| *is_there).map(|(_, name)| name);
         let segments = (0..self.segments.len()).map(segment);
         let first_turn = (self.served.is_some() && self.first_turns.is_some()).then_some(FIRST_TURN);
         [UNIT, TIME].into_iter().chain(named).chain(first_turn).map(str::to_owned).chain(segments).collect()
+    }
+
+    /// Whether rows say what their outputs belong to.
+    pub(crate) fn has_items(&self) -> bool {
+        self.item.is_some() || self.trial.is_some()
+    }
+
+    /// Whether a row may have an outcome of either version without the other.
+    pub(crate) fn covers_apart(&self) -> bool {
+        self.served.is_some() || self.trial.is_some()
     }
 
     /// Whether rows say if they are first turns: where that is not told by their outcomes.
@@ -469,7 +502,8 @@ impl Part {
             if columns.within.is_none() {
                 add((&columns.unit, None, false), UNIT, &text, None);
             }
-            for (column, name) in [(&columns.request, REQUEST), (&columns.item, ITEM)] {
+            let item = columns.item.as_ref().filter(|_| columns.trial.is_none());
+            for (column, name) in [(columns.request.as_ref(), REQUEST), (item, ITEM)] {
                 if let Some(column) = column {
                     add((column, None, false), name, &text, None);
                 }
@@ -557,6 +591,14 @@ impl Part {
             let both = self.text_of(&columns.unit) + lit(WITHIN.to_string()) + self.text_of(within);
             raws.push(both.alias(UNIT));
             names.push(col(UNIT));
+        }
+        if let (Some(trial), Some(request), Side::Log) = (&columns.trial, &columns.request, self.side) {
+            // Null where request or trial is.
+            let within = || lit(WITHIN.to_string());
+            let output = self.text_of(request) + within() + self.text_of(trial);
+            let item = columns.item.as_ref().map(|item| self.text_of(item).fill_null(lit(NULL_NAME)) + within());
+            raws.push(item.map_or_else(|| output.clone(), |item| item + output.clone()).alias(ITEM));
+            names.push(col(ITEM));
         }
         raws.extend(choice.counts.iter().map(|counts| counts.clone().alias(COUNTS)));
         (raws, names)

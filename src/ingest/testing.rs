@@ -55,6 +55,7 @@ pub(crate) fn scenario() -> Scenario {
             timezone: "UTC".into(),
             request: None,
             item: None,
+            trial: None,
             segments: vec!["region".into()],
             slot: Seconds(900),
             missing: OnBadRow::Refuse,

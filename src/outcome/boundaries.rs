@@ -229,12 +229,14 @@ impl Planning<'_> {
             let reader = Reader { layout: &self.simulator.layout, trajectory: census };
             let Some(look) = place.seen(look, asker.delay).filter(|_| look >= place.plan.quiet) else { return 0.0 };
             let span = Span { look, since: None };
-            let counts = reader.counts(span, Arm::Candidate, question.slice);
-            let share = if limited { split.exposure } else { split.smaller() };
-            if counts.units * share < gate.min_units || counts.covered * share < gate.min_requests {
+            let arms = ExpectedArms { reader, span, split };
+            let enough = |arm: Arm| {
+                let (units, covered) = arms.counts(arm, question.slice);
+                units >= gate.min_units && covered >= gate.min_requests
+            };
+            if !enough(Arm::Candidate) || !limited && !enough(Arm::Stable) {
                 return 0.0;
             }
-            let arms = ExpectedArms { reader, span, split };
             let variance = asker.evidence(question, Lens::NULL, &arms).as_ref().and_then(contrast);
             variance.filter(|&variance| variance > 0.0).map_or(0.0, |variance| 1.0 / variance)
         };

@@ -35,7 +35,8 @@ impl SampleRatio {
 /// The sample ratio of a stage; `None` where everyone is on one version or nobody came.
 #[must_use]
 pub fn sample_ratio(reader: Reader<'_>, place: &StagePlace) -> Option<SampleRatio> {
-    if place.plan.exposure <= 0.0 || !place.plan.has_control() {
+    // Units that come over on the way are no share of anything.
+    if place.plan.drifts || place.plan.exposure <= 0.0 || !place.plan.has_control() {
         return None;
     }
     let of_both = place.plan.split().of_both();

@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::domain::gate::{Gate, Test};
 use crate::domain::metric::MetricKind;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Budget;
+use crate::domain::rollout::{Budget, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::lens::Lens;
 use crate::gate::pause::Pauses;
@@ -873,7 +873,9 @@ impl<'a> Player<'a> {
         let duration_s = time_of(outcome.looks, places);
         let rollback = matches!(outcome.end, End::RolledBack { .. }).then_some(rollback);
         let after = rollback.map_or(Seconds(0), Rollback::total);
-        let (requests, units) = served_until(served, outcome.looks, places, after);
+        let pins = self.scenario.assignment.sticky == Sticky::Session;
+        let begun = rollback.filter(|_| pins).map(|_| begun(reader, places, outcome.looks));
+        let (requests, units) = served_until(begun.as_deref().unwrap_or(served), outcome.looks, places, after);
         let spans = spans_until(outcome.looks, places);
         let longer = longer(served, &spans, outcome.looks, requests);
         let lens = |metric| {
@@ -1060,6 +1062,20 @@ pub(super) fn traffic(reader: Reader<'_>, places: &[StagePlace], served: &[(f64,
         before += stable;
     }
     by_look
+}
+
+/// Requests of sessions that began on the candidate by each look, to their last, and units as they are served: what it has served when, taken
+/// back after so many looks, it lets running sessions finish.
+fn begun(reader: Reader<'_>, places: &[StagePlace], looks: usize) -> Vec<(f64, f64)> {
+    let of_stage = |place: &StagePlace| {
+        // A stage that was left is not the one that was held for as long as it may be.
+        let left = place.first_look + place.plan.looks() < looks;
+        let last = if left { place.ended() } else { place.plan.looks() }.saturating_sub(1);
+        let first = place.first_look;
+        (0..place.plan.looks()).map(move |look| first + look.min(last))
+    };
+    let looks = places.iter().flat_map(of_stage);
+    looks.map(|look| (reader.trajectory.begun_requests[look], reader.trajectory.exposed_units[look])).collect()
 }
 
 /// The last look of every stage until so many looks have passed: stages' sums restart, so these add up.

@@ -13,7 +13,7 @@ use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
 use crate::domain::gate::Test;
 use crate::domain::metric::Margin;
-use crate::domain::rollout::{Paired, PerSegment, Stage};
+use crate::domain::rollout::{Paired, PerSegment, Stage, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
 use crate::gate::boundary::Boundary;
 use crate::gate::question::Question;
@@ -122,7 +122,7 @@ fn start_slots(player: &Player<'_>) -> BTreeMap<usize, f64> {
 /// Whom the candidate reaches by the end of each stage, where that is not the share of units that the stage takes.
 #[must_use]
 pub fn true_exposure(player: &Player<'_>, tally: &Tally) -> Vec<TrueExposure> {
-    if !player.scenario.assignment.sticky.redraws() {
+    if player.scenario.assignment.sticky == Sticky::Unit {
         return Vec::new();
     }
     let starts: Vec<(usize, f64)> = start_slots(player).into_iter().collect();

@@ -89,6 +89,11 @@ pub fn plans(player: &Player<'_>, rests: &[Option<Rest>]) -> Vec<Plan> {
                 continue;
             }
             for (index, question) in gate_plan.questions.iter().enumerate() {
+                if place.plan.drifts {
+                    // Which arm a request is in hangs on how often its user asked before: that has no closed form here.
+                    plans.push(Plan { stage, gate, question: index, ..Plan::default() });
+                    continue;
+                }
                 if !place.plan.has_control() && question.against.compares() {
                     continue;
                 }
@@ -277,7 +282,8 @@ impl<'a> Planner<'a> {
     /// The variance is `A / e + B / (1 - e)` at exposure `e` of everybody; two exposures give A and B. With a matched control it is
     /// `(A + B) / e`.
     fn exposure_needed(&self, census: &Trajectory, look: usize) -> Option<f64> {
-        let at = |exposure: f64| self.expected_at(census, look, Split { exposure, control: Control::Rest });
+        let at =
+            |exposure: f64| self.expected_at(census, look, Split { exposure, control: Control::Rest, drifts: false });
         let (half, quarter) = (at(0.5)?, at(0.25)?);
         let needed = self.variance_needed(half.to_pass)?;
         if self.split.control == Control::Matched {

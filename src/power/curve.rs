@@ -12,7 +12,7 @@ use crate::stats::cluster::UnitSums;
 use crate::stats::student_t;
 
 /// Both arms together are everybody.
-const HALF: Split = Split { exposure: 0.5, control: Control::Rest };
+const HALF: Split = Split { exposure: 0.5, control: Control::Rest, drifts: false };
 
 /// Everybody's sums, read as what arms expect of them.
 #[derive(Clone, Copy)]
@@ -160,7 +160,9 @@ impl Curve {
         let here = split.exposure.clamp(1e-6, 0.99);
         let there = if here < 0.3 { 0.5 } else { 0.1 };
         let at = |look: usize| {
-            let rest = |exposure: f64| census.contrast(side, lens, look, Split { exposure, control: Control::Rest });
+            let rest = |exposure: f64| {
+                census.contrast(side, lens, look, Split { exposure, control: Control::Rest, drifts: false })
+            };
             let (first, second) = (rest(here)?, rest(there)?);
             // Two equations in A and B.
             let determinant = 1.0 / (here * (1.0 - there)) - 1.0 / (there * (1.0 - here));
@@ -224,7 +226,7 @@ impl Curve {
 
     fn bare_distance(&self, look: usize, exposure: f64) -> Option<f64> {
         let at = self.looks[look]?;
-        let variance = at.variance(Split { exposure, control: self.control });
+        let variance = at.variance(Split { exposure, control: self.control, drifts: false });
         (variance > 0.0).then(|| at.beyond / variance.sqrt())
     }
 

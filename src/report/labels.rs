@@ -1,6 +1,6 @@
 //! Machine name → label and meaning, and how numbers are written; one place for terminal, page and figures.
 
-use super::{GateRow, MetricFacts, PairedFacts, Segment, Share, Spread, StageFacts};
+use super::{GateRow, MetricFacts, PairedFacts, Segment, Share, Spread, StageFacts, VarianceComponent};
 pub(crate) use crate::error::printable as visible;
 
 /// What stands where there is no number.
@@ -110,6 +110,12 @@ pub(crate) fn number(value: f64) -> String {
 /// A number with its sign, for differences.
 pub(crate) fn signed(value: f64) -> String {
     if value.is_finite() && value > 0.0 { format!("+{}", number(value)) } else { number(value) }
+}
+
+/// A variance with its interval.
+pub(crate) fn variance(found: &VarianceComponent) -> String {
+    let interval = found.low.zip(found.high).map(|(low, high)| format!(" ({} to {})", number(low), number(high)));
+    number(found.variance) + &interval.unwrap_or_default()
 }
 
 /// A share without its sign for percent: whole percents, one decimal below ten, never rounded to 0 or 100.
@@ -236,6 +242,12 @@ pub(crate) fn meaning(name: &str) -> &'static str {
         "if_missing" => "the same difference with a version’s missing values left out, or counted as the worst value",
         "pairs" => "requests on which only the candidate’s outcome is the worse one, and only stable’s",
         "mid_p" => "McNemar’s two-sided mid-p on counts divided by the design effect of the difference",
+        "between_outputs" => "variance from one output of a request to the next: the version’s own noise",
+        "between_requests" => "variance of what is expected of the outputs of a user’s requests",
+        "between_units" => {
+            "variance of what users’ requests have in common; with one request each, of what requests differ in too"
+        }
+        "repeated" => "requests with two outputs or more",
         "tango_p" => {
             "Tango’s one-sided p of a regression below what the gate accepts, on counts divided by the design effect"
         }

@@ -443,6 +443,9 @@ pub struct ShadowRow {
     /// Of a log in long form, in which nothing is paired: what each version served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpaired: Option<UnpairedCounts>,
+    /// Where requests have several outputs: what the variance of one output is made of. Null of rare events, quantiles and ratios of columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// Of a proportion of 0/1 outcomes: its pairs, counted.
     pub pairs: Option<PairCounts>,
     /// What people would say, where they labelled some requests.
@@ -469,6 +472,43 @@ pub struct VersionCounts {
     pub variance_between: Option<f64>,
     /// Variance of the requests of one unit: of a version that answers the same prompt several times, its own noise.
     pub variance_within: Option<f64>,
+}
+
+/// What the variance of one output of each version is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Noise {
+    /// Of stable.
+    pub stable: VersionNoise,
+    /// Of the candidate.
+    pub candidate: VersionNoise,
+}
+
+/// The variance of one output of a version, in its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct VersionNoise {
+    /// Outputs with a value.
+    pub outputs: u64,
+    /// Requests with two of them or more.
+    pub repeated: u64,
+    /// Between users: what they have in common in all their requests. With one request each, between requests too.
+    pub between_units: VarianceComponent,
+    /// Between requests of a user; null where no user has two.
+    pub between_requests: Option<VarianceComponent>,
+    /// Between outputs of a request: the version's own noise.
+    pub between_outputs: VarianceComponent,
+}
+
+/// A variance with its interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct VarianceComponent {
+    /// The estimate.
+    pub variance: f64,
+    /// Standard error over units; null with fewer than three, or where they are all alike.
+    pub se: Option<f64>,
+    /// 95 % interval, cut at zero.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
 }
 
 /// A paired difference with missing values counted in other ways.

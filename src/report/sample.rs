@@ -349,6 +349,7 @@ fn shadow() -> Vec<ShadowRow> {
                 q_value: slice.as_ref().map(|_| 0.06),
                 if_missing: IfMissing { exclude: None, worst: Some(alternative(stable, difference)) },
                 unpaired: None,
+                noise: None,
                 pairs: (gate.metric == "error_rate").then(pair_counts),
                 human: (gate.metric == "quality").then(human_row),
             });

@@ -242,7 +242,10 @@ fn gates(report: &Report) -> String {
             let _ = write!(line, " {pass:>6}");
         }
         if let Some((row, stage)) = telling(report, gate) {
-            let _ = write!(line, "  {}", sees(row, stage, metric(report, row)));
+            // With cookies nothing is planned.
+            let planned = !report.planning.needs.is_empty() || row.power_closed_form.is_some();
+            let told = if planned { sees(row, stage, metric(report, row)) } else { NO_CLOSED_FORM.to_owned() };
+            let _ = write!(line, "  {told}");
         }
         text.push_str(&clipped(&line));
     }
@@ -322,10 +325,12 @@ fn telling<'a>(report: &'a Report, gate: &str) -> Option<(&'a GateRow, &'a Stage
     rows().rfind(|(row, _)| !decides(row)).or_else(|| rows().next())
 }
 
+const NO_CLOSED_FORM: &str = "no closed form: see its power curve";
+
 /// `5% 1d: sees a drop of 1.9 %; needs 3d or 20 %`.
 fn sees(row: &GateRow, stage: &StageFacts, metric: Option<&MetricFacts>) -> String {
     match row.test.as_str() {
-        "mann-whitney" | "kayenta" | "cusum" => return "no closed form: see its power curve".to_owned(),
+        "mann-whitney" | "kayenta" | "cusum" => return NO_CLOSED_FORM.to_owned(),
         "burn-rate" => return "no closed form: see the worlds".to_owned(),
         "sentinel" => return "asked at every look, whatever the traffic".to_owned(),
         _ => {}

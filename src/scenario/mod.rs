@@ -72,6 +72,8 @@ pub struct LogMapping {
     pub request: Option<String>,
     /// Column of what recorded outputs belong to besides the unit.
     pub item: Option<String>,
+    /// Where requests have several recorded outputs of a version: column of the output's number.
+    pub trial: Option<String>,
     /// Segment columns.
     pub segments: Vec<String>,
     /// Width of a slot.
@@ -94,6 +96,20 @@ pub struct LogMapping {
     pub only: Vec<(String, Vec<String>)>,
 }
 
+impl LogMapping {
+    /// Whether a row may have an outcome of either version without the other: in long form, and where requests have several outputs.
+    #[must_use]
+    pub fn covers_apart(&self) -> bool {
+        self.served.is_some() || self.trial.is_some()
+    }
+
+    /// Whether cells are told apart by what recorded outputs belong to.
+    #[must_use]
+    pub fn has_items(&self) -> bool {
+        self.item.is_some() || self.trial.is_some()
+    }
+}
+
 /// Who is assigned, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
@@ -101,7 +117,7 @@ pub struct Assignment {
     pub unit: String,
     /// How long a unit keeps its version.
     pub sticky: Sticky,
-    /// Where not the unit draws but each request of it: the column of those.
+    /// Where not the unit draws but each session or request of it: the column of those. With cookies requests draw, for their user.
     pub within: Option<String>,
     /// The flag platform that will run the rollout.
     pub platform: Platform,
@@ -109,6 +125,14 @@ pub struct Assignment {
     pub buckets: Option<u32>,
     /// Units with a version of their own.
     pub overrides: Overrides,
+}
+
+impl Assignment {
+    /// Column of what is drawn, and by which gates count.
+    #[must_use]
+    pub fn inference(&self) -> &str {
+        self.within.as_ref().filter(|_| self.sticky != Sticky::Cookie).unwrap_or(&self.unit)
+    }
 }
 
 /// How often a logged unit appears in a replicate.

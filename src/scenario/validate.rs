@@ -1,6 +1,7 @@
 //! Written form to checked form: every default resolved, every problem reported at once.
 
 mod assignment;
+mod cookies;
 mod distance;
 mod effects;
 mod gates;
@@ -12,6 +13,7 @@ mod monitors;
 mod paired;
 mod rollout;
 mod stages;
+mod trials;
 mod values;
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use super::problems::{Problems, did_you_mean};
 use super::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
 use crate::domain::gate::Decision;
 use crate::domain::quantity::Seconds;
+use crate::domain::rollout::Sticky;
 use crate::error::{Error, Problem, Result};
 
 /// Default of `log.slot`, and of `look_every` where it fits.
@@ -122,12 +125,21 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let promote = rollout::promotion(&rollout_table);
     let context = values::Context { metrics: &metrics, stages: &stages, segments: segments.as_deref(), slot, promote };
     let simulation_table = written.simulation.unwrap_or_default();
-    if form == Form::Long {
+    let has_trials = log.as_ref().is_some_and(|log| log.trials);
+    if form == Form::Long && !has_trials {
         long::refuse_pairs(written.gates.as_deref().unwrap_or_default(), &simulation_table, problems);
+    }
+    if has_trials {
+        trials::refuse(written.gates.as_deref().unwrap_or_default(), &metrics, &stages, problems);
     }
     let gates = gates::read(written.gates.unwrap_or_default(), &context, problems);
     if let Some(gates) = &gates {
         paired::ask(&mut stages, &asked, (gates, &metrics), problems);
+    }
+    let cookies = assignment.as_ref().is_some_and(|assignment| assignment.sticky == Sticky::Cookie);
+    if cookies {
+        cookies::refuse_who(&stages, problems);
+        cookies::refuse_gates(gates.as_deref().unwrap_or_default(), &metrics, problems);
     }
     let mapping = log.as_ref().and_then(|log| log.mapping.as_ref());
     paired::refuse(&stages, (assignment.as_ref(), mapping), form, problems);
@@ -144,6 +156,9 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
         }
         rollout::keeps_once(rollout, &stages, problems);
         paired::keeps(rollout, &stages, problems);
+        if cookies {
+            cookies::refuse_budget(rollout, problems);
+        }
     }
     let effects = effects::read(written.effects.unwrap_or_default(), &context, problems);
     let simulation = simulation(&simulation_table);
@@ -191,11 +206,16 @@ struct Log {
     segments: Option<Vec<String>>,
     /// Column of the request's id.
     request: Option<String>,
+    /// Whether requests have several outputs.
+    trials: bool,
     zone: Option<TimeZone>,
     mapping: Option<LogMapping>,
 }
 
 fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems) -> Log {
+    if log.trial.is_some() {
+        trials::refuse_log(&log, at, problems);
+    }
     let slot = slot(log.slot.as_ref(), &at.key("slot"), problems);
     let timezone = log.timezone.unwrap_or_else(|| "UTC".into());
     let zone = zone(&timezone, &at.key("timezone"), problems);
@@ -231,13 +251,14 @@ fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems
         (None, Some(None)) => problems.missing(&at.key("timestamp"), "`timestamp`: column of the request's time"),
         (written, _) => written,
     };
-    let request = log.request.clone();
+    let (request, trials) = (log.request.clone(), log.trial.is_some());
     let mapping = timestamp.and_then(|timestamp| {
         Some(LogMapping {
             timestamp,
             timezone,
             request: log.request,
             item: log.item,
+            trial: log.trial,
             segments: segments.clone()?,
             slot: slot?,
             missing: match log.missing {
@@ -259,7 +280,7 @@ fn log_mapping(log: wire::Log, scenario: &Path, at: &At, problems: &mut Problems
             only: only?,
         })
     });
-    Log { form, slot, segments, request, zone, mapping }
+    Log { form, slot, segments, request, trials, zone, mapping }
 }
 
 /// The column of the turn, where only first turns count.

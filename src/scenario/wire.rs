@@ -221,6 +221,9 @@ pub(super) struct Log {
     /// Column of what a recorded output belongs to besides the unit, such as a prompt's id.
     #[schemars(length(min = 1))]
     pub(super) item: Option<String>,
+    /// Column of the trial's number, where a request has several recorded outputs of a version: each replicate serves one, drawn at random.
+    #[schemars(length(min = 1), extend("examples" = ["trial"]))]
+    pub(super) trial: Option<String>,
     /// Segment columns: gates can ask in each of their values.
     #[schemars(length(max = 16), inner(length(min = 1)))]
     pub(super) segments: Option<Vec<String>>,

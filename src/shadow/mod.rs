@@ -8,6 +8,9 @@ pub mod missingness;
 mod pairs;
 mod quantile;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
 use clusters::Clusters;
@@ -18,9 +21,12 @@ use crate::digest::judged;
 use crate::domain::gate::Gate;
 use crate::domain::metric::{Margin, Metric, Nulls};
 use crate::domain::version::{PerVersion, Version};
-use crate::report::{Alternative, IfMissing, Segment, ShadowRow, UnpairedCounts, VersionCounts};
+use crate::report::{
+    Alternative, IfMissing, Noise, Segment, ShadowRow, UnpairedCounts, VarianceComponent, VersionCounts, VersionNoise,
+};
 use crate::scenario::Scenario;
 use crate::stats::cluster::UnitSums;
+use crate::stats::components::{self, Component, Repeated};
 use crate::stats::{adjust, alternative, clustering, normal};
 
 /// Two-sided 95 %.
@@ -44,9 +50,11 @@ pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
     let jobs: Vec<(usize, &SliceCells)> =
         known.flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
     let metrics: Vec<usize> = (0..scenario.metrics.len()).collect();
-    let other_way = |&metric: &usize| judged::other_way(digest, metric, &scenario.metrics[metric]);
-    let other_ways: Vec<Option<MetricCells>> = metrics.par_iter().map(other_way).collect();
-    let source = Source { digest, scenario, clusters: &clusters, other_ways: &other_ways };
+    let other_ways: Vec<Option<MetricCells>> =
+        metrics.par_iter().map(|&metric| other_way(digest, scenario, metric)).collect();
+    let values: Vec<Cow<'_, MetricCells>> =
+        metrics.par_iter().map(|&metric| of_requests(digest, scenario, metric)).collect();
+    let source = Source { digest, scenario, clusters: &clusters, values: &values, other_ways: &other_ways };
     let mut rows: Vec<ShadowRow> = jobs.par_iter().filter_map(|(metric, slice)| row(source, *metric, slice)).collect();
     for of_metric in rows.chunk_by_mut(|a, b| a.metric == b.metric) {
         // What the gates ask for comes before what is only shown.
@@ -54,6 +62,27 @@ pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
         add_q_values(of_metric);
     }
     rows
+}
+
+/// Whether the mean of a request's outputs is as good a value as one of them: not of what a unit has once, nor of a distribution.
+fn has_means(metric: &Metric) -> bool {
+    !metric.kind.is_rare() && metric.kind.quantile().is_none()
+}
+
+/// The cells of a metric as they are compared: with the mean of a request's outputs where it has several.
+fn of_requests<'d>(digest: &'d Digest, scenario: &Scenario, metric: usize) -> Cow<'d, MetricCells> {
+    let trials = digest.trials.as_ref().filter(|_| has_means(&scenario.metrics[metric]));
+    let means = trials.and_then(|trials| trials.means(&trials.outputs.cells.metrics[metric]));
+    means.map_or_else(|| Cow::Borrowed(&digest.cells.metrics[metric]), Cow::Owned)
+}
+
+/// The same with missing values counted in the way that the scenario did not choose.
+fn other_way(digest: &Digest, scenario: &Scenario, metric: usize) -> Option<MetricCells> {
+    let written = &scenario.metrics[metric];
+    match digest.trials.as_ref().filter(|_| has_means(written)) {
+        Some(trials) => trials.means(&judged::other_way(&trials.outputs, metric, written)?),
+        None => judged::other_way(digest, metric, written),
+    }
 }
 
 /// The slices of a metric are one family, in which the share of false findings is kept.
@@ -125,11 +154,13 @@ pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
         .filter(|(gate, slice)| asks(&scenario.gates[*gate], slice))
         .collect();
     let days = (digest.end().0 - digest.first.0) as f64 / 86_400.0;
+    let values: Vec<Cow<'_, MetricCells>> =
+        (0..scenario.metrics.len()).map(|metric| of_requests(digest, scenario, metric)).collect();
     let against = |&(index, slice): &(usize, &SliceCells)| {
         let gate = &scenario.gates[index];
         let allow = gate.allow?;
         let metric = &scenario.metrics[gate.metric];
-        let cells = (&digest.cells.metrics[gate.metric], digest.cells.is_paired());
+        let cells = (&*values[gate.metric], digest.cells.is_paired());
         let found = difference(cells, metric, &clusters, &slice.cells, Some(allow))?;
         let shown = found.beyond_allow?;
         let allowed = match allow {
@@ -172,6 +203,8 @@ struct Source<'a> {
     digest: &'a Digest,
     scenario: &'a Scenario,
     clusters: &'a Clusters,
+    /// Per metric: its cells, in which a request has the mean of its outputs.
+    values: &'a [Cow<'a, MetricCells>],
     /// Per metric: its cells with missing values counted in the way that the scenario did not choose, where that matters.
     other_ways: &'a [Option<MetricCells>],
 }
@@ -193,10 +226,14 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
     let is_paired = digest.cells.is_paired();
     let found_in =
         |cells: &MetricCells| difference((cells, is_paired), &scenario.metrics[metric], clusters, &slice.cells, allow);
-    let found = found_in(&digest.cells.metrics[metric])?;
+    let mut found = found_in(&source.values[metric])?;
+    if digest.trials.is_some() {
+        // Of requests as they are served, with one output each.
+        found.design_effect = found_in(&digest.cells.metrics[metric]).and_then(|drawn| drawn.design_effect);
+    }
     let other = source.other_ways[metric].as_ref().and_then(found_in);
     let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
-    let of_metric = &digest.cells.metrics[metric];
+    let of_metric = &*source.values[metric];
     let counts = clusters.counts(&slice.cells, |cell| requests_in(of_metric, is_paired, cell) > 0.0);
     let unpaired = (!is_paired).then(|| {
         let of = |version: Version| {
@@ -246,7 +283,13 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
         q_value: None,
         if_missing,
         unpaired,
-        pairs: pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, allow),
+        noise: noise(digest, (metric, &scenario.metrics[metric]), clusters, &slice.cells),
+        // Of several outputs there are as many pairs as one likes.
+        pairs: if digest.trials.is_some() {
+            None
+        } else {
+            pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, allow)
+        },
         human: human::row(digest, metric, scenario.metrics[metric].better, clusters, &slice.cells, gate),
     })
 }
@@ -385,6 +428,47 @@ fn variances(metric: &MetricCells, version: Version, clusters: &Clusters, cells:
         clusters.totals(cells, at).into_iter().map(|[n, sum, squares]| (n, sum, squares)).collect();
     let found = clustering::anova_of_sums(&units)?;
     Some((((found.between - found.within) / found.size).max(0.0), found.within))
+}
+
+/// What the variance of one output is made of, where requests have several and a value is one output's.
+fn noise(digest: &Digest, (index, metric): (usize, &Metric), clusters: &Clusters, cells: &[u32]) -> Option<Noise> {
+    let trials = digest.trials.as_ref().filter(|_| has_means(metric))?;
+    let MetricCells::Sums(sums) = &trials.outputs.cells.metrics[index] else { return None };
+    let of = |version: Version| {
+        let own = sums.version.get(version);
+        if own.denominator.is_some() {
+            return None;
+        }
+        let mut units: Vec<Vec<Repeated>> = Vec::new();
+        let mut place: HashMap<usize, usize> = HashMap::new();
+        let (mut outputs, mut repeated) = (0.0, 0);
+        for &cell in cells {
+            let sum = |of: &[f64]| -> f64 {
+                trials.of.get(version).of(cell as usize).iter().map(|&output| of[output as usize]).sum()
+            };
+            let request = Repeated { outputs: sum(&own.n), sum: sum(&own.num), squares: sum(&own.num2) };
+            outputs += request.outputs;
+            repeated += u64::from(request.outputs > 1.0);
+            let unit = *place.entry(clusters.unit_of(cell)).or_insert(units.len());
+            units.resize(units.len().max(unit + 1), Vec::new());
+            units[unit].push(request);
+        }
+        let found = components::nested(&units)?;
+        let component = |Component { variance, se }: Component| VarianceComponent {
+            variance,
+            se,
+            low: se.map(|se| (variance - Z_95 * se).max(0.0)),
+            high: se.map(|se| variance + Z_95 * se),
+        };
+        Some(VersionNoise {
+            outputs: outputs.round() as u64,
+            repeated,
+            between_units: component(found.units),
+            between_requests: found.requests.map(component),
+            between_outputs: component(found.outputs),
+        })
+    };
+    Some(Noise { stable: of(Version::Stable)?, candidate: of(Version::Candidate)? })
 }
 
 /// Requests of a cell that are compared.

@@ -54,6 +54,8 @@ pub(super) struct Additions<'s> {
     sim: &'s Simulator,
     /// Unit of each row of weights, by rank.
     pub(super) units: Vec<u32>,
+    /// Units of the slot added last that have not asked in the window before.
+    pub(super) arrived: Vec<u32>,
     /// Per slice of the layout.
     pub(super) slices: Vec<SliceAdditions>,
     /// Per unit and slice: where its totals are.
@@ -80,7 +82,7 @@ impl<'s> Additions<'s> {
     pub(super) fn new(sim: &'s Simulator) -> Self {
         let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
         let index = vec![ABSENT; sim.units() * slices.len()];
-        Self { sim, units: Vec::new(), slices, index, fresh: Vec::new() }
+        Self { sim, units: Vec::new(), arrived: Vec::new(), slices, index, fresh: Vec::new() }
     }
 
     /// Begins a window; `onsets` are the different slots at which each stream sets in.
@@ -129,12 +131,16 @@ impl<'s> Additions<'s> {
         let units = &sim.cells.rank[..cells.end];
         let count = self.slices.len();
         self.approach(cells.clone());
+        self.arrived.clear();
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
             let end = first + units[first..].iter().take_while(|&&other| other == unit).count();
             let weight = self.units.len() as u32;
             self.units.push(unit);
+            if self.index[unit as usize * count] == ABSENT {
+                self.arrived.push(unit);
+            }
             let mut add = |slice: usize, cells: Range<usize>| {
                 let row = NewRow { sim, cells, unit, weight, slot };
                 self.slices[slice].add(&row, &mut self.index[unit as usize * count + slice], &mut self.fresh);

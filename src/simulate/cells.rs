@@ -17,6 +17,8 @@ pub(super) struct FlatCells {
     pub(super) by_rank: Vec<u32>,
     pub(super) slot: Vec<u32>,
     pub(super) segment: Vec<Vec<u16>>,
+    /// Where they are not merged: what tells them apart besides.
+    pub(super) items: Option<Vec<u32>>,
     /// Cells of slot `s` are `offsets[s]..offsets[s + 1]`.
     pub(super) offsets: Vec<u32>,
     pub(super) inputs: Vec<f64>,
@@ -35,18 +37,29 @@ pub(super) enum FlatMetric {
     Bins(PerVersion<BinLists>),
 }
 
-/// Rows come first, then covered requests of stable and of the candidate.
-const HEAD: usize = 3;
-
 impl FlatCells {
+    /// Rows come first, then covered requests of stable and of the candidate.
+    pub(super) const HEAD: usize = 3;
+
     pub(super) fn new(digest: &Digest, metrics: &[Metric]) -> Self {
         let cells = &digest.cells;
         // Cells are sorted by slot, unit, segments, item: those that differ in the item alone are neighbours.
-        let starts: Vec<usize> =
-            (0..cells.len()).filter(|&cell| cell == 0 || !same_key(cells, cell - 1, cell)).collect();
+        let starts = (0..cells.len()).filter(|&cell| cell == 0 || !same_key(cells, cell - 1, cell)).collect();
+        Self::of(digest, metrics, starts)
+    }
+
+    /// The same without merging any.
+    pub(super) fn apart(digest: &Digest, metrics: &[Metric]) -> Self {
+        let items = Some(digest.cells.item.clone());
+        Self { items, ..Self::of(digest, metrics, (0..digest.cells.len()).collect()) }
+    }
+
+    /// Cells that begin at these of a digest.
+    fn of(digest: &Digest, metrics: &[Metric], starts: Vec<usize>) -> Self {
+        let cells = &digest.cells;
         let ends = starts.iter().copied().skip(1).chain([cells.len()]);
         let runs: Vec<_> = starts.iter().copied().zip(ends).collect();
-        let mut stride = HEAD;
+        let mut stride = Self::HEAD;
         let metrics: Vec<FlatMetric> = cells
             .metrics
             .iter()
@@ -74,12 +87,19 @@ impl FlatCells {
             by_rank,
             unit,
             segment: cells.segment.iter().map(|column| starts.iter().map(|&cell| column[cell]).collect()).collect(),
+            items: None,
             slot,
             offsets,
             inputs,
             stride,
             metrics,
         }
+    }
+
+    /// Makes a cell one request, of which the answers are known or not.
+    pub(super) fn be_one_request(&mut self, cell: usize, covered: f64) {
+        let row = cell * self.stride;
+        self.inputs[row..row + Self::HEAD].copy_from_slice(&[1.0, covered, covered]);
     }
 
     /// What takes stable's answers out of a metric of sums: the slope of the candidate's residuals from its ratio on stable's, over units.

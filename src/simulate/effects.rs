@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::{FlatCells, FlatMetric};
 use super::layout::{Adjustment, Shape};
+use super::own::{NO_CELL, OwnCell};
 use crate::digest::Digest;
 use crate::digest::bins;
 use crate::domain::metric::Direction;
@@ -139,6 +140,24 @@ impl EffectCells {
         Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change, adjustment: None }
     }
 
+    /// The same in cells that a lane has of its own: where their requests are, to the answers that they have of stable.
+    pub(super) fn put_together(&self, own: &[OwnCell]) -> Self {
+        let answers = || own.iter().map(|cell| cell.answers.stable);
+        let change = match &self.change {
+            CellChange::Recorded => CellChange::Recorded,
+            CellChange::Affine { shift, scale } => CellChange::Affine { shift: *shift, scale: *scale },
+            CellChange::Excess { shift, scale } => CellChange::Excess { shift: *shift, scale: *scale },
+            CellChange::Add { flips, seeds } => CellChange::Add {
+                flips: answers().map(|cell| if cell == NO_CELL { 0.0 } else { flips[cell as usize] }).collect(),
+                // Without a ramp there are none.
+                seeds: answers().map(|cell| seeds.get(cell as usize).copied().unwrap_or(0)).collect(),
+            },
+            CellChange::MovedThresholds(moved) => CellChange::MovedThresholds(moved.clone()),
+        };
+        let applies = own.iter().map(|cell| self.applies[cell.requests as usize]).collect();
+        Self { onset: self.onset, ramp: self.ramp, applies, change, adjustment: self.adjustment }
+    }
+
     /// Whether cells show the candidate's recorded answers in place of stable's.
     pub(super) fn is_recorded(&self) -> bool {
         matches!(self.change, CellChange::Recorded)
@@ -194,6 +213,10 @@ fn cell_seed(cells: &FlatCells, digest: &Digest, cell: usize, seed: u64) -> u64 
     for (column, values) in cells.segment.iter().zip(&digest.segments) {
         key.push(0);
         key.extend(values.values[column[cell] as usize].as_bytes());
+    }
+    if let Some(items) = &cells.items {
+        key.push(0);
+        key.extend(digest.items[items[cell] as usize].as_bytes());
     }
     xxh3_64_with_seed(&key, seed)
 }

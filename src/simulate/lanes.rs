@@ -16,7 +16,7 @@ const STREAMS_OF_STAGE: u32 = 32;
 /// One replicate's units: copies of each, and which of them are compared and on the candidate in each stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
-    /// Copies of each unit.
+    /// Copies of each unit; where cookies are handed out, of each user.
     pub copies: Vec<u8>,
     /// Per stage: copies of each unit in one of the arms that are compared; all of them where it is absent.
     pub counted: Option<Vec<Vec<u8>>>,
@@ -30,6 +30,8 @@ pub struct Lane {
     pub draws: Option<KeyedHash>,
     /// Which replicate it is; the largest number where it is none.
     pub replicate: u64,
+    /// Whether it stands for whatever outputs could be served, where requests have several.
+    pub(super) is_census: bool,
 }
 
 impl Lane {
@@ -37,6 +39,9 @@ impl Lane {
     /// user is: users are the sample, whatever draws.
     pub(super) fn replicate(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
+        if who.hands_out_cookies() {
+            return Self::of_users(hash, who, simulation, replicate);
+        }
         let draws = who.sticky.redraws().then_some(hash);
         let mut lane = Self { replicate: replicate as u64, draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
@@ -55,15 +60,41 @@ impl Lane {
     pub(super) fn swapped(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         let lane = Self::replicate(unit_keys, who, simulation, replicate);
+        if who.hands_out_cookies() {
+            // Which copies, their draws say.
+            return Self { swapped: Some(Box::new(Self::nobody(0, who))), ..lane };
+        }
         let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
         for (unit, &key) in unit_keys.iter().enumerate() {
             for copy in 0..lane.copies[unit] {
-                if hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5 {
+                if is_swapped(hash, key, copy) {
                     swapped.put_copy(hash, (unit, key, copy), who);
                 }
             }
         }
         Self { swapped: Some(Box::new(swapped)), ..lane }
+    }
+
+    /// Copies of users, who draw their cookies on the way.
+    fn of_users(hash: KeyedHash, who: &Who, simulation: &Simulation, replicate: usize) -> Self {
+        let copies = |user: usize| match simulation.resample {
+            Resample::Poisson => poisson_one(hash.uniform(who.user_key(user), COPIES_STREAM)),
+            Resample::None => 1,
+        };
+        let copies = (0..who.count_holders(0)).map(copies).collect();
+        Self { replicate: replicate as u64, copies, draws: Some(hash), ..Self::nobody(0, who) }
+    }
+
+    /// So many copies of every user, who draw their cookies on the way.
+    pub(super) fn census_of_users(hash: KeyedHash, who: &Who, copies: u8) -> Self {
+        Self { copies: vec![copies; who.count_holders(0)], draws: Some(hash), ..Self::nobody(0, who) }
+    }
+
+    /// Spells of users in one stage, two by two: the first on stable, the second on the candidate.
+    pub(super) fn of_spells(copies: Vec<u8>, who: &Who) -> Self {
+        let on_candidate = |(spell, &copies): (usize, &u8)| if spell % 2 == 1 { copies } else { 0 };
+        let exposed = vec![copies.iter().enumerate().map(on_candidate).collect()];
+        Self { copies, exposed, ..Self::nobody(0, who) }
     }
 
     fn nobody(units: usize, who: &Who) -> Self {
@@ -76,6 +107,7 @@ impl Lane {
             swapped: None,
             draws: None,
             replicate: u64::MAX,
+            is_census: false,
         }
     }
 
@@ -125,6 +157,7 @@ impl Lane {
             swapped,
             draws: self.draws,
             replicate: self.replicate,
+            is_census: self.is_census,
         })
     }
 
@@ -140,8 +173,14 @@ impl Lane {
             swapped: None,
             draws: None,
             replicate: u64::MAX,
+            is_census: true,
         }
     }
+}
+
+/// Whether the answers of a copy are exchanged under the `swap` null.
+pub(super) fn is_swapped(hash: KeyedHash, key: u64, copy: u8) -> bool {
+    hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5
 }
 
 /// The place of a copy of a unit in a stage that draws anew; in the first, or where none does, its place.
@@ -300,6 +339,7 @@ mod tests {
                 segment: vec![internal.iter().map(|&internal| u16::from(!internal)).collect()],
                 ..Cells::default()
             },
+            trials: None,
         };
         let keys: Vec<u64> = digest.units.iter().map(|unit| crate::assign::unit_key(unit)).collect();
         let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0);

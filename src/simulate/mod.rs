@@ -10,10 +10,15 @@ pub mod exposure;
 mod kernel;
 
 pub mod lanes;
+mod own;
 pub mod returning;
 mod rollout;
+mod spells;
 pub mod trajectory;
+mod trials;
 pub mod who;
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -24,10 +29,12 @@ use layout::{Layout, Stream};
 use crate::assign::{Bucketing, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::{Moment, Seconds};
-use crate::domain::rollout::Control;
+use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
+use own::Way;
 use trajectory::{Spare, Trajectory};
+use trials::Outputs;
 use who::Who;
 
 /// One stage as the simulation sees it.
@@ -49,13 +56,25 @@ pub struct StagePlan {
     pub slots_per_look: usize,
     /// Looks at which gates do not speak yet.
     pub quiet: usize,
+    /// Units go over to the candidate on the way: censuses hold the arms themselves, and not everybody.
+    pub drifts: bool,
 }
 
 impl StagePlan {
     /// Compared with the rest, looked at from the beginning, and left when its duration is over.
     #[must_use]
     pub fn plain(exposure: f64, slots: usize, slots_per_look: usize) -> Self {
-        Self { exposure, control: Control::Rest, slots, hold: 0, pause: 0, watch: 0, slots_per_look, quiet: 0 }
+        Self {
+            exposure,
+            control: Control::Rest,
+            slots,
+            hold: 0,
+            pause: 0,
+            watch: 0,
+            slots_per_look,
+            quiet: 0,
+            drifts: false,
+        }
     }
 
     /// Number of looks, when it takes as long as it may.
@@ -109,7 +128,7 @@ impl StagePlan {
     /// Shares of the units that are compared, or could be, in the candidate's arm and in stable's.
     #[must_use]
     pub fn split(&self) -> Split {
-        Split { exposure: self.exposure, control: self.control }
+        Split { exposure: self.exposure, control: self.control, drifts: self.drifts }
     }
 }
 
@@ -120,6 +139,8 @@ pub struct Split {
     pub exposure: f64,
     /// Who is in stable's.
     pub control: Control,
+    /// Whether a census holds the arms themselves.
+    pub drifts: bool,
 }
 
 impl Split {
@@ -148,6 +169,9 @@ impl Split {
     }
 }
 
+/// Where cookies are handed out, so many copies of everybody draw theirs in a census: what an arm expects is their mean.
+const CENSUS_COPIES: u8 = 4;
+
 /// A log ready to be replayed: cells in slot order, and which sums to keep.
 pub struct Simulator {
     /// Which sums a trajectory holds, and where.
@@ -155,13 +179,16 @@ pub struct Simulator {
     /// The schedule.
     pub plan: Vec<StagePlan>,
     /// Whom its stages take.
-    pub who: Who,
+    pub who: Arc<Who>,
     cells: FlatCells,
     effects: Vec<EffectCells>,
     unit_keys: Vec<u64>,
+    sessions: Option<exposure::Sessions>,
     first: Moment,
     slot: Seconds,
     period: Option<usize>,
+    /// Where requests have several outputs, of which the cells hold one.
+    outputs: Option<Outputs>,
     spare: Spare,
 }
 
@@ -174,25 +201,10 @@ impl Simulator {
         for gate in scenario.gates.iter().filter(|gate| gate.covariate) {
             layout.adjustments[gate.metric] = cells.adjustment(gate.metric, digest.units.len());
         }
-        let effects = layout
-            .streams
-            .par_iter()
-            .map(|&stream| match stream {
-                Stream::Effect(effect) => EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
-                Stream::Excess { scale, shift, .. } => EffectCells::excess(&cells, scale, shift),
-                Stream::Adjusted { metric, effect } => {
-                    let mut shown = effect.map_or_else(
-                        || EffectCells::recorded(&cells),
-                        |effect| EffectCells::new(effect, &cells, &layout.shapes, digest, scenario),
-                    );
-                    shown.adjustment = layout.adjustments[metric];
-                    shown
-                }
-            })
-            .collect();
+        let effects = streams(&layout, &cells, digest, scenario);
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
-        let who = Who::new(digest, scenario);
+        let who = Arc::new(Who::new(digest, scenario));
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
             control: stage.control,
@@ -202,14 +214,17 @@ impl Simulator {
             watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
             quiet: stage.quiet_looks(),
+            drifts: who.hands_out_cookies(),
         });
         Self {
             plan: plan.collect(),
+            sessions: (who.sticky == Sticky::Session).then(|| exposure::Sessions::of(&cells, digest.units.len())),
             who,
             unit_keys: digest.units.iter().map(|unit| unit_key(unit)).collect(),
             first: digest.first,
             slot: digest.slot,
             period: (scenario.log.tile == Tile::Week).then(|| whole_weeks(digest)).filter(|&slots| slots > 0),
+            outputs: Outputs::of(digest, &layout, scenario),
             layout,
             cells,
             effects,
@@ -232,7 +247,7 @@ impl Simulator {
     /// Number of units of the log.
     #[must_use]
     pub fn units(&self) -> usize {
-        self.unit_keys.len()
+        self.cells.by_rank.len()
     }
 
     /// A lane with the assignment and copies of one replicate.
@@ -270,6 +285,9 @@ impl Simulator {
     /// Everybody whom each stage compares, in a lane of the schedule for its census.
     #[must_use]
     pub fn everybody(&self) -> Lane {
+        if self.who.hands_out_cookies() {
+            return Lane::census_of_users(self.who.planned, &self.who, CENSUS_COPIES);
+        }
         let of_stage = |stage: usize| move |unit: usize| self.who.weight(stage, unit);
         let weights: Vec<_> = (0..self.plan.len()).map(of_stage).collect();
         let weights: Vec<&dyn Fn(usize) -> u8> = weights.iter().map(|weight| weight as &dyn Fn(usize) -> u8).collect();
@@ -283,7 +301,8 @@ impl Simulator {
         for (stage, plan) in self.plan.iter().enumerate() {
             let of_stage = looks..looks + plan.looks();
             looks = of_stage.end;
-            played.scale(&self.layout, of_stage, self.who.scale(stage, plan));
+            let copies = if plan.drifts { f64::from(CENSUS_COPIES) } else { 1.0 };
+            played.scale(&self.layout, of_stage, self.who.scale(stage, plan) / copies);
         }
         played
     }
@@ -292,7 +311,7 @@ impl Simulator {
     /// is computed once for all of them. Lanes with the same start should be neighbours.
     #[must_use]
     pub fn trajectories(&self, lanes: &[(usize, Lane)]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes, &[])
+        self.play(&self.plan, 0, lanes, &[])
     }
 
     /// The same where earlier stages are held: per lane and stage, slots that it goes on past its duration.
@@ -300,7 +319,33 @@ impl Simulator {
     /// A trajectory goes on through every look at which a stage could be held longer; what comes after starts as `held` says.
     #[must_use]
     pub fn held_trajectories(&self, lanes: &[(usize, Lane)], held: &[Vec<usize>]) -> Vec<Trajectory> {
-        rollout::play(self, &self.plan, 0, lanes, held)
+        self.play(&self.plan, 0, lanes, held)
+    }
+
+    /// Replays a plan; where cookies are drawn, lane by lane, and where requests have several outputs, each lane then gets sums of its own.
+    fn play(
+        &self,
+        plan: &[StagePlan],
+        elapsed: usize,
+        lanes: &[(usize, Lane)],
+        held: &[Vec<usize>],
+    ) -> Vec<Trajectory> {
+        if lanes.iter().any(|(_, lane)| lane.draws.is_some()) && self.who.hands_out_cookies() {
+            let of_lane = |index: usize| {
+                let held = held.get(index).map_or(&[][..], Vec::as_slice);
+                self.replay_cookies(plan, elapsed, &lanes[index], held)
+            };
+            return (0..lanes.len()).into_par_iter().map(of_lane).collect();
+        }
+        let mut played = rollout::play(self, plan, elapsed, lanes, held);
+        if let Some(outputs) = &self.outputs {
+            played.par_iter_mut().enumerate().for_each(|(index, trajectory)| {
+                let (start, lane) = &lanes[index];
+                let held = held.get(index).map_or(&[][..], Vec::as_slice);
+                outputs.replay(self, &Way { plan, elapsed, start: *start, held }, lane, trajectory);
+            });
+        }
+        played
     }
 
     /// Takes trajectories back that nobody reads any more.
@@ -334,7 +379,7 @@ impl Simulator {
         let plan = [StagePlan::plain(1.0, slots, slots_per_look)];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
-        rollout::play(self, &plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
+        self.play(&plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")
     }
 
     /// The same over the schedule from a slot on, stage by stage.
@@ -358,6 +403,23 @@ impl Simulator {
     pub fn slots(&self) -> usize {
         self.period.unwrap_or(self.cells.slots())
     }
+}
+
+/// What each stream of a layout shows of these cells.
+fn streams(layout: &Layout, cells: &FlatCells, digest: &Digest, scenario: &Scenario) -> Vec<EffectCells> {
+    let of_stream = |&stream: &Stream| match stream {
+        Stream::Effect(effect) => EffectCells::new(effect, cells, &layout.shapes, digest, scenario),
+        Stream::Excess { scale, shift, .. } => EffectCells::excess(cells, scale, shift),
+        Stream::Adjusted { metric, effect } => {
+            let mut shown = effect.map_or_else(
+                || EffectCells::recorded(cells),
+                |effect| EffectCells::new(effect, cells, &layout.shapes, digest, scenario),
+            );
+            shown.adjustment = layout.adjustments[metric];
+            shown
+        }
+    };
+    layout.streams.par_iter().map(of_stream).collect()
 }
 
 /// Slots in the whole weeks of a log.

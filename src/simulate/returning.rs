@@ -65,14 +65,15 @@ impl Simulator {
     #[must_use]
     pub fn steps(&self, start_slot: usize, stage: usize, looks_per_step: usize, asked: Asked) -> Steps {
         let plan = self.plan[stage];
-        let mut slot = start_slot + self.plan[..stage].iter().map(|before| before.slots).sum::<usize>();
+        let begin = start_slot + self.plan[..stage].iter().map(|before| before.slots).sum::<usize>();
+        let mut slot = begin;
         let steps = plan.looks() / looks_per_step.max(1);
         let mut totals: Vec<Vec<(usize, Total)>> = vec![Vec::new(); self.units()];
         let mut all = Total::default();
         let mut x = vec![0.0; steps];
         for (step, x) in x.iter_mut().enumerate() {
             for _ in 0..looks_per_step * plan.slots_per_look {
-                for cell in self.cells_of(slot) {
+                for cell in self.cells_of(slot).filter(|&cell| self.compares(cell, begin)) {
                     let Some((dy, dx)) = self.added(cell, asked, Total::default()) else { continue };
                     let of_unit = &mut totals[self.cells.unit[cell] as usize];
                     match of_unit.last_mut() {
@@ -116,9 +117,10 @@ impl Simulator {
             let nothing = vec![Total::default(); ended.len()];
             let mut sums = Sums { y: 0.0, x: 0.0, yy: 0.0, yx: 0.0, xx: 0.0, earlier: nothing };
             let mut looks = Vec::with_capacity(plan.looks());
+            let begin = slot;
             for _ in 0..plan.looks() {
                 for _ in 0..plan.slots_per_look {
-                    for cell in self.cells_of(slot) {
+                    for cell in self.cells_of(slot).filter(|&cell| self.compares(cell, begin)) {
                         self.add_returning(cell, asked, &ended, &mut totals, &mut sums);
                     }
                     slot += 1;
@@ -132,6 +134,11 @@ impl Simulator {
             stages.push(looks);
         }
         stages
+    }
+
+    /// Whether a stage that begins at this slot compares a cell's unit: not a session that began before.
+    fn compares(&self, cell: usize, begin: usize) -> bool {
+        self.sessions.as_ref().is_none_or(|sessions| sessions.first[self.cells.unit[cell] as usize] >= begin)
     }
 
     /// What a cell adds to its unit's totals; nothing outside the slice.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use fearless_simd::Level;
 
 use super::additions::{Additions, Block, SliceAdditions};
-use super::exposure::Ever;
+use super::exposure::{Ever, Met, Sessions};
 use super::kernel::{self, Entry, Interval, LANES, Octet, Row, Tile};
 use super::lanes::{Lane, QUAD, Quad, Weights};
 use super::layout::{COUNTS, Layout, MOMENTS};
@@ -35,7 +35,7 @@ pub(super) fn play(
     let looks: usize = plan.iter().map(StagePlan::looks).sum();
     let rider = |group: std::ops::Range<usize>| {
         let held = held.get(group.start).cloned().unwrap_or_else(|| vec![0; plan.len()]);
-        Rider::new(sim, &lanes[group], held, looks)
+        Rider::new(sim, plan, &lanes[group], held, looks)
     };
     let mut riders: Vec<Rider> = groups(lanes, held).into_iter().map(rider).collect();
     let mut additions = Additions::new(sim);
@@ -67,6 +67,8 @@ struct Rider {
     start: usize,
     /// Per stage: slots that it goes on past its duration.
     held: Vec<usize>,
+    /// Per stage: the slot at which it begins.
+    begins: Vec<usize>,
     quad: Quad,
     served: Served,
     /// What is served where a stage goes on longer than `held` says.
@@ -86,12 +88,24 @@ struct Served {
 }
 
 impl Rider {
-    fn new(sim: &Simulator, lanes: &[(usize, Lane)], held: Vec<usize>, looks: usize) -> Self {
-        let lane_refs: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
+    fn new(sim: &Simulator, plan: &[StagePlan], lanes: &[(usize, Lane)], held: Vec<usize>, looks: usize) -> Self {
+        let start = lanes[0].0;
+        let ends = plan.iter().zip(&held).scan(start, |slot, (stage, held)| {
+            *slot += stage.own_slots() + held;
+            Some(*slot)
+        });
+        let begins: Vec<usize> = std::iter::once(start).chain(ends).take(plan.len()).collect();
+        let pinned: Vec<Lane> = match &sim.sessions {
+            Some(sessions) => lanes.iter().map(|(_, lane)| sessions.pinned(lane, &begins)).collect(),
+            None => Vec::new(),
+        };
+        let lane_refs: Vec<&Lane> =
+            if pinned.is_empty() { lanes.iter().map(|(_, lane)| lane).collect() } else { pinned.iter().collect() };
         let ever = Ever::of(sim, &lane_refs);
         Self {
-            start: lanes[0].0,
+            start,
             held,
+            begins,
             quad: Quad::new(&lane_refs, &sim.cells.by_rank),
             served: Served {
                 copies: vec![[0; QUAD]; if ever.is_some() { 0 } else { sim.units() }],
@@ -104,7 +118,9 @@ impl Rider {
     }
 
     /// Counts copies that the candidate serves for the first time. Unless stages draw anew, exposure only ever adds units.
-    fn serve(&mut self, sim: &Simulator, stage: usize, units: &[u32]) {
+    ///
+    /// The units are those that ask in a slot of the log.
+    fn serve(&mut self, sim: &Simulator, stage: usize, slot: usize, units: &[u32]) {
         let to = self.beyond.as_mut().unwrap_or(&mut self.served);
         let quad = &self.quad;
         let both = |of: &dyn Fn(&Weights) -> [u8; QUAD]| {
@@ -118,7 +134,10 @@ impl Rider {
             if let Some(ever) = &mut to.ever {
                 let copies = both(&|weights| weights.copies[unit]);
                 let unit = sim.cells.by_rank[unit] as usize;
-                ever.meet(sim, stage, unit, copies, exposed);
+                let began = |sessions: &Sessions| sessions.stage(unit, &self.begins[..=stage]);
+                let drew = sim.sessions.as_ref().map_or(Some(stage), began);
+                let begins = sim.sessions.as_ref().is_some_and(|sessions| sessions.first[unit] == slot);
+                ever.meet(sim, Met { unit, drew, begins, copies, exposed });
                 to.units = ever.met;
                 continue;
             }
@@ -225,7 +244,11 @@ impl<'a> Window<'a> {
                 if slot == ride.ends {
                     riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
                 }
-                riders[ride.rider].serve(sim, ride.stage, &additions.units[known..]);
+                let rider = &mut riders[ride.rider];
+                // Who has the candidate in a stage has it from the first request there on.
+                let asking =
+                    if rider.served.ever.is_some() { &additions.units[known..] } else { &additions.arrived[..] };
+                rider.serve(sim, ride.stage, begin + slot, asking);
             }
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
             let look = rides.iter().any(looks_now);
@@ -443,6 +466,7 @@ impl LaneSums {
             trajectory.exposed_units[look] = served.units[lane];
             if let Some(ever) = &served.ever {
                 trajectory.active_units[look] = ever.active[lane];
+                trajectory.begun_requests[look] = ever.begun[lane];
             }
         }
     }

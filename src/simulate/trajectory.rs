@@ -17,15 +17,18 @@ pub struct Trajectory {
     pub exposed_units: Vec<f64>,
     /// Per look, where units may be taken back: those that have asked since the rollout began.
     pub active_units: Vec<f64>,
+    /// Per look, where sessions draw: requests of those that began on the candidate, to their last.
+    pub begun_requests: Vec<f64>,
 }
 
 impl Trajectory {
-    fn empty(layout: &Layout, looks: usize) -> Self {
+    pub(super) fn empty(layout: &Layout, looks: usize) -> Self {
         Self {
             all: vec![0.0; layout.all_width * looks],
             arm: vec![0.0; layout.arm_width * looks],
             exposed_units: vec![0.0; looks],
             active_units: vec![0.0; looks],
+            begun_requests: vec![0.0; looks],
         }
     }
 
@@ -33,6 +36,7 @@ impl Trajectory {
     fn renewed(mut self) -> Self {
         self.exposed_units.fill(0.0);
         self.active_units.fill(0.0);
+        self.begun_requests.fill(0.0);
         self
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::StagePlan;
-use crate::assign::unit_key;
+use crate::assign::{KeyedHash, unit_key};
 use crate::digest::Digest;
 use crate::domain::quantity::Fraction;
 use crate::domain::rollout::{Control, Stage, Sticky};
@@ -67,6 +67,8 @@ pub struct Who {
     pub(super) partial: bool,
     /// Per stage: the exposure that counts once in a census.
     parts: Vec<f64>,
+    /// What a census draws its cookies from: as no replicate does.
+    pub(super) planned: KeyedHash,
 }
 
 impl Who {
@@ -93,6 +95,7 @@ impl Who {
             })
         };
         let kind_of: Vec<u32> = (0..digest.units.len()).map(of_unit).collect();
+        let pinned = scenario.assignment.sticky == Sticky::Session;
         let part = |stage: &Stage| match &stage.per_segment {
             // Nobody is exposed, whatever the part.
             None if stage.paired.is_some() => 1.0,
@@ -104,9 +107,11 @@ impl Who {
             kind_of,
             sticky: scenario.assignment.sticky,
             holders: Holders::of(digest, scenario),
-            waves: !columns.is_empty(),
-            partial: !columns.is_empty() || stages.iter().any(|stage| stage.control == Control::Matched),
+            // Sessions from before a stage are served as they were, and compared no more.
+            waves: !columns.is_empty() || pinned,
+            partial: !columns.is_empty() || pinned || stages.iter().any(|stage| stage.control == Control::Matched),
             parts: stages.iter().map(part).collect(),
+            planned: KeyedHash::of_replicate(scenario.simulation.seed, u64::MAX),
         }
     }
 
@@ -130,6 +135,16 @@ impl Who {
     /// Number of users, of so many units.
     pub(super) fn count_holders(&self, units: usize) -> usize {
         self.holders.as_ref().map_or(units, |holders| holders.keys.len())
+    }
+
+    /// Whether who once has the candidate keeps it, and everyone else draws with every request.
+    pub(super) fn hands_out_cookies(&self) -> bool {
+        self.sticky == Sticky::Cookie
+    }
+
+    /// What a user is drawn by, by index; of units that are users, nobody asks.
+    pub(super) fn user_key(&self, user: usize) -> u64 {
+        self.holders.as_ref().map_or(0, |holders| holders.keys[user])
     }
 
     /// What the copies of a unit are drawn by: its own key, or its user's.

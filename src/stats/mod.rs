@@ -7,6 +7,7 @@ pub mod boundary;
 pub mod chi_square;
 pub mod cluster;
 pub mod clustering;
+pub mod components;
 pub mod covariate;
 pub mod cusum;
 mod discrete;

@@ -5,6 +5,7 @@
 
 mod buckets;
 mod budgets;
+mod cookies;
 mod covariate;
 mod drift;
 mod events;
@@ -14,6 +15,7 @@ mod power;
 mod sticky;
 mod support;
 mod table;
+mod trials;
 mod waves;
 
 use replay::domain::gate::Verdict;

@@ -114,6 +114,14 @@ fn stages_that_draw_anew_err_as_often_as_they_say() {
     assert!(floors.iter().all(|&floor| within(floor, REPLICATES, ALPHA)), "{floors:?}");
 }
 
+#[test]
+fn sessions_that_draw_err_as_often_as_they_say() {
+    let floors = check("sticky = \"session\"\nsession = \"session_id\"");
+    // A limit on the candidate alone takes sessions as independent, and those of a user are not; there are few of each.
+    let nominal = ALPHA * REPLICATES as f64;
+    assert!(floors.iter().all(|&floor| floor as f64 > nominal && (floor as f64) < 2.0 * nominal), "{floors:?}");
+}
+
 /// A limit on the candidate alone takes requests as independent, which those of a user are not; a difference of arms may.
 #[test]
 fn requests_that_draw_err_as_often_as_they_say_but_for_limits() {

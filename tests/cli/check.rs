@@ -18,6 +18,7 @@ fn shipped() -> Vec<(String, &'static str)> {
         | "kayenta.toml"
         | "watch.toml"
         | "customer-waves.toml"
+        | "mesh-cookie.toml"
         | "golden-then-shadow.toml" => "datasets/support-bot.parquet",
         "llm-shadow.toml"
         | "llm-shadow-oracle.toml"

@@ -149,6 +149,33 @@ fn a_log_melted_into_a_row_for_each_version_gives_the_rates_of_the_wide_log() {
 }
 
 #[test]
+fn a_judge_of_a_share_of_a_log_in_long_form_sees_the_requests_that_it_sees_of_the_wide_log() {
+    let home = Home::new();
+    let sampled =
+        |text: String| text.replace("better = \"higher\"", "better = \"higher\"\nmeasured = { share = \"40%\" }");
+    home.write("wide.csv", csv(Kept::Wide));
+    home.write("wide.toml", sampled(scenario("", "{version}_ok", "")));
+    home.write("long.csv", csv(Kept::Both));
+    home.write("long.toml", sampled(scenario(LONG, "ok", "")));
+    let (gates, worlds, wide) = rates(&home, "wide.csv", "wide.toml");
+    let (long_gates, long_worlds, long) = rates(&home, "long.csv", "long.toml");
+    assert_eq!((&gates, worlds), (&long_gates, long_worlds));
+    for version in ["stable", "candidate"] {
+        let seen = long["shadow"][0]["unpaired"][version]["requests"].as_u64();
+        assert_eq!(seen, wide["shadow"][0]["requests"].as_u64());
+        let all = requests().len() as f64;
+        assert!((seen.expect("a count") as f64 / all - 0.4).abs() < 0.05, "{seen:?} of {all}");
+        assert_eq!(
+            long["shadow"][0][format!("nulls_{version}")],
+            0,
+            "those that it was not asked about are not missing"
+        );
+    }
+    home.succeeds(&["digest", "long.csv", "--scenario", "long.toml", "--out", "long.digest.parquet"]);
+    assert_eq!(rates(&home, "long.digest.parquet", "long.toml").0, long_gates);
+}
+
+#[test]
 fn requests_kept_for_one_version_keep_the_error_rates_and_the_effect() {
     let home = Home::new();
     home.write("one.csv", csv(Kept::One));

@@ -20,6 +20,7 @@ mod rollbacks;
 mod run;
 mod schema;
 mod shadow;
+mod sticky;
 mod synth;
 
 // The rows of section 11 of the design.
@@ -30,4 +31,5 @@ mod hostile;
 mod little_data;
 mod noise;
 mod time;
+mod trials;
 mod waves;

@@ -48,7 +48,9 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
             unit,
             user: (user, copy),
             places: std::array::from_fn(|stage| hash.uniform(key, copy + stream(plan, stage))),
-            swapped: hash.uniform(key, SWAP_STREAM - copy) < 0.5,
+            // Where a user's requests draw for the user, the answers of all of them are exchanged.
+            swapped: hash.uniform(if plan.sticky == Sticky::Cookie { users_key } else { key }, SWAP_STREAM - copy)
+                < 0.5,
         }));
     }
     copies
@@ -57,7 +59,7 @@ pub(crate) fn copies(log: &Log, plan: &Plan, replicate: u64) -> Vec<Copied> {
 /// The first stream of a stage's places: each has its own, or all share those of the first.
 fn stream(plan: &Plan, stage: usize) -> u32 {
     match plan.sticky {
-        Sticky::Unit => 0,
+        Sticky::Unit | Sticky::Cookie => 0,
         _ => STREAMS_OF_STAGE * u32::try_from(stage).expect("few stages"),
     }
 }
@@ -79,11 +81,16 @@ pub(crate) struct Member {
     pub(crate) swapped: bool,
 }
 
-/// Every copy, in the arm that serves it in a stage: with the largest share that any stage so far asks for.
-pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+/// The stage in which a unit drew; `None` before the first.
+pub(crate) type Drew<'d> = dyn Fn(usize) -> Option<usize> + 'd;
+
+/// Every copy, in the arm that serves it in a stage: with the largest share that any stage had asked for when it drew.
+pub(crate) fn served(copies: &[Copied], log: &Log, plan: &Plan, drew: &Drew<'_>) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let tier = log.tier(copy.unit);
-        let was_asked = plan.stages[..=stage].iter().any(|asking| copy.places[stage] < asking.asks_for(tier));
+        let asked =
+            |stage: usize| plan.stages[..=stage].iter().any(|asking| copy.places[stage] < asking.asks_for(tier));
+        let was_asked = drew(copy.unit).is_some_and(asked);
         if was_asked { Arm::Candidate } else { Arm::Stable }
     };
     let member =
@@ -109,7 +116,7 @@ fn shares(plan: &Plan, stage: usize, tier: &str) -> (f64, f64) {
 }
 
 /// The copies that a stage compares, in their arms.
-pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize, drew: &Drew<'_>) -> Vec<Member> {
     let arm = |copy: &Copied| {
         let (stable, candidate) = shares(plan, stage, log.tier(copy.unit));
         if copy.places[stage] < candidate {
@@ -123,17 +130,18 @@ pub(crate) fn compared(copies: &[Copied], log: &Log, plan: &Plan, stage: usize) 
     let member = |copy: &Copied| {
         Some(Member { unit: copy.unit, user: copy.user, arm: arm(copy)?, weight: 1.0, swapped: copy.swapped })
     };
-    copies.iter().filter_map(member).collect()
+    copies.iter().filter(|copy| drew(copy.unit) == Some(stage)).filter_map(member).collect()
 }
 
 /// Every unit in both arms of a stage, with the weights that chance gives them.
-pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize) -> Vec<Member> {
+pub(crate) fn expected(log: &Log, plan: &Plan, stage: usize, drew: &Drew<'_>) -> Vec<Member> {
     let of_unit = |unit: usize| {
         let (stable, candidate) = shares(plan, stage, log.tier(unit));
         let member = |(arm, weight)| Member { unit, user: (unit, 0), arm, weight, swapped: false };
         [(Arm::Stable, stable), (Arm::Candidate, candidate)].map(member)
     };
-    (0..log.units()).flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
+    let here = (0..log.units()).filter(|&unit| drew(unit) == Some(stage));
+    here.flat_map(of_unit).filter(|member| member.weight > 0.0).collect()
 }
 
 /// Every unit in both arms, with these weights.
@@ -151,8 +159,8 @@ pub(crate) fn shared_out(log: &Log, stable: f64, candidate: f64) -> Vec<Member> 
         .collect()
 }
 
-/// A row, and the slot of the rollout in which it arrives.
-pub(crate) type Arrival<'a> = (&'a Row, usize);
+/// A row, the slot of the rollout in which it arrives, and of which unit.
+pub(crate) type Arrival<'a> = (&'a Row, usize, usize);
 
 /// Traffic of a rollout.
 pub(crate) struct Traffic<'a> {
@@ -184,7 +192,7 @@ impl<'a> Traffic<'a> {
         for slot in slots {
             let of_log = self.start + slot;
             let of_log = self.period.map_or(of_log, |period| of_log % period);
-            arrivals.extend(self.by_slot.get(of_log).into_iter().flatten().map(|&row| (row, slot)));
+            arrivals.extend(self.by_slot.get(of_log).into_iter().flatten().map(|&row| (row, slot, row.unit)));
         }
         arrivals
     }
@@ -325,8 +333,8 @@ impl Crowd<'_> {
     fn totals(&self, units: usize, slice: Slice, swapped: bool, value: &Value<'_>) -> Vec<[f64; 6]> {
         let mut totals = vec![[0.0; 6]; units];
         let inside = |row: &Row| slice.is_none_or(|(column, value)| row.segment(column) == value);
-        for &(row, slot) in self.arrivals.iter().filter(|(row, _)| row.unit < units && inside(row)) {
-            let total = &mut totals[row.unit];
+        for &(row, slot, unit) in self.arrivals.iter().filter(|(row, _, unit)| *unit < units && inside(row)) {
+            let total = &mut totals[unit];
             total[0] += 1.0;
             if row.is_covered {
                 total[1] += 1.0;
@@ -347,7 +355,7 @@ impl Crowd<'_> {
 
     /// Members that ask in this window.
     pub(crate) fn asking(&self) -> impl Iterator<Item = &Member> {
-        let asks = |unit: usize| self.arrivals.iter().any(|(row, _)| row.unit == unit);
+        let asks = |unit: usize| self.arrivals.iter().any(|&(.., other)| other == unit);
         self.members.iter().filter(move |member| asks(member.unit))
     }
 }

@@ -5,6 +5,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::PI;
 
+use replay::domain::rollout::Sticky;
+
+use crate::cookies;
 use crate::crowd::{
     Arm, Copied, Crowd, Mixed, Request, Slice, Sums, Traffic, Value, compared, expected, served, shared_out,
 };
@@ -157,6 +160,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) traffic: Traffic<'a>,
     pub(crate) copies: Vec<Copied>,
+    /// Of each unit: slot of its first request in the log, and how many it has.
+    spans: Vec<(i64, f64)>,
     pub(crate) thresholds: Option<Thresholds>,
     /// Stable's value of every metric over the log.
     pub(crate) levels: Vec<f64>,
@@ -179,8 +184,9 @@ impl<'a> Judge<'a> {
         let traffic = Traffic::new(log, plan, start);
         let held = RefCell::new(vec![0; plan.stages.len()]);
         let pauses = Cell::new(Paused::default());
-        let mut judge =
-            Self { log, plan, traffic, copies, thresholds, levels: Vec::new(), close: Cell::new(false), held, pauses };
+        let spans = (0..log.units()).map(|unit| log.span(unit)).collect();
+        let close = Cell::new(false);
+        let mut judge = Self { log, plan, traffic, copies, spans, thresholds, levels: Vec::new(), close, held, pauses };
         judge.levels = (0..SIGN.len()).map(|metric| judge.level(metric)).collect();
         judge
     }
@@ -190,7 +196,8 @@ impl<'a> Judge<'a> {
         let everything = Traffic::new(self.log, self.plan, 0);
         let slots = everything.slots();
         // Effects have set in.
-        let arrivals = everything.arrivals(0..slots).into_iter().map(|(row, _)| (row, usize::MAX)).collect();
+        let arrivals =
+            everything.arrivals(0..slots).into_iter().map(|(row, _, unit)| (row, usize::MAX, unit)).collect();
         Crowd { arrivals, members: shared_out(self.log, 1.0, 1.0) }
     }
 
@@ -400,22 +407,58 @@ impl<'a> Judge<'a> {
         stages.map(|(plan, held)| plan.slots() + held * plan.slots_per_look).sum()
     }
 
+    /// Slot of the rollout in which a unit asks for the first time in the log.
+    fn first_slot(&self, unit: usize) -> i64 {
+        self.spans[unit].0 - self.log.first_slot() - self.traffic.start as i64
+    }
+
+    /// The stage, up to a given one, in which a unit drew: this one, or of a session that in which it began.
+    fn drew(&self, unit: usize, stage: usize) -> Option<usize> {
+        if !self.plan.pins() {
+            return Some(stage);
+        }
+        (0..=stage).rev().find(|&began| self.begin(began) as i64 <= self.first_slot(unit))
+    }
+
+    /// All requests of the sessions that began on the candidate before a look of a stage, looks counted from 1.
+    fn begun(&self, stage: usize, looks: usize) -> f64 {
+        let end = (self.begin(stage) + looks * self.plan.stages[stage].slots_per_look) as i64;
+        let members = served(&self.copies, self.log, self.plan, &|unit| self.drew(unit, stage));
+        let begun = members.iter().filter(|member| member.arm == Arm::Candidate && self.first_slot(member.unit) < end);
+        begun.map(|member| self.spans[member.unit].1).sum()
+    }
+
     /// What a look of a stage sees, in a window of so many slots or since the stage began.
     pub(crate) fn crowd(&self, stage: usize, look: usize, window: Option<usize>) -> Crowd<'a> {
         let plan = &self.plan.stages[stage];
         let begin = self.begin(stage);
         let end = begin + (look + 1) * plan.slots_per_look;
         let from = window.map_or(begin, |window| begin.max(end.saturating_sub(window)));
+        if self.plan.sticky == Sticky::Cookie {
+            let begins: Vec<usize> = (0..=stage).map(|stage| self.begin(stage)).collect();
+            return cookies::crowd(
+                self.log,
+                self.plan,
+                &self.traffic,
+                (&self.copies, 1.0),
+                stage,
+                (&begins, from..end),
+            );
+        }
         Crowd {
             arrivals: self.traffic.arrivals(from..end),
-            members: compared(&self.copies, self.log, self.plan, stage),
+            members: compared(&self.copies, self.log, self.plan, stage, &|unit| self.drew(unit, stage)),
         }
     }
 
     /// What the candidate serves from a stage's beginning to a look, compared or not.
     pub(crate) fn served_at(&self, stage: usize, look: usize) -> Crowd<'a> {
-        let members = served(&self.copies, self.log, self.plan, stage);
-        Crowd { members, ..self.crowd(stage, look, None) }
+        let crowd = self.crowd(stage, look, None);
+        if self.plan.sticky == Sticky::Cookie {
+            return crowd;
+        }
+        let members = served(&self.copies, self.log, self.plan, &|unit| self.drew(unit, stage));
+        Crowd { members, ..crowd }
     }
 
     /// What a gate says in a stage; `None` where there is nothing to ask.
@@ -632,10 +675,20 @@ impl<'a> Judge<'a> {
         let plan = &self.plan.stages[stage];
         // Planned before anything is held.
         let begin: usize = self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum();
-        let members = expected(self.log, self.plan, stage);
+        let began = |unit: usize| !self.plan.pins() || self.first_slot(unit) >= begin as i64;
+        let members = expected(self.log, self.plan, stage, &|unit| began(unit).then_some(stage));
         let seen =
             self.plan.all_looks(stage).checked_sub(self.plan.lag(gate.metric, stage)).filter(|&looks| looks > 0)?;
-        let crowd = Crowd { arrivals: self.traffic.arrivals(begin..begin + seen * plan.slots_per_look), members };
+        let slots = begin..begin + seen * plan.slots_per_look;
+        let crowd = if self.plan.sticky == Sticky::Cookie {
+            let before = |stage: usize| self.plan.stages[..stage].iter().map(crate::plan::Stage::slots).sum();
+            let begins: Vec<usize> = (0..=stage).map(before).collect();
+            let copies = cookies::planned_copies(self.log, self.plan);
+            let copies = (copies.as_slice(), cookies::PLANNED_WEIGHT);
+            cookies::crowd(self.log, self.plan, &self.traffic, copies, stage, (&begins, slots))
+        } else {
+            Crowd { arrivals: self.traffic.arrivals(slots), members }
+        };
         let (pass, _) = self.evidence(&crowd, gate, question, World::Same)?;
         pass.variance.filter(|&variance| variance > 0.0)
     }
@@ -835,10 +888,14 @@ impl<'a> Judge<'a> {
             let crowd = self.served_at(stage, here - 1);
             // Only the stage of the last look is prolonged, by the time that a rollback takes.
             let longer = if stage == last { self.served_by(stage, here, rollback_s, &served) } else { None };
-            let (more_requests, more_units) = longer.unwrap_or((0.0, 0.0));
+            let (mut more_requests, more_units) = longer.unwrap_or((0.0, 0.0));
             served.extend(crowd.served());
             units = served.len() as f64 + more_units;
             let in_stage = crowd.sums(Arm::Candidate, None, &|_| None).requests;
+            if stage == last && self.plan.pins() && matches!(end, End::RolledBack { .. }) {
+                // Who has begun goes on to the end.
+                more_requests += self.begun(stage, here) - requests - in_stage;
+            }
             let times = if in_stage > 0.0 { 1.0 + more_requests / in_stage } else { 1.0 };
             let total = |metric: usize| {
                 let shown = sums_of(&crowd, metric, Arm::Candidate, None, &|asked| self.shown(world, metric, asked))
@@ -881,11 +938,13 @@ impl<'a> Judge<'a> {
         let all_looks = self.plan.all_looks(stage);
         let by: Vec<(f64, f64)> = (0..=all_looks)
             .map(|looks| {
-                let Some(look) = looks.checked_sub(1) else { return (0.0, before.len() as f64) };
+                let begun = if self.plan.pins() { self.begun(stage, looks) } else { 0.0 };
+                let Some(look) = looks.checked_sub(1) else { return (begun, before.len() as f64) };
                 let crowd = self.served_at(stage, look);
                 let mut served = before.clone();
                 served.extend(crowd.served());
-                (crowd.sums(Arm::Candidate, None, &|_| None).requests, served.len() as f64)
+                let requests = crowd.sums(Arm::Candidate, None, &|_| None).requests;
+                (if self.plan.pins() { begun } else { requests }, served.len() as f64)
             })
             .collect();
         let (begin, end) = (look as i64 * look_s, all_looks as i64 * look_s);

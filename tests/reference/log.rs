@@ -45,7 +45,7 @@ pub(crate) struct Row {
     pub(crate) micros: i64,
     /// What draws: the user, or what of a user does.
     pub(crate) unit: usize,
-    /// Whose it is, and which of the user's requests, where those draw.
+    /// Whose it is, and which of the user's sessions or requests, where those draw.
     pub(crate) within: Option<(usize, usize)>,
     /// Region and tier; a null is a value of its own.
     pub(crate) segments: [Option<&'static str>; 2],
@@ -110,11 +110,16 @@ impl Log {
         }
     }
 
-    /// Lets every request of a user draw.
-    pub(crate) fn draw_within(&mut self) {
+    /// Lets sessions of users draw, or with `None` all their requests.
+    pub(crate) fn draw_within(&mut self, rng: &mut impl Rng, sessions: Option<usize>) {
+        let mut known: Vec<(usize, usize)> = Vec::new();
         for (index, row) in self.rows.iter_mut().enumerate() {
-            row.within = Some((row.unit, index));
-            row.unit = index;
+            let within = (row.unit, sessions.map_or(index, |sessions| rng.random_range(0..sessions)));
+            row.within = Some(within);
+            row.unit = known.iter().position(|&other| other == within).unwrap_or_else(|| {
+                known.push(within);
+                known.len() - 1
+            });
         }
     }
 
@@ -130,6 +135,12 @@ impl Log {
             Some((user, part)) => format!("{}\u{1f}part {part}", Self::name(user)),
             None => Self::name(unit),
         }
+    }
+
+    /// Slot of the first request of a unit, and how many it has.
+    pub(crate) fn span(&self, unit: usize) -> (i64, f64) {
+        let own = || self.rows.iter().filter(|row| row.unit == unit);
+        (own().map(|row| self.slot(row)).min().unwrap_or(i64::MAX), own().count() as f64)
     }
 
     /// Gives every unit one tier.

@@ -5,6 +5,7 @@
 #![expect(clippy::float_cmp, reason = "counts are whole numbers, and those of both sides must be the same")]
 
 mod burn;
+mod cookies;
 mod crowd;
 mod drift;
 mod effects;
@@ -18,6 +19,7 @@ mod quantiles;
 mod rare;
 mod screen;
 mod series;
+mod trials;
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -100,8 +102,10 @@ impl Case {
         if tiled {
             log.span_a_week();
         }
-        if plan.sticky == Sticky::Request {
-            log.draw_within();
+        match plan.sticky {
+            Sticky::Request | Sticky::Cookie => log.draw_within(&mut rng, None),
+            Sticky::Session => log.draw_within(&mut rng, Some(4)),
+            Sticky::Unit | Sticky::Stage => {}
         }
         if plan.closed.iter().any(|&closed| closed > 0) {
             // In the last hours of a day.
@@ -171,7 +175,7 @@ impl SumsCheck<'_> {
                     if look < plan.looks { &mut active } else { active_beyond.get_or_insert_with(|| active.clone()) };
                 served.extend(self.judge.served_at(stage, look).served());
                 active.extend(self.judge.served_at(stage, look).asking().map(|member| member.user));
-                if self.case.plan.sticky.redraws() {
+                if self.case.plan.sticky != Sticky::Unit {
                     prop_assert_eq!(self.served.active_units[look_of_all], active.len() as f64);
                 }
                 prop_assert_eq!(self.served.exposed_units[look_of_all], served.len() as f64);
@@ -323,6 +327,16 @@ impl SumsCheck<'_> {
 
 /// Copies of each unit and how many are exposed, counted from the places.
 fn check_lane(case: &Case, lane: &Lane, judge: &Judge<'_>) -> Checked {
+    if case.plan.sticky == Sticky::Cookie {
+        // Users have copies, and which of their requests are in which arm is found on the way.
+        let (_, users) = case.digest.holders(&case.scenario).expect("requests draw for users");
+        for (&copies, name) in lane.copies.iter().zip(users) {
+            let of_user = judge.copies.iter().filter(|copy| Log::name(copy.user.0) == *name);
+            let found: std::collections::BTreeSet<u32> = of_user.map(|copy| copy.user.1).collect();
+            prop_assert_eq!(usize::from(copies), found.len());
+        }
+        return Ok(());
+    }
     for (index, name) in case.digest.units.iter().enumerate() {
         let of_unit = || judge.copies.iter().filter(|copy| &case.log.name_of(copy.unit) == name);
         prop_assert_eq!(usize::from(lane.copies[index]), of_unit().count());
@@ -331,8 +345,8 @@ fn check_lane(case: &Case, lane: &Lane, judge: &Judge<'_>) -> Checked {
                 let ours = members.into_iter().filter(|member| &case.log.name_of(member.unit) == name);
                 ours.filter(|member| arm.is_none_or(|arm| member.arm == arm)).count()
             };
-            let compared = || crowd::compared(&judge.copies, &case.log, &case.plan, stage);
-            let served = crowd::served(&judge.copies, &case.log, &case.plan, stage);
+            let compared = || crowd::compared(&judge.copies, &case.log, &case.plan, stage, &|_| Some(stage));
+            let served = crowd::served(&judge.copies, &case.log, &case.plan, &|_| Some(stage));
             let counted = lane.counted.as_ref().map_or(&lane.copies, |counted| &counted[stage]);
             prop_assert_eq!(usize::from(exposed[index]), in_arm(compared(), Some(Arm::Candidate)));
             prop_assert_eq!(usize::from(counted[index]), in_arm(compared(), None));
@@ -533,15 +547,14 @@ fn random_pauses_end_in_every_way() {
 }
 
 /// Nominal 10 %: of users with ten requests each, two in three have met the candidate.
-#[test]
-fn of_ten_requests_each_one_in_ten_is_on_the_candidate() {
+fn check_ten_requests_each(sticky: Sticky) {
     let (users, requests) = (400, 10);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let gate = plan::Gate::point(0, plan::Margin::Percent(40.0), Vec::new());
-    let plan = Plan { sticky: Sticky::Request, ..Plan::of_gate(plan::Stage::plain(0.1, 4, 3), gate) };
+    let plan = Plan { sticky, ..Plan::of_gate(plan::Stage::plain(0.1, 4, 3), gate) };
     let mut log = Log::draw(&mut rng, users * requests, users, 12, QUARTER_S);
     log.rows.iter_mut().enumerate().for_each(|(index, row)| row.unit = index % users);
-    log.draw_within();
+    log.draw_within(&mut rng, None);
     let case = Case::new(log, plan, 0);
     let simulator = Simulator::new(&case.digest, &case.scenario);
     let expected = simulator.expected_exposure(0)[0];
@@ -555,6 +568,107 @@ fn of_ten_requests_each_one_in_ten_is_on_the_candidate() {
     let (met, active) = (last(|played| &played.exposed_units), last(|played| &played.active_units));
     // Some 20,000 users, each by itself.
     assert!((met / active - share).abs() < 4.0 * (share * (1.0 - share) / active).sqrt(), "{met} of {active}");
+    // Of a user's requests, one in ten, or with a cookie all from the first of these on: 10 - 0.9 (1 - 0.9^10) / 0.1 of ten.
+    let last = Span { look: 3, since: None };
+    let served = |played: &trajectory::Trajectory| {
+        let reader = Reader { layout: &simulator.layout, trajectory: played };
+        reader.counts(last, trajectory::Arm::Candidate, 0).requests
+    };
+    let found = played.iter().map(served).sum::<f64>() / active;
+    let wanted = if sticky == Sticky::Cookie { 10.0 - 9.0 * share } else { 1.0 };
+    assert!((found - wanted).abs() < 0.1, "{found} requests of each user, expected {wanted}");
+}
+
+#[test]
+fn of_ten_requests_each_one_in_ten_is_on_the_candidate() {
+    check_ten_requests_each(Sticky::Request);
+}
+
+#[test]
+fn of_ten_requests_each_all_from_the_first_on_stay_on_the_candidate() {
+    check_ten_requests_each(Sticky::Cookie);
+}
+
+/// Moments of a small log of one gate: `(minutes, user, part of the user that draws)`, all of the same quality.
+fn log_of(rows: &[(i64, usize, usize, f64)]) -> Log {
+    let row = |&(minutes, user, unit, quality): &(i64, usize, usize, f64)| log::Row {
+        micros: (1_741_003_200 + minutes * 60) * 1_000_000,
+        unit,
+        within: Some((user, unit)),
+        segments: [Some("eu"), Some("free")],
+        stable: log::Answer { quality: Some(1.0), cost_usd: Some(0.001), ..log::Answer::default() },
+        candidate: log::Answer { quality: Some(quality), cost_usd: Some(0.001), ..log::Answer::default() },
+        is_covered: true,
+    };
+    Log { rows: rows.iter().map(row).collect(), slot_s: QUARTER_S }
+}
+
+/// Everybody who begins in the stage is on the candidate, so all of this can be counted by hand.
+#[test]
+fn sessions_that_run_at_a_rollback_finish_on_the_candidate() {
+    // Slots of 15 minutes; the rollout starts with the second. Its first look is fine, at its second the candidate is below its limit.
+    let rows = [
+        (0, 0, 0, 1.0), // A session from before: on stable to its end.
+        (20, 0, 0, 1.0),
+        (16, 1, 1, 1.0), // User 1, one session over four slots: counts once, with all of its four requests.
+        (31, 1, 1, 0.0),
+        (46, 1, 1, 0.0),
+        (62, 1, 1, 0.0),
+        (32, 0, 2, 0.0), // User 0 again: two requests, the second after everyone is back.
+        (100, 0, 2, 0.0),
+        (47, 2, 3, 0.0), // Begins after the failing look, before everyone is back: one request then, one later.
+        (119, 2, 3, 0.0),
+        (61, 3, 4, 0.0), // Begins when everyone is back: on stable.
+        (110, 3, 4, 0.0),
+    ];
+    let gate = plan::Gate { allow: None, limit: Some(0.9), ..plan::Gate::point(0, plan::Margin::Percent(0.0), vec![]) };
+    // With these many seconds from the failing look until everyone is back: requests, and users that met the candidate.
+    for (rollback_s, requests, units) in [(0, 6.0, 2.0), (QUARTER_S, 8.0, 3.0)] {
+        let mut plan = Plan::of_gate(plan::Stage::plain(1.0, 6, 1), gate.clone());
+        (plan.sticky, plan.poisson, plan.rollback_s) = (Sticky::Session, false, rollback_s);
+        let case = Case::new(log_of(&rows), plan, 1);
+        let simulator = Simulator::new(&case.digest, &case.scenario);
+        let player = Player::new(&case.scenario, &simulator, vec![case.moment()]);
+        let played = player.play_lanes(vec![(1, simulator.replicate(&case.scenario, 0))]);
+        let recorded = &played[0].worlds[0];
+        assert!(matches!(recorded.outcome.end, schedule::End::RolledBack { .. }), "{:?}", recorded.outcome);
+        assert_eq!(recorded.outcome.looks, 2);
+        assert_eq!((recorded.exposed_requests, recorded.exposed_units), (requests, units));
+        // All requests cost the same, those of the sessions that finish too.
+        assert!((recorded.cost.expect("a metric in US dollars").0 - requests * 0.001).abs() < 1e-9);
+        check(&case).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// Of users who ask once, a cookie is never seen again: the same requests are on the candidate as if each drew for itself.
+#[test]
+fn of_users_who_ask_once_cookies_say_nothing_new() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut log = Log::draw(&mut rng, 300, 300, 12, QUARTER_S);
+    log.rows.iter_mut().enumerate().for_each(|(index, row)| row.unit = index);
+    log.draw_within(&mut rng, None);
+    let gate = plan::Gate::point(0, plan::Margin::Percent(40.0), vec![0]);
+    let played = |sticky: Sticky| {
+        let plan = Plan { sticky, ..Plan::of_gate(plan::Stage::plain(0.3, 4, 3), gate.clone()) };
+        let case = Case::new(log.clone(), plan, 0);
+        let simulator = Simulator::new(&case.digest, &case.scenario);
+        let lanes: Vec<_> = (0..3).map(|replicate| (0, simulator.replicate(&case.scenario, replicate))).collect();
+        let sums = |played: &trajectory::Trajectory| {
+            let reader = Reader { layout: &simulator.layout, trajectory: played };
+            let of = |look: usize, arm: trajectory::Arm| {
+                let span = Span { look, since: None };
+                (reader.counts(span, arm, 0), reader.sums(span, arm, Answers::Stable, 0, 0, None))
+            };
+            let arms = [trajectory::Arm::Stable, trajectory::Arm::Candidate];
+            (0..4).flat_map(|look| arms.map(|arm| of(look, arm))).collect::<Vec<_>>()
+        };
+        simulator.trajectories(&lanes).iter().map(sums).collect::<Vec<_>>()
+    };
+    let (cookies, requests) = (played(Sticky::Cookie), played(Sticky::Request));
+    for (a, b) in cookies.iter().flatten().zip(requests.iter().flatten()) {
+        assert_eq!(a.0, b.0);
+        assert!(a.0.units == 0.0 || close(a.1.yy, b.1.yy, 1.0) && close(a.1.y, b.1.y, 1.0), "{a:?} {b:?}");
+    }
 }
 
 /// Agreement means something only if rollouts end in every way and few decisions are too close to call.

@@ -529,12 +529,17 @@ impl Plan {
         let ranks = gates.iter().any(|gate| gate.test == Test::Rank);
         let count = stages.len();
         let approved = stages.iter().map(|stage| !ranks && stage.looks > 0 && rng.random::<f64>() < 0.2).collect();
+        let waves = stages.iter().any(|stage| !stage.only.is_empty() || !stage.by_tier.is_empty());
+        let rare = gates.iter().any(|gate| gate.metric == RARE);
+        let drifts = !tiled && !waves && !rare && control == Control::Rest;
         Self {
             approval: (rng.random_range(0..5 * slot_s), approved),
             pass_from: all_pass.then(|| rng.random_range(0..stages.len())),
-            sticky: match rng.random_range(0..8) {
+            sticky: match rng.random_range(0..10) {
                 0 | 1 => Sticky::Stage,
                 2 | 3 => Sticky::Request,
+                4 | 5 if !tiled => Sticky::Session,
+                6..=8 if drifts => Sticky::Cookie,
                 _ => Sticky::Unit,
             },
             stages,
@@ -602,6 +607,11 @@ impl Plan {
         let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
         let text = format!("{}{gates}{}", &text[..at], &text[at..]);
         (plan, text)
+    }
+
+    /// Whether sessions keep what they drew when they began.
+    pub(crate) fn pins(&self) -> bool {
+        self.sticky == Sticky::Session
     }
 
     /// Whether a stage compares with as many others.
@@ -693,12 +703,13 @@ impl Plan {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "[log]\ntimestamp = \"ts\"\nsegments = {SEGMENTS:?}\nslot = \"{}s\"\ntile = \"{}\"\n{}\n\
-             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{METRICS}",
+             [assignment]\nunit = \"user_id\"\ncontrol = \"{}\"\nsticky = \"{}\"\n{}{METRICS}",
             self.slot_s,
             if self.tiled { "week" } else { "none" },
-            if self.sticky == Sticky::Request { "request = \"part\"\n" } else { "" },
+            if matches!(self.sticky, Sticky::Request | Sticky::Cookie) { "request = \"part\"\n" } else { "" },
             self.control.name(),
             self.sticky.name(),
+            if self.pins() { "session = \"part\"\n" } else { "" },
         );
         for (name, delay) in NAMES.iter().zip(self.delays).filter(|(_, delay)| *delay > 0) {
             write!(text, "\n[metrics.{name}.measured]\ndelay = \"{delay}s\"\n").expect("strings take all");

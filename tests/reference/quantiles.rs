@@ -16,8 +16,8 @@ use crate::thresholds;
 fn exact(crowd: &Crowd<'_>, arm: Arm, latency: impl Fn(&Row) -> Option<f64>) -> f64 {
     let of_arm = crowd.members.iter().filter(|member| member.arm == arm);
     let mut values: Vec<f64> = of_arm
-        .flat_map(|member| crowd.arrivals.iter().filter(|(row, _)| row.unit == member.unit && row.is_covered))
-        .filter_map(|(row, _)| latency(row))
+        .flat_map(|member| crowd.arrivals.iter().filter(|(row, _, unit)| *unit == member.unit && row.is_covered))
+        .filter_map(|(row, ..)| latency(row))
         .collect();
     values.sort_unstable_by(f64::total_cmp);
     let rank = (LEVEL * values.len() as f64).ceil() as usize;
@@ -46,7 +46,7 @@ fn verdicts_agree_with_exact_quantiles() {
         let played = player.play_lanes(vec![(0, simulator.replicate(&case.scenario, replicate))]);
         let copies = crowd::copies(&case.log, &case.plan, replicate as u64);
         let arrivals = Traffic::new(&case.log, &case.plan, 0).arrivals(0..4);
-        let crowd = Crowd { arrivals, members: crowd::compared(&copies, &case.log, &case.plan, 0) };
+        let crowd = Crowd { arrivals, members: crowd::compared(&copies, &case.log, &case.plan, 0, &|_| Some(0)) };
         let stable = exact(&crowd, Arm::Stable, |row| row.stable.latency_ms);
         let would_be = exact(&crowd, Arm::Candidate, |row| row.stable.latency_ms);
         let recorded = exact(&crowd, Arm::Candidate, |row| row.candidate.latency_ms);

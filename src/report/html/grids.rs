@@ -1,10 +1,11 @@
 //! Tables of the page.
 
 use super::{Cell, Grid, head, heads};
+use crate::domain::version::Version;
 use crate::report::terminal::decides;
 use crate::report::{
-    Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, Spread, StageFacts, TrueExposure, WorldRow,
-    labels,
+    Alternative, GateRow, HealthRow, MetricFacts, Report, SentinelRow, ShadowRow, Spread, StageFacts, TrueExposure,
+    VarianceComponent, VersionNoise, WorldRow, labels,
 };
 
 fn or_none<T>(value: Option<T>, written: impl Fn(T) -> String) -> String {
@@ -443,6 +444,43 @@ pub(super) fn shadow_otherwise(report: &Report) -> Grid {
                     Cell::number(or_none(human.and_then(|human| human.labels_needed), labels::whole)),
                 ]
             })
+            .collect(),
+    }
+}
+
+/// What the variance of one output is made of, where requests have several. Overall only.
+pub(super) fn shadow_noise(report: &Report) -> Grid {
+    let overall = report.shadow.iter().filter(|row| row.segment.is_none());
+    let row = |(metric, version, noise): (&str, Version, VersionNoise)| {
+        let variance = |component: VarianceComponent| Cell::number(labels::variance(&component));
+        vec![
+            Cell::name(labels::visible(metric)),
+            Cell::name(version.name().to_owned()),
+            variance(noise.between_outputs),
+            noise.between_requests.map_or_else(|| Cell::number(labels::NONE.to_owned()), variance),
+            variance(noise.between_units),
+            Cell::number(labels::whole(noise.outputs)),
+            Cell::number(labels::whole(noise.repeated)),
+        ]
+    };
+    let of_metric = |row: &ShadowRow| {
+        let noise = row.noise?;
+        Some([(Version::Stable, noise.stable), (Version::Candidate, noise.candidate)])
+    };
+    Grid {
+        head: heads(&[
+            ("metric", ""),
+            ("version", ""),
+            ("between outputs (95 %)", "between_outputs"),
+            ("between requests (95 %)", "between_requests"),
+            ("between users (95 %)", "between_units"),
+            ("outputs", ""),
+            ("requests with several", "repeated"),
+        ]),
+        rows: overall
+            .filter_map(|row| Some((row, of_metric(row)?)))
+            .flat_map(|(row, versions)| versions.map(|(version, noise)| (row.metric.as_str(), version, noise)))
+            .map(row)
             .collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! What stands in each table.
 
 use super::{Finished, Table};
+use crate::domain::version::Version;
 use crate::report::planning::{NeedRow, PowerMap, PowerTimes, Side, SizeCurve, SizePoint, TimePoint};
 use crate::report::{
     CurvePoint, FanPoint, GateRow, HealthRow, PauseRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Share,
@@ -34,6 +35,9 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
     }
     if report.worlds.iter().any(|world| world.pauses.is_some()) {
         tables.push(pauses(report));
+    }
+    if report.shadow.iter().any(|row| row.noise.is_some()) {
+        tables.push(shadow_noise(report));
     }
     if !report.true_exposure.is_empty() {
         tables.push(true_exposure(report));
@@ -216,6 +220,32 @@ fn shadow(report: &Report) -> Finished {
         .number_or("human_low", |row| row.human.as_ref().and_then(|human| human.low))
         .number_or("human_high", |row| row.human.as_ref().and_then(|human| human.high))
         .named("shadow")
+}
+
+/// A line for each component of the variance of one output.
+fn shadow_noise(report: &Report) -> Finished {
+    let noisy = report.shadow.iter().filter_map(|row| Some((row, row.noise?)));
+    let rows: Vec<_> = noisy
+        .flat_map(|(row, noise)| [(row, Version::Stable, noise.stable), (row, Version::Candidate, noise.candidate)])
+        .flat_map(|(row, version, noise)| {
+            let components = [
+                ("between_outputs", Some(noise.between_outputs)),
+                ("between_requests", noise.between_requests),
+                ("between_units", Some(noise.between_units)),
+            ];
+            components.into_iter().filter_map(move |(name, found)| Some((row, version, name, found?)))
+        })
+        .collect();
+    Table::of(&rows)
+        .text("metric", |(row, ..)| &row.metric)
+        .segment(|(row, ..)| row.segment.as_ref())
+        .text("version", |(_, version, ..)| version.name())
+        .text("component", |(_, _, name, _)| name)
+        .number("variance", |(.., found)| found.variance)
+        .number_or("se", |(.., found)| found.se)
+        .number_or("low", |(.., found)| found.low)
+        .number_or("high", |(.., found)| found.high)
+        .named("shadow_noise")
 }
 
 fn self_check(report: &Report) -> Finished {

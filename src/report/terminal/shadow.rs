@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{clipped, day, wrapped};
-use crate::report::{ShadowReport, ShadowRow, VersionCounts, labels};
+use crate::report::{Noise, ShadowReport, ShadowRow, VarianceComponent, VersionCounts, VersionNoise, labels};
 
 /// Every gate and what is left of its question, then every metric with both standard errors, overall and by segment.
 #[must_use]
@@ -72,6 +72,12 @@ pub fn shadow(report: &ShadowReport) -> String {
         );
         text.push_str(&wrapped(&line, ""));
     }
+    for (row, noise) in report.shadow.iter().filter_map(|row| Some((row, row.noise?))) {
+        if row.segment.is_none() {
+            text.push('\n');
+            text.push_str(&wrapped(&self::noise(&row.metric, &noise), ""));
+        }
+    }
     for row in report.health.iter().filter(|row| row.alarm) {
         let name = row.metric.as_deref().unwrap_or_default();
         text.push('\n');
@@ -95,6 +101,24 @@ pub fn shadow(report: &ShadowReport) -> String {
         text.push_str(&wrapped(&line, ""));
     }
     text
+}
+
+/// What one output's variance is made of.
+fn noise(metric: &str, noise: &Noise) -> String {
+    let both = |part: &dyn Fn(&VersionNoise) -> Option<VarianceComponent>| {
+        let of = |version: &VersionNoise| part(version).map(|found| labels::variance(&found));
+        Some(format!("{} for stable, {} for the candidate", of(&noise.stable)?, of(&noise.candidate)?))
+    };
+    let requests = both(&|version| version.between_requests);
+    let units = if requests.is_some() { "between users" } else { "between requests and users" };
+    let parts = [
+        ("from one output of a request to the next", both(&|version| Some(version.between_outputs))),
+        ("between a user's requests", requests),
+        (units, both(&|version| Some(version.between_units))),
+    ];
+    let parts: Vec<String> =
+        parts.into_iter().filter_map(|(what, both)| both.map(|both| format!("{what}, {both}"))).collect();
+    format!("{}: one output's variance is, {}.", labels::visible(metric), parts.join("; "))
 }
 
 fn line(row: &ShadowRow) -> String {

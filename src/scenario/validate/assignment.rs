@@ -6,7 +6,7 @@ use super::super::places::At;
 use super::super::problems::{Problems, known_words};
 use super::super::quantities;
 use super::super::wire::{self, Quantity, Seed};
-use super::super::{Assignment, LogMapping};
+use super::super::{Assignment, LogMapping, Tile};
 use crate::assign::overrides::Overrides;
 use crate::assign::values::{Trouble, What};
 use crate::assign::{Platform, platforms};
@@ -69,21 +69,26 @@ fn within(
     at: &At,
     problems: &mut Problems,
 ) -> Option<Option<String>> {
-    if table.session.is_some() {
+    let session = || table.session.clone();
+    if sticky != Sticky::Session && session().is_some() {
         let why = "which is of no use unless sessions draw";
         return problems.wrong(&at.key("session"), why, "set `sticky = \"session\"`, or leave `session` out");
     }
     match sticky {
         Sticky::Unit | Sticky::Stage => Some(None),
-        Sticky::Request => {
-            let hint = "name `log.request`: each request is then a unit of assignment, told apart by its id";
+        Sticky::Session => {
+            let found = session().or_else(|| problems.missing(&at.key("session"), "`session`: column of the session"));
+            found.map(Some)
+        }
+        Sticky::Request | Sticky::Cookie => {
+            let hint = "name `log.request`: each request then draws, told apart by its id";
             let found = request.map(str::to_owned);
             found.or_else(|| problems.wrong(&at.key("sticky"), "but requests have no id", hint)).map(Some)
         }
     }
 }
 
-/// What a log cannot be where requests draw.
+/// What a log cannot be where sessions or requests draw.
 pub(super) fn refuse_log(assignment: &Assignment, log: &LogMapping, at: &At, problems: &mut Problems) {
     let Some(within) = &assignment.within else { return };
     let mut refuse = |why: &str, hint: &str| problems.wrong::<()>(at, why, hint);
@@ -93,9 +98,19 @@ pub(super) fn refuse_log(assignment: &Assignment, log: &LogMapping, at: &At, pro
     if log.spread.is_some() {
         refuse("but `log.spread` draws one moment for each unit", "use a log with times");
     }
-    if log.served.is_some() {
+    if log.tile == Tile::Week && assignment.sticky == Sticky::Session {
+        refuse("but in a log that repeats weeks sessions begin more than once", "leave `log.tile` out");
+    }
+    if log.tile == Tile::Week && assignment.sticky == Sticky::Cookie {
+        refuse("but in a log that repeats weeks a request would draw as it did before", "leave `log.tile` out");
+    }
+    if log.trial.is_some() && assignment.sticky != Sticky::Request {
+        let why = "but `log.trial` draws outputs for units that have their arm from a stage's begin on";
+        refuse(why, "leave `log.trial` out, or let a user or a request draw");
+    }
+    if log.served.is_some() && log.trial.is_none() && assignment.sticky != Sticky::Session {
         let why = "but in a log in long form one version served a request, which then says nothing in the other's arm";
-        refuse(why, "let a user draw");
+        refuse(why, "let a user or a session draw");
     }
 }
 
@@ -104,9 +119,9 @@ fn sticky(table: &wire::Assignment, at: &At, problems: &mut Problems) -> Option<
         None if problems.is_broken(&at.key("sticky")) => None,
         None | Some(wire::Sticky::Unit) => Some(Sticky::Unit),
         Some(wire::Sticky::Stage) => Some(Sticky::Stage),
-        Some(wire::Sticky::Session) => problems.later(&at.key("sticky"), "`assignment.sticky = \"session\"`"),
+        Some(wire::Sticky::Session) => Some(Sticky::Session),
         Some(wire::Sticky::Request) => Some(Sticky::Request),
-        Some(wire::Sticky::Cookie) => problems.later(&at.key("sticky"), "`assignment.sticky = \"cookie\"`"),
+        Some(wire::Sticky::Cookie) => Some(Sticky::Cookie),
     }
 }
 

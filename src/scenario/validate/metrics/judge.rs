@@ -17,9 +17,6 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Judge {
     let Some(written) = written else { return Judge::default() };
-    if form == Form::Long && written.share.is_some() {
-        problems.later::<()>(&at.key("share"), "`measured.share` of a log in long form");
-    }
     let delay = written.delay.as_ref().and_then(|delay| values::duration(&at.key("delay"), delay, problems));
     let corrects = [
         ("human", written.human.is_some()),
