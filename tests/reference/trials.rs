@@ -98,9 +98,11 @@ impl Recorded {
 /// A case, and what its log was made from.
 fn case(seed: u64, rows: usize, units: usize, stages: usize) -> Option<(Case, Recorded)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
-    let sticky = if matches!(plan.sticky, Sticky::Session | Sticky::Cookie) { Sticky::Unit } else { plan.sticky };
-    let plan = Plan { sticky, ..plan };
+    let mut plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
+    if matches!(plan.sticky, Sticky::Session | Sticky::Cookie) {
+        // Which do not go together with several outputs.
+        plan.sticky = Sticky::Unit;
+    }
     let slots = plan.slots() as i64 + rng.random_range(0..5);
     let mut log = Log::draw(&mut rng, rows, units, slots, QUARTER_S);
     if plan.has_waves() {
