@@ -196,10 +196,10 @@ impl Found {
         let is_wide = scenario.log.served.is_none();
         for (&start, end) in starts.iter().zip(ends) {
             let (item, request) = schema::item_of(requests[start].0, names.has_item);
-            for cell in start..end {
+            for (cell, &(_, trial)) in requests.iter().enumerate().take(end).skip(start) {
                 let most = Version::BOTH.map(|version| cells.covered_by(version)[cell]).into_iter().fold(0.0, f64::max);
                 if most > 1.0 || is_wide && cells.rows[cell] > 1.0 {
-                    problems.twice.get_or_insert((request, requests[cell].1));
+                    problems.twice.get_or_insert((request, trial));
                 }
             }
             if let Some(&other) = known.get(request) {
@@ -320,7 +320,9 @@ fn picked_cells(of: &MetricCells, picked: &PerVersion<Lists>) -> MetricCells {
         MetricCells::Bins(lists) => MetricCells::Bins(PerVersion::from_fn(|version| {
             let mut own = BinLists { offsets: vec![0], bins: Vec::new() };
             for outputs in picked.get(version).requests() {
-                outputs.iter().for_each(|&cell| own.bins.extend_from_slice(lists.get(version).of(cell as usize)));
+                for &cell in outputs {
+                    own.bins.extend_from_slice(lists.get(version).of(cell as usize));
+                }
                 own.offsets.push(u32::try_from(own.bins.len()).expect("these are some of the digest's requests"));
             }
             own

@@ -44,18 +44,19 @@ impl FlatCells {
     pub(super) fn new(digest: &Digest, metrics: &[Metric]) -> Self {
         let cells = &digest.cells;
         // Cells are sorted by slot, unit, segments, item: those that differ in the item alone are neighbours.
-        let starts = (0..cells.len()).filter(|&cell| cell == 0 || !same_key(cells, cell - 1, cell)).collect();
-        Self::of(digest, metrics, starts)
+        let starts: Vec<usize> =
+            (0..cells.len()).filter(|&cell| cell == 0 || !same_key(cells, cell - 1, cell)).collect();
+        Self::of(digest, metrics, &starts)
     }
 
     /// The same without merging any.
     pub(super) fn apart(digest: &Digest, metrics: &[Metric]) -> Self {
         let items = Some(digest.cells.item.clone());
-        Self { items, ..Self::of(digest, metrics, (0..digest.cells.len()).collect()) }
+        Self { items, ..Self::of(digest, metrics, &(0..digest.cells.len()).collect::<Vec<_>>()) }
     }
 
     /// Cells that begin at these of a digest.
-    fn of(digest: &Digest, metrics: &[Metric], starts: Vec<usize>) -> Self {
+    fn of(digest: &Digest, metrics: &[Metric], starts: &[usize]) -> Self {
         let cells = &digest.cells;
         let ends = starts.iter().copied().skip(1).chain([cells.len()]);
         let runs: Vec<_> = starts.iter().copied().zip(ends).collect();

@@ -71,7 +71,7 @@ fn log() -> String {
     let mut text = String::from("ts,request,user,trial,stable_quality,candidate_quality\n");
     let mut request = 0;
     for user in 0..400 {
-        for _ in 0..1 + user % 3 {
+        for _ in 0..=user % 3 {
             let (hour, levels) = (rng.random_range(0..40), [rng.random::<f64>(), rng.random::<f64>()]);
             let trials = 2 + request % 5;
             for trial in 0..trials.max(3) {

@@ -27,7 +27,7 @@ fn requests(users: usize) -> Vec<Request> {
     let mut draw = numbers(5);
     let mut requests = Vec::new();
     for user in 0..users {
-        for _ in 0..1 + user % 3 {
+        for _ in 0..=user % 3 {
             let rates = [(); 2].map(|()| 0.2 + 0.6 * draw());
             let outputs = rates.map(|rate| (0..2 + (4.0 * draw()) as usize).map(|_| draw() < rate).collect());
             requests.push(Request { user, hour: (48.0 * draw()) as usize, outputs });
