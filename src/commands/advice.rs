@@ -1,7 +1,7 @@
 //! What the sources call common mistakes of a release plan, each with the number behind it, before anything is simulated.
 
 use crate::digest::Digest;
-use crate::domain::gate::{Decision, Gate, Looks, Test};
+use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{PairSource, Promotion, Stage};
@@ -33,6 +33,17 @@ pub(super) fn all(player: &Player<'_>, digest: &Digest, shadow: &[ShadowRow]) ->
         plan.off_hours(),
     ]
     .concat()
+}
+
+/// What is said of waits of which some are for hours to come: `closed` has nothing else in it, `all` the work that is then done.
+fn off_hours(stage: &Stage, (what, takes): (&str, &str), closed: &[f64], all: &[f64]) -> Option<Warning> {
+    let waiting = closed.iter().filter(|&&wait| wait > 0.0).count();
+    let text = format!(
+        "{what} in {} of starts, and {takes} {} on average: start at another time of the week, or change the duration",
+        labels::percent(waiting as f64 / all.len() as f64),
+        labels::duration(all.iter().sum::<f64>() / all.len().max(1) as f64)
+    );
+    (waiting > 0).then(|| advice("off-hours", format!("stage {}", stage.name), text))
 }
 
 struct Advisor<'a> {
@@ -128,34 +139,38 @@ impl Advisor<'_> {
         Some(advice("blind-gate", format!("stage {}", self.stage(plan).name), text))
     }
 
-    /// Approvals that are asked for when nobody is there, had nothing been held before.
+    /// Approvals that are asked for when nobody is there, and stages that are due when they may not begin, had nothing been held before.
     fn off_hours(&self) -> Vec<Warning> {
-        let mut elapsed = 0;
+        let mut due: Vec<Moment> = self.player.starts.clone();
         let mut found = Vec::new();
-        for stage in &self.scenario.stages {
-            elapsed += stage.duration.0;
-            if !stage.approved || self.scenario.rollout.approval.hours.is_none() {
-                continue;
-            }
-            let waits = |work: Seconds| {
-                let wait = move |start: &Moment| {
-                    let asked = Moment(start.0 + elapsed);
-                    (self.scenario.approved(asked, work).0 - asked.0) as f64
-                };
-                self.player.starts.iter().map(wait).collect::<Vec<f64>>()
+        for (index, stage) in self.scenario.stages.iter().enumerate() {
+            let ended: Vec<Moment> = due.iter().map(|begin| Moment(begin.0.saturating_add(stage.duration.0))).collect();
+            let (answer, work) = (self.scenario.rollout.approval, self.scenario.rollout.approval.delay.at(0.0));
+            let approval = |work: Seconds| {
+                let wait =
+                    |asked: &Moment| self.scenario.answered(answer, *asked, work).0.saturating_sub(asked.0) as f64;
+                ended.iter().map(wait).collect::<Vec<f64>>()
             };
-            let closed = waits(Seconds(0)).into_iter().filter(|&wait| wait > 0.0).count();
-            let all = waits(self.scenario.rollout.approval.delay.at(0.0));
-            let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
-            if closed > 0 {
-                let text = format!(
-                    "approval is asked for outside the hours of `rollout.approval` in {} of starts, and takes {} on average: start at another \
-                     time of the week, or change the duration",
-                    labels::percent(closed as f64 / all.len() as f64),
-                    labels::duration(mean)
-                );
-                found.push(advice("off-hours", format!("stage {}", stage.name), text));
+            if stage.approved && answer.hours.is_some() {
+                let what = ("approval is asked for outside the hours of `rollout.approval`", "takes");
+                found.extend(off_hours(stage, what, &approval(Seconds(0)), &approval(work)));
             }
+            let next = self.scenario.stages.get(index + 1).filter(|next| next.start.is_some());
+            due = match next {
+                None => ended,
+                Some(next) => {
+                    let left: Vec<Moment> =
+                        ended.iter().map(|&ended| self.scenario.left(index, ended, Some(work))).collect();
+                    let approved =
+                        ended.iter().zip(if stage.approved { approval(work) } else { vec![0.0; ended.len()] });
+                    let asked = approved.map(|(ended, wait)| ended.0.saturating_add(wait as i64));
+                    let waits: Vec<f64> =
+                        left.iter().zip(asked).map(|(left, asked)| left.0.saturating_sub(asked) as f64).collect();
+                    let what = ("the stage is due outside the hours of its `start`", "waits for");
+                    found.extend(off_hours(next, what, &waits, &waits));
+                    left
+                }
+            };
         }
         found
     }
@@ -296,7 +311,7 @@ impl Advisor<'_> {
                 labels::count(per_hour * exposure)
             )
         };
-        let pausing = self.scenario.gates.iter().filter(|gate| gate.on_fail != Decision::RollBack);
+        let pausing = self.scenario.gates.iter().filter(|gate| !self.scenario.rollout.rolls_back(gate));
         pausing.map(|gate| advice("no-rollback", format!("gate {}", gate.name), text())).collect()
     }
 

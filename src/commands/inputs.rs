@@ -121,7 +121,7 @@ pub(super) fn starts(scenario: &Scenario, digest: &Digest) -> Result<Vec<Moment>
     let looks = scenario.most_looks();
     if looks > MOST_LOOKS {
         let message = format!("the stages have {looks} looks, and at most {MOST_LOOKS} are kept");
-        let hint = "raise `look_every`, or shorten stages, `rollout.max_hold` or `rollout.approval`";
+        let hint = "raise `look_every`, or shorten stages, `max_hold`, `max_pause` or `approval` of the rollout, or widen the hours in which stages `start`";
         return Err(Problem::new(&scenario.path, message).hint(hint).into());
     }
     let length = Seconds(digest.end().0 - digest.first.0);

@@ -115,7 +115,7 @@ pub(super) fn holding(scenario: &Scenario) -> Option<Problem> {
         return Some(Problem::new(&scenario.path, what).hint(hint));
     }
     let what = "stages that take longer than their durations are replayed by the main job alone: this command compares schedules that do not wait";
-    let hint = "leave `rollout.max_hold` and `approval` out here";
+    let hint = "leave `rollout.max_hold` and `resume`, and `approval` and `start` of stages, out here";
     scenario.prolongs().then(|| Problem::new(&scenario.path, what).hint(hint))
 }
 

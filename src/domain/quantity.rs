@@ -68,6 +68,12 @@ impl Seconds {
     pub fn steps(self, step: Self) -> usize {
         (self.0.max(0) as u64).div_ceil(step.0.max(1) as u64) as usize
     }
+
+    /// The shortest time that is at least as long, in whole steps of a length.
+    #[must_use]
+    pub fn up_to(self, step: Self) -> Self {
+        Self((self.steps(step) as i64).saturating_mul(step.0.max(1)))
+    }
 }
 
 impl fmt::Display for Seconds {

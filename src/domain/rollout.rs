@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::gate::{Decision, Gate};
 use super::quantity::{Fraction, Moment, Probability, Seconds};
 use crate::stats::kayenta::Thresholds;
 
@@ -154,6 +155,8 @@ pub struct Stage {
     pub settle: Seconds,
     /// Whether a person has to let the rollout go on from here.
     pub approved: bool,
+    /// When it may begin; `None` for at any time.
+    pub start: Option<Hours>,
 }
 
 impl Stage {
@@ -314,18 +317,27 @@ pub struct Hours {
     pub to: Seconds,
 }
 
-/// How long a person takes to let a rollout go on.
+/// How long a person takes to answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Approval {
+pub struct Answer {
     /// Working time from the question to the answer.
     pub delay: Delay,
     /// When time counts as working time; `None` for always.
     pub hours: Option<Hours>,
 }
 
-impl Approval {
+impl Answer {
     /// At once.
     pub const AT_ONCE: Self = Self { delay: Delay::NONE, hours: None };
+}
+
+/// How a person comes to a rollout that a gate has paused, looks at its gates again, and resumes it or rolls it back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resume {
+    /// How long that takes.
+    pub answer: Answer,
+    /// For how long all pauses of a stage together may last; a pause that would last longer leaves the rollout stalled.
+    pub max_pause: Seconds,
 }
 
 /// From a failing look until everyone is back on stable.
@@ -361,7 +373,9 @@ pub struct Rollout {
     /// How long a stage may go on past its duration while a gate has no verdict that lets the rollout go on.
     pub max_hold: Seconds,
     /// How long a person takes to let a rollout go on.
-    pub approval: Approval,
+    pub approval: Answer,
+    /// How a rollout goes on that a gate pauses; `None` leaves it stalled.
+    pub resume: Option<Resume>,
     /// What a rollback takes.
     pub recovery: Recovery,
     /// Of gates of style `kayenta`.
@@ -369,6 +383,12 @@ pub struct Rollout {
 }
 
 impl Rollout {
+    /// Whether a failure of a gate may send everyone back to stable: at once, or when a person comes to a pause.
+    #[must_use]
+    pub fn rolls_back(&self, gate: &Gate) -> bool {
+        gate.on_fail == Decision::RollBack || self.resume.is_some()
+    }
+
     /// Whether every gate must have passed for a stage, by index, to be left.
     #[must_use]
     pub fn needs_pass(&self, stage: usize) -> bool {

@@ -80,20 +80,10 @@ const HALF: f64 = 0.5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rollout::Control;
     use crate::simulate::StagePlan;
 
     fn stage(first_look: usize, slots: usize, slots_per_look: usize) -> StagePlace {
-        let plan = StagePlan {
-            exposure: 0.1,
-            control: Control::Rest,
-            slots,
-            hold: 0,
-            watch: 0,
-            slots_per_look,
-            quiet: 0,
-            drifts: false,
-        };
+        let plan = StagePlan::plain(0.1, slots, slots_per_look);
         StagePlace { first_look, plan, held: 0, slot_s: 300 }
     }
 

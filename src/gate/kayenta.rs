@@ -65,6 +65,7 @@ pub(super) fn play(
         level: f64::INFINITY,
         questions: (0..series.len()).map(record).collect(),
         runs,
+        by_look: Vec::new(),
     }
 }
 
@@ -260,6 +261,7 @@ interval = "2h"
             level,
             questions: Vec::new(),
             runs: runs.collect(),
+            by_look: Vec::new(),
         }
     }
 

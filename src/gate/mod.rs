@@ -9,6 +9,7 @@ pub mod events;
 pub mod lens;
 pub mod paired;
 mod patience;
+pub mod pause;
 pub mod question;
 mod score;
 pub mod screen;

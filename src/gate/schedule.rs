@@ -1,6 +1,7 @@
 //! Verdicts of all gates → how a replicate ends.
 
 use super::kayenta;
+use super::pause::{self, Pauses};
 use super::stage::{StagePlace, StageVerdicts};
 use crate::domain::gate::{Decision, Verdict};
 use crate::domain::rollout::Stage;
@@ -51,10 +52,10 @@ pub struct Outcome {
 
 /// Something a gate does at a look of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Event {
-    look: usize,
-    decision: Decision,
-    reason: Reason,
+pub(super) struct Event {
+    pub(super) look: usize,
+    pub(super) decision: Decision,
+    pub(super) reason: Reason,
 }
 
 /// Where a gate, or the score of Kayenta's gates, stops a rollout.
@@ -64,7 +65,7 @@ pub struct Stop {
     pub stage: usize,
     /// Index of the gate.
     pub gate: usize,
-    event: Event,
+    pub(super) event: Event,
 }
 
 impl Stop {
@@ -128,27 +129,59 @@ pub fn stop(scenario: &Scenario, stage: usize, gate: usize, said: &StageVerdicts
     events.map(|event| Stop { stage, gate, event }).min_by_key(Stop::order)
 }
 
-/// How a rollout ends whose stages are held while a gate waits, and how many looks each stage was held. `said` gives what a gate said in each
-/// stage; `places` where the looks of the stages are; `approval` how many looks a person takes who is asked to let the rollout go on from a
-/// stage, so many seconds after the start.
+/// How long people take, in looks of a stage, so many seconds after the start.
+pub trait Calendar {
+    /// Until a stage is left whose gates have let go; a person is asked, or has answered before.
+    fn leave(&self, stage: usize, seconds: i64, asked: bool) -> usize;
+
+    /// Until somebody comes to a pause of a stage, counted from 0.
+    fn resume(&self, stage: usize, seconds: i64, pause: usize) -> usize;
+}
+
+/// How a rollout ends whose stages take longer than their durations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prolonged {
+    /// How and when.
+    pub outcome: Outcome,
+    /// Per stage: looks past its duration.
+    pub held: Vec<usize>,
+    /// Its pauses.
+    pub pauses: Pauses,
+}
+
+/// How a rollout ends whose stages are held while a gate waits, or paused. `said` gives what a gate said in each stage; `places` where the
+/// looks of the stages are.
 ///
 /// A gate that no longer waits does not wait again; one that fails stops the stage for as long as others hold it.
 pub fn held_outcome<'a>(
     scenario: &Scenario,
     places: &[StagePlace],
     said: impl Fn(usize) -> &'a [Option<StageVerdicts>],
-    approval: impl Fn(usize, i64) -> usize,
-) -> (Outcome, Vec<usize>) {
+    calendar: &impl Calendar,
+) -> Prolonged {
     let mut seconds = 0;
+    let mut pauses = Pauses::default();
     let mut held = vec![0; places.len()];
     let takes_part = |stage: usize| places[stage].plan.looks() > 0 || scenario.stages[stage].paired.is_some();
     for (stage, place) in places.iter().enumerate().filter(|(stage, _)| takes_part(*stage)) {
         let gates = || (0..scenario.gates.len()).filter_map(|gate| Some((gate, said(gate)[stage].as_ref()?)));
+        let after = |looks: usize| seconds + looks as i64 * place.look_every().0;
+        if place.plan.pause > 0 {
+            let gates: Vec<_> = gates().collect();
+            let begin = pause::Begin { stage, place: *place, seconds };
+            let end = pause::stage(scenario, begin, &gates, calendar, &mut pauses);
+            held[stage] = end.looks.saturating_sub(place.own_looks());
+            if let Some(stop) = end.stop {
+                return Prolonged { outcome: stop.outcome(place.first_look, place.plan.looks()), held, pauses };
+            }
+            seconds = after(end.looks);
+            continue;
+        }
         let most = place.plan.hold_looks();
         let waiting = gates().map(|(_, said)| said.held.unwrap_or(usize::MAX)).max().unwrap_or(0);
         let mut looks = place.own_looks() + waiting.min(most);
         if waiting <= most {
-            looks = place.plan.looks().min(looks + approval(stage, seconds + looks as i64 * place.look_every().0));
+            looks = place.plan.looks().min(looks + calendar.leave(stage, after(looks), true));
         }
         let stops = gates().flat_map(|(gate, said)| {
             let at_end = at_end(scenario, stage, gate, said, (place.own_looks() + most).max(1));
@@ -157,13 +190,13 @@ pub fn held_outcome<'a>(
         });
         if let Some(stop) = stops.min_by_key(|stop| (stop.order(), stop.gate)) {
             held[stage] = place.plan.looks().min(stop.event.look + 1).saturating_sub(place.own_looks());
-            return (stop.outcome(place.first_look, place.plan.looks()), held);
+            return Prolonged { outcome: stop.outcome(place.first_look, place.plan.looks()), held, pauses };
         }
         held[stage] = looks - place.own_looks();
-        seconds += looks as i64 * place.look_every().0;
+        seconds = after(looks);
     }
     let looks = places.iter().map(|place| place.plan.looks()).sum();
-    (Outcome { end: End::Promoted, looks }, held)
+    Prolonged { outcome: Outcome { end: End::Promoted, looks }, held, pauses }
 }
 
 /// Failures act at once, and so does missing data where it counts as a failure.

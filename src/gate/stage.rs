@@ -45,6 +45,17 @@ pub struct StageVerdicts {
     pub questions: Vec<QuestionRecord>,
     /// Of a gate of style `kayenta`: every run of the judge.
     pub runs: Vec<Run>,
+    /// Of a stage that may be paused: what it says at each look, `None` where it does not speak.
+    pub by_look: Vec<Option<AtLook>>,
+}
+
+/// What a gate says at one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtLook {
+    /// Its verdict; a failure is one for which the gate's patience has run out.
+    pub verdict: Verdict,
+    /// Of a failure, the question with the strongest evidence.
+    pub question: usize,
 }
 
 impl StageVerdicts {
@@ -60,6 +71,14 @@ impl StageVerdicts {
             level: f64::INFINITY,
             questions: vec![QuestionRecord::default(); questions],
             runs: Vec::new(),
+            by_look: Vec::new(),
+        }
+    }
+
+    /// Keeps what is said at a look, where that is wanted.
+    fn note(&mut self, look: usize, verdict: Verdict, state: &LookState) {
+        if let Some(at) = self.by_look.get_mut(look) {
+            *at = Some(AtLook { verdict, question: state.strongest().unwrap_or(0) });
         }
     }
 }
@@ -195,6 +214,9 @@ impl StageGate<'_> {
         let mut of_questions = vec![patience.clone(); self.questions.len()];
         let mut of_gate = patience;
         let mut ended = None;
+        if place.plan.pause > 0 {
+            result.by_look = vec![None; looks];
+        }
         for look in first..looks {
             let seen = look.checked_sub(lag).map(|seen| LookArms { reader, span: place.span(seen, gate.window) });
             if let Some(arms) = seen {
@@ -213,6 +235,11 @@ impl StageGate<'_> {
                 if acts && result.first_fail.is_none() && result.later_fail.is_none() {
                     result.later_fail = state.strongest().map(|question| (look, question));
                 }
+                result.note(
+                    look,
+                    if verdict == Verdict::Fail && !acts { Verdict::Inconclusive } else { verdict },
+                    &state,
+                );
                 continue;
             }
             result.end = verdict;
@@ -237,6 +264,7 @@ impl StageGate<'_> {
                 Verdict::NoData if result.first_no_data.is_none() => result.first_no_data = Some(look),
                 _ => {}
             }
+            result.note(look, result.end, &state);
             if self.brief && result.first_fail.is_some() {
                 break;
             }
@@ -283,6 +311,7 @@ impl StageGate<'_> {
             level: if failed.is_some() { 0.0 } else { f64::INFINITY },
             questions: vec![record; self.questions.len()],
             runs: Vec::new(),
+            by_look: Vec::new(),
         }
     }
 

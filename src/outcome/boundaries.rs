@@ -449,7 +449,9 @@ impl QuestionPlan {
 
 /// The last look of a stage at which a gate is asked for a verdict, were it alone: not those that it does not wait for.
 pub(crate) fn last_look(scenario: &Scenario, gate: &Gate, stage: usize, place: &StagePlace) -> usize {
-    let held = if scenario.waits(gate, stage).any() { place.plan.hold_looks() } else { 0 };
+    let hold = if scenario.waits(gate, stage).any() { place.plan.hold_looks() } else { 0 };
+    // Pauses move the end, at which a gate that cannot hold the stage is asked once.
+    let held = if hold > 0 { hold + place.plan.pause_looks() } else { 0 };
     (place.own_looks() + held).saturating_sub(1)
 }
 

@@ -4,7 +4,6 @@ use rayon::prelude::*;
 
 use super::boundaries::Boundaries;
 use super::player::{Player, Screens};
-use crate::domain::gate::Decision;
 use crate::gate::lens::Lens;
 use crate::stats::interval::wilson;
 
@@ -99,9 +98,9 @@ fn smallest_factors(
 }
 
 impl Player<'_> {
-    /// Gates whose failures roll back.
+    /// Gates whose failures may roll back.
     pub(super) fn rolling_back(&self) -> impl Iterator<Item = usize> {
-        (0..self.gates.len()).filter(|&gate| self.scenario.gates[gate].on_fail == Decision::RollBack)
+        (0..self.gates.len()).filter(|&gate| self.scenario.rollout.rolls_back(&self.scenario.gates[gate]))
     }
 }
 

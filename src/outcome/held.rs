@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use super::player::{GatePlan, Planned, Played, Player, Screens, WorldOutcome, served, served_through};
 use super::recovery::People;
 use super::tally::FAN_POINTS;
-use crate::domain::quantity::Moment;
+use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::world::World;
-use crate::gate::schedule::{self, End};
+use crate::gate::schedule::{self, Calendar, End, Prolonged};
 use crate::gate::stage::{StagePlace, StageVerdicts};
-use crate::scenario::Null;
+use crate::scenario::{Null, Scenario};
 use crate::simulate::lanes::Lane;
 
 /// A replicate that is replayed again: its index in the block, and how many looks each stage is held.
@@ -28,11 +28,39 @@ type Rounds = BTreeMap<Again, Vec<usize>>;
 /// What every gate said under a lens, per stage.
 type Said = BTreeMap<(usize, usize), Vec<Option<StageVerdicts>>>;
 
+/// The people of one replicate.
+struct PeopleFrom<'a> {
+    scenario: &'a Scenario,
+    start: Moment,
+    people: &'a People,
+}
+
+impl PeopleFrom<'_> {
+    fn after(&self, seconds: i64) -> Moment {
+        Moment(self.start.0 + seconds)
+    }
+}
+
+impl Calendar for PeopleFrom<'_> {
+    fn leave(&self, stage: usize, seconds: i64, asked: bool) -> usize {
+        let work = Some(self.people.approvals[stage]).filter(|_| asked);
+        self.scenario.looks_to_leave(stage, self.after(seconds), work)
+    }
+
+    fn resume(&self, stage: usize, seconds: i64, pause: usize) -> usize {
+        // Without anybody to come, no stage has time for a pause.
+        let Some(resume) = self.scenario.rollout.resume else { return usize::MAX };
+        let asked = self.after(seconds);
+        let comes = self.scenario.answered(resume.answer, asked, self.people.resume(resume.answer.delay, stage, pause));
+        Seconds(comes.0.saturating_sub(asked.0)).steps(self.scenario.stages[stage].look_every)
+    }
+}
+
 impl Player<'_> {
     /// Whether any stage may take longer than its duration.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.simulator.plan.iter().any(|plan| plan.hold + plan.watch > 0)
+        self.simulator.plan.iter().any(|plan| plan.beyond() > 0)
     }
 
     /// Seconds from the start at which the requests served are kept, where stages may be held: evenly, to the end of the longest rollout.
@@ -144,15 +172,7 @@ impl Player<'_> {
         said: &mut Said,
     ) -> Vec<Held> {
         let places = self.places();
-        let approval = |stage: usize, seconds: i64| {
-            if !self.scenario.stages[stage].approved {
-                return 0;
-            }
-            let asked = Moment(self.simulator.moment_at(start).0 + seconds);
-            let waited = self.scenario.approved(asked, people.approvals[stage]).0.saturating_sub(asked.0);
-            let look_s = places[stage].look_every().0;
-            usize::try_from(waited.saturating_add(look_s - 1) / look_s).expect("an answer comes after the question")
-        };
+        let calendar = PeopleFrom { scenario: self.scenario, start: self.simulator.moment_at(start), people };
         let mut of_world = |&world: &usize| {
             let lens = |gate: usize| self.gates[gate].lens_of_world[world];
             for gate in 0..self.gates.len() {
@@ -161,8 +181,8 @@ impl Player<'_> {
                     self.verdicts(gate, &self.gates[gate].lenses[key.1], screens, planned, &self.boundaries)
                 });
             }
-            let (outcome, held) =
-                schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], approval);
+            let Prolonged { outcome, held, pauses } =
+                schedule::held_outcome(self.scenario, &places, |gate| &said[&(gate, lens(gate))], &calendar);
             let stage = match outcome.end {
                 End::Promoted => places.len(),
                 End::RolledBack { stage, .. } | End::Stalled { stage, .. } => stage,
@@ -173,6 +193,7 @@ impl Player<'_> {
             let served = served_through(reader, &places, stage);
             let mut found = self.outcome(world, outcome, reader, &places, &served, people.rollback);
             found.fan = self.fan(&found, &places, &served);
+            found.pauses = pauses;
             (found, held)
         };
         worlds.iter().map(&mut of_world).collect()

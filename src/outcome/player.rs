@@ -20,6 +20,7 @@ use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{Budget, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, World};
 use crate::gate::lens::Lens;
+use crate::gate::pause::Pauses;
 use crate::gate::question::{Against, Arms, Asker, ExpectedArms, Question, WholeArms, questions};
 use crate::gate::schedule::{self, End, Outcome, Reason, Stop};
 use crate::gate::screen::Screen;
@@ -147,6 +148,8 @@ pub struct WorldOutcome {
     pub cost: Option<(f64, f64)>,
     /// Seconds for which stages were held past their durations, all together.
     pub held_s: i64,
+    /// Where stages may be paused: how it was.
+    pub pauses: Pauses,
     /// Where stages may be held: requests served by the moments of the fan, unless stopped before.
     pub fan: Vec<f32>,
 }
@@ -902,6 +905,7 @@ impl<'a> Player<'a> {
             burned: self.scenario.gates.iter().filter_map(burned).collect(),
             cost: self.cost_metric().map(answered),
             held_s: places.iter().map(|place| place.held as i64 * place.look_every().0).sum(),
+            pauses: Pauses::default(),
             fan: Vec::new(),
         }
     }

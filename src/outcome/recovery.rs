@@ -2,7 +2,7 @@
 
 use crate::assign::KeyedHash;
 use crate::domain::quantity::Seconds;
-use crate::domain::rollout::Recovery;
+use crate::domain::rollout::{Delay, Recovery};
 use crate::gate::stage::StagePlace;
 use crate::scenario::Scenario;
 use crate::stats::normal;
@@ -13,6 +13,9 @@ const DIAGNOSE_STREAM: u32 = 1 << 30;
 const MITIGATE_STREAM: u32 = DIAGNOSE_STREAM + 1;
 /// And those of later stages after it.
 const APPROVAL_STREAM: u32 = DIAGNOSE_STREAM + 2;
+/// Of the first pause of the first stage; a stage has room for so many.
+const RESUME_STREAM: u32 = DIAGNOSE_STREAM + (1 << 20);
+const PAUSES_OF_STAGE: u32 = 1 << 10;
 
 /// How long one rollback takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct People {
     pub rollback: Rollback,
     /// Per stage: working time until it may be left.
     pub approvals: Vec<Seconds>,
+    /// Draws the working time until somebody comes to a pause; without it, half of all come sooner.
+    draws: Option<KeyedHash>,
 }
 
 impl People {
@@ -38,20 +43,30 @@ impl People {
     pub fn of_replicate(scenario: &Scenario, replicate: usize) -> Self {
         let hash = KeyedHash::of_replicate(scenario.simulation.seed, replicate as u64);
         let delay = scenario.rollout.approval.delay;
-        let approval = |stage: usize| {
-            let deviate = normal::upper_quantile(hash.uniform(OF_NO_UNIT, APPROVAL_STREAM + stage as u32).max(1e-12));
-            delay.at(deviate).min(delay.longest())
-        };
+        let approval = |stage: usize| drawn(delay, hash, APPROVAL_STREAM + stage as u32);
         let approvals = (0..scenario.stages.len()).map(approval).collect();
-        Self { rollback: Rollback::of_replicate(scenario, replicate), approvals }
+        Self { rollback: Rollback::of_replicate(scenario, replicate), approvals, draws: Some(hash) }
+    }
+
+    /// Working time until somebody comes to a pause of a stage.
+    #[must_use]
+    pub fn resume(&self, delay: Delay, stage: usize, pause: usize) -> Seconds {
+        let pause = (pause as u32).min(PAUSES_OF_STAGE - 1);
+        let stream = RESUME_STREAM + stage as u32 * PAUSES_OF_STAGE + pause;
+        self.draws.map_or_else(|| delay.at(0.0), |hash| drawn(delay, hash, stream))
     }
 
     /// Half of all are faster.
     #[must_use]
     pub fn median(scenario: &Scenario) -> Self {
         let approvals = vec![scenario.rollout.approval.delay.at(0.0); scenario.stages.len()];
-        Self { rollback: Rollback::median(scenario), approvals }
+        Self { rollback: Rollback::median(scenario), approvals, draws: None }
     }
+}
+
+/// A time of one replicate, of which one in a hundred is cut short.
+fn drawn(delay: Delay, hash: KeyedHash, stream: u32) -> Seconds {
+    delay.at(normal::upper_quantile(hash.uniform(OF_NO_UNIT, stream).max(1e-12))).min(delay.longest())
 }
 
 impl Rollback {
@@ -113,26 +128,12 @@ pub fn served_until(served: &[(f64, f64)], looks: usize, places: &[StagePlace], 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rollout::Control;
     use crate::simulate::StagePlan;
 
     /// Two stages of four and of two looks, a quarter of an hour apart.
     fn places() -> [StagePlace; 2] {
-        let stage = |first_look, slots| StagePlace {
-            first_look,
-            held: 0,
-            plan: StagePlan {
-                exposure: 0.1,
-                control: Control::Rest,
-                slots,
-                hold: 0,
-                watch: 0,
-                slots_per_look: 1,
-                quiet: 0,
-                drifts: false,
-            },
-            slot_s: 900,
-        };
+        let stage =
+            |first_look, slots| StagePlace { first_look, held: 0, plan: StagePlan::plain(0.1, slots, 1), slot_s: 900 };
         [stage(0, 4), stage(4, 2)]
     }
 

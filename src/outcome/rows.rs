@@ -21,9 +21,9 @@ use crate::gate::schedule::{End, Reason};
 use crate::gate::stage;
 use crate::power::closed_form::Plan;
 use crate::report::{
-    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PairedFacts, PowerCurve, PowerPoint, Rates,
-    RecoveryRow, RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, TrueExposure, WorldRow,
-    WorldStage,
+    BudgetFacts, Causes, CurvePoint, FanPoint, GateRow, HealthRow, PairedFacts, PauseRow, PowerCurve, PowerPoint,
+    Rates, RecoveryRow, RolledBackBy, Segment, SelfCheckRow, SentinelRow, Share, Spread, StageFacts, TrueExposure,
+    WorldRow, WorldStage,
 };
 use crate::scenario::Scenario;
 use crate::simulate::StagePlan;
@@ -299,6 +299,7 @@ impl WorldRows<'_> {
             stalled: self.share_of(|o| matches!(o.outcome.end, End::Stalled { .. })),
             held: self.share_of(|o| o.held_s > 0),
             held_s: spread(self.outcomes().iter().filter(|o| o.held_s > 0).map(|o| o.held_s as f64)),
+            pauses: self.pauses(),
             causes: Causes {
                 harm: caused_by(Cause::Harm),
                 noise: caused_by(Cause::Noise),
@@ -319,6 +320,16 @@ impl WorldRows<'_> {
             excess_cost_usd: cost(|(candidate, stable)| candidate - stable),
             duration_s: self.spread_of(|o| (o.duration_s + o.rollback.map_or(0, |rollback| rollback.total().0)) as f64),
         }
+    }
+
+    /// How rollouts were paused, where some stage may be.
+    fn pauses(&self) -> Option<PauseRow> {
+        self.player.simulator.plan.iter().any(|plan| plan.pause > 0).then(|| PauseRow {
+            paused: self.share_of(|o| o.pauses.begun > 0),
+            resumed: self.share_of(|o| o.pauses.resumed > 0),
+            rolled_back: self.share_of(|o| o.pauses.rolled_back),
+            paused_s: spread(self.outcomes().iter().filter_map(|o| o.pauses.lasted()).map(|s| s as f64)),
+        })
     }
 
     fn stage(&self, stage: usize) -> WorldStage {

@@ -611,6 +611,9 @@ pub struct WorldRow {
     pub held: Share,
     /// Seconds of holding, over all stages, among those held; null if none was.
     pub held_s: Option<Spread>,
+    /// How rollouts were paused, where a gate pauses and a person comes (`rollout.resume`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pauses: Option<PauseRow>,
     /// Rollbacks by cause, as shares of all replicates.
     pub causes: Causes,
     /// What happened at each stage, as shares of all replicates.
@@ -644,6 +647,19 @@ pub struct WorldRow {
     pub excess_cost_usd: Option<Spread>,
     /// Seconds from the start to the end, however it ended; of a rollback, until everyone is back on stable.
     pub duration_s: Spread,
+}
+
+/// How rollouts were paused, as shares of all replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct PauseRow {
+    /// Paused by a gate, once or more.
+    pub paused: Share,
+    /// Resumed by a person who found no gate failing, once or more.
+    pub resumed: Share,
+    /// Rolled back by a person who found a gate failing still.
+    pub rolled_back: Share,
+    /// Seconds of pausing, over all stages, among those to which a person came, or that were rolled back before; null without any.
+    pub paused_s: Option<Spread>,
 }
 
 /// Prompts whose answers are known, over the whole schedule.

@@ -177,6 +177,7 @@ fn world(name: &str, kind: &str, meaning: &str, caught: [f64; 5], harmful: bool)
         time_to_detect_s: harmful.then(|| spread(40_000.0 + 200_000.0 * (1.0 - caught[1]))),
         held: share(0.0),
         held_s: None,
+        pauses: None,
         recovery: harmful.then(|| RecoveryRow {
             diagnose_s: spread(600.0),
             mitigate_s: spread(60.0),

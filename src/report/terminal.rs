@@ -99,6 +99,19 @@ fn verdict(report: &Report) -> String {
         );
         text.push_str(&wrapped(&line, "  "));
     }
+    let paused = of_kind(report, "null").and_then(|world| world.pauses).filter(|pauses| pauses.paused.share > 0.0);
+    if let Some(pauses) = paused {
+        let time = pauses
+            .paused_s
+            .map_or_else(String::new, |time| format!(", for {}", labels::spread(time, labels::duration)));
+        let line = format!(
+            "A gate pauses {} of those{time}: resumed in {}, rolled back by who came in {}.",
+            labels::share(pauses.paused),
+            labels::share(pauses.resumed),
+            labels::share(pauses.rolled_back)
+        );
+        text.push_str(&wrapped(&line, "  "));
+    }
     if let Some((budget, replicates)) = report.budget.as_ref().and_then(|budget| Some((budget, budget.replicates?))) {
         text.push_str(&clipped(&format!(
             "Budget of false rollbacks {}, calibrated on {} other replicates: error rates add up to {}.",

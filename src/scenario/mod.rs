@@ -211,23 +211,42 @@ impl Scenario {
         if self.gates.iter().any(holds) { self.rollout.max_hold } else { Seconds(0) }
     }
 
-    /// How long a stage may then go on until a person lets the rollout leave it: whole times between looks.
+    /// For how long a stage may be paused: whole times between looks, none where no gate pauses it.
+    #[must_use]
+    pub fn pause(&self, stage: usize) -> Seconds {
+        let facts = &self.stages[stage];
+        let pauses = |gate: &Gate| gate.on_fail == Decision::Hold && gate.asked_in(facts);
+        // Pairs say the same whenever a person comes to look.
+        match self.rollout.resume.filter(|_| facts.paired.is_none() && self.gates.iter().any(pauses)) {
+            Some(resume) => resume.max_pause.up_to(facts.look_every),
+            None => Seconds(0),
+        }
+    }
+
+    /// How long a stage may then go on until a person lets the rollout leave it, and the next stage may begin: whole times between looks.
     #[must_use]
     pub fn watch(&self, stage: usize) -> Seconds {
-        let facts = &self.stages[stage];
-        if !facts.approved || facts.looks() == 0 {
+        if self.stages[stage].looks() == 0 {
             return Seconds(0);
         }
-        let looks = self.longest_approval().0.saturating_add(facts.look_every.0 - 1) / facts.look_every.0;
-        Seconds(looks.saturating_mul(facts.look_every.0))
+        let watch = self.longest_to_leave(stage, Some(self.rollout.approval.delay.longest()));
+        // Paused until it may no longer be left, it waits for the next stage's hours once more.
+        let again = if self.pause(stage).0 > 0 { self.longest_to_leave(stage, None) } else { Seconds(0) };
+        Seconds(watch.0.saturating_add(again.0))
+    }
+
+    /// How long a stage may go on past its duration.
+    #[must_use]
+    pub fn beyond(&self, stage: usize) -> Seconds {
+        let parts = [self.hold(stage), self.pause(stage), self.watch(stage)];
+        Seconds(parts.iter().map(|part| part.0).fold(0, i64::saturating_add))
     }
 
     /// Number of looks of all stages when each takes as long as it may.
     #[must_use]
     pub fn most_looks(&self) -> i64 {
         let looks = |(stage, facts): (usize, &Stage)| {
-            let beyond = self.hold(stage).0.saturating_add(self.watch(stage).0);
-            facts.duration.0.saturating_add(beyond) / facts.look_every.0
+            facts.duration.0.saturating_add(self.beyond(stage).0) / facts.look_every.0
         };
         self.stages.iter().enumerate().map(looks).fold(0, i64::saturating_add)
     }
@@ -251,8 +270,8 @@ impl Scenario {
     /// How long the schedule runs when every stage takes as long as it may.
     #[must_use]
     pub fn longest(&self) -> Seconds {
-        let beyond = |stage: usize| self.hold(stage).0.saturating_add(self.watch(stage).0);
-        Seconds((0..self.stages.len()).map(beyond).fold(self.duration().0, i64::saturating_add))
+        let beyond = (0..self.stages.len()).map(|stage| self.beyond(stage).0);
+        Seconds(beyond.fold(self.duration().0, i64::saturating_add))
     }
 
     /// Every world of a run: recorded, null, each gate's margin, each effect, and the multiples of each gate's `allow` between and beyond.
@@ -274,12 +293,12 @@ impl Scenario {
     #[must_use]
     pub fn alpha_fail(&self, gate: usize) -> f64 {
         let rule = &self.gates[gate];
-        let Some(budget) = self.rollout.false_rollback.filter(|_| rule.on_fail == Decision::RollBack) else {
+        let Some(budget) = self.rollout.false_rollback.filter(|_| self.rollout.rolls_back(rule)) else {
             return rule.alpha.get();
         };
         // A union bound over gates and stages: it holds whatever the correlation between them.
         let stages = |gate: &Gate| self.stages.iter().filter(|stage| gate.asked_in(stage)).count() as f64;
-        let rolling_back = || self.gates.iter().filter(|gate| gate.on_fail == Decision::RollBack);
+        let rolling_back = || self.gates.iter().filter(|gate| self.rollout.rolls_back(gate));
         if self.rollout.budget == Budget::Rollout {
             let asked = rolling_back().filter(|gate| stages(gate) > 0.0);
             let total: f64 = asked.map(|gate| gate.weight).sum();
@@ -294,7 +313,7 @@ impl Scenario {
     #[must_use]
     pub fn spends_once(&self, gate: usize) -> bool {
         let rule = &self.gates[gate];
-        let budgeted = self.rollout.false_rollback.is_some() && rule.on_fail == Decision::RollBack;
+        let budgeted = self.rollout.false_rollback.is_some() && self.rollout.rolls_back(rule);
         // Of a distance the strongest of many statistics is shown, and those of different stages do not combine.
         let combines = matches!(rule.test, Test::GroupSequential(_)) && rule.measure.is_none();
         budgeted && self.rollout.budget == Budget::Rollout && combines

@@ -57,7 +57,7 @@ pub(super) fn percentage(text: &str) -> Option<f64> {
 }
 
 /// How starts are written.
-pub(super) const START_HINT: &str = "write a weekly time such as `Mon 09:00`, or a moment such as `2025-03-03 09:00`";
+pub(super) const START_HINT: &str = "write a weekly time such as `Mon 09:00`, hours such as `Mon-Fri 09:00-15:00`, or a moment such as `2025-03-03 09:00`";
 
 /// A weekly time, or a moment in the given time zone where the text names none.
 pub(super) fn start(text: &str, zone: &TimeZone) -> Option<StartTime> {

@@ -137,9 +137,11 @@ fn one_stage(scenario: &Scenario, exposure: f64, duration: Seconds) -> Scenario 
         look_every: look_every(scenario),
         settle: Seconds(0),
         approved: false,
+        start: None,
     }];
     one.rollout.pass_from = 0;
     one.rollout.max_hold = Seconds(0);
+    one.rollout.resume = None;
     one
 }
 

@@ -14,7 +14,7 @@ use crate::domain::gate::{
 };
 use crate::domain::metric::{JudgeErrors, Margin, Metric, MetricKind, Nulls, Source};
 use crate::domain::quantity::{Fraction, Moment};
-use crate::domain::rollout::{Budget, Promotion, StartTime, Starts};
+use crate::domain::rollout::{Answer, Budget, Delay, Promotion, Resume, StartTime, Starts};
 use crate::domain::version::PerVersion;
 use crate::domain::world::Change;
 use crate::stats::kayenta::{self, EffectSize, Measure, MetricConfig, Missing, Thresholds};
@@ -256,7 +256,19 @@ fn everything_written_is_read() {
     let Starts::Listed(starts) = &scenario.rollout.start else { panic!("listed starts") };
     // 2025-03-03 09:00 in Berlin is 08:00 UTC, written as text and as a TOML date.
     let moment = StartTime::At(Moment(1_740_988_800));
-    assert_eq!(starts, &[StartTime::Weekly { day: 0, time: Seconds(9 * 3600) }, moment, moment]);
+    assert_eq!(starts[..3], [StartTime::Weekly { day: 0, time: Seconds(9 * 3600) }, moment, moment]);
+    let hours: Vec<StartTime> = [10, 11]
+        .iter()
+        .flat_map(|hour| [1, 2, 3].map(|day| StartTime::Weekly { day, time: Seconds(hour * 3600) }))
+        .collect();
+    assert_eq!(starts[3..], hours, "every whole hour of the hours");
+    let resume = scenario.rollout.resume.expect("somebody comes");
+    assert_eq!((resume.answer.delay, resume.max_pause), (Delay::Fixed(Seconds(1800)), Seconds(12 * 3600)));
+    let begins = scenario.stages[3].start.expect("the last stage has hours");
+    assert_eq!(
+        (begins.from, begins.to, begins.days[4], begins.days[5]),
+        (Seconds(9 * 3600), Seconds(16 * 3600), true, false)
+    );
 
     let changes: Vec<Change> = scenario.effects.iter().map(|effect| effect.change).collect();
     assert_eq!(changes[..3], [Change::Scale(1.1), Change::Shift(-0.01), Change::Flip(0.02)]);
@@ -283,6 +295,9 @@ fn a_budget_is_read_with_what_it_needs() {
     assert!((scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
     scenario.gates[0].on_fail = Decision::Hold;
     assert!((scenario.alpha_fail(0) - 0.05).abs() < 1e-15);
+    // Who comes to a pause may send everyone back.
+    scenario.rollout.resume = Some(Resume { answer: Answer::AT_ONCE, max_pause: Seconds(0) });
+    assert!((scenario.alpha_fail(0) - 0.025).abs() < 1e-15);
 }
 
 #[test]

@@ -26,6 +26,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::places::{At, Document, Lines};
 use super::problems::{Problems, did_you_mean};
 use super::{Assignment, LogMapping, Null, OnBadRow, Resample, Scenario, Simulation, Tile, structure, wire};
+use crate::domain::gate::Decision;
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::Sticky;
 use crate::error::{Error, Problem, Result};
@@ -147,8 +148,10 @@ fn scenario(path: &str, text: &str, written: wire::Scenario, problems: &mut Prob
     let rollout = rollout::read(rollout_table, gates.as_deref(), &context, zone.as_ref(), problems);
     if let (Some(gates), Some(rollout)) = (&gates, &rollout) {
         rollout::calibrates(rollout, gates, problems);
-        let approved = stages.iter().filter_map(|stage| stage.value.as_ref()).any(|stage| stage.approved);
-        if approved || rollout.max_hold.0 > 0 {
+        let known = || stages.iter().filter_map(|stage| stage.value.as_ref());
+        let waits = known().any(|stage| stage.approved || stage.start.is_some());
+        let pauses = rollout.resume.is_some() && gates.iter().any(|gate| gate.on_fail == Decision::Hold);
+        if waits || pauses || rollout.max_hold.0 > 0 {
             monitors::held(gates, problems);
         }
         rollout::keeps_once(rollout, &stages, problems);

@@ -573,6 +573,9 @@ pub(super) struct Stage {
     /// Who lets the rollout go on from the stage: `manual` waits for a person, as `rollout.approval` says, while the stage goes on.
     /// Default: automatic.
     pub(super) approval: Option<Approval>,
+    /// When the stage may begin, in `log.timezone`; until then the stage before goes on. Default: always.
+    #[schemars(extend("examples" = ["Mon-Fri 09:00-16:00"]))]
+    pub(super) start: Option<String>,
     /// Time to let the stage settle before gates look.
     pub(super) bake: Option<Duration>,
     /// Of kind `eval`: the golden set, a log of its own with the outcomes of both versions, beside the scenario.
@@ -883,7 +886,8 @@ pub(super) struct Rollout {
     /// How long a stage may go on past its duration while a gate whose verdict is needed has none, or no data; later stages then start later.
     /// A multiple of every `look_every`. Default: 0.
     pub(super) max_hold: Option<Duration>,
-    /// When rollouts start: weekly times or moments. Default: any whole hour whose schedule fits in the log.
+    /// When rollouts start: weekly times or moments, or hours of the week, `Mon-Fri 09:00-15:00`, of which every whole hour is one. Default: any
+    /// whole hour whose schedule fits in the log.
     pub(super) start: Option<OneOrMany>,
     /// Budget of false rollbacks of the whole release, split over gates and stages. Default: each gate's own alpha in each stage.
     #[schemars(extend("examples" = ["5%"]))]
@@ -892,7 +896,13 @@ pub(super) struct Rollout {
     /// `calibrated` by replay. Default: split.
     pub(super) budget: Option<Budget>,
     /// How long a person takes to let a rollout go on from a stage with `approval = "manual"`. Default: no time.
-    pub(super) approval: Option<RolloutApproval>,
+    pub(super) approval: Option<Answer>,
+    /// How long a person takes to come to a rollout that a gate has paused (`on_fail = "pause"`), look at its gates again, and resume it or
+    /// roll it back. Default: nobody comes, and it stays stalled.
+    pub(super) resume: Option<Answer>,
+    /// For how long all pauses of a stage together may last; a pause that would last longer leaves the rollout stalled. Default: the longest
+    /// that a person takes.
+    pub(super) max_pause: Option<Duration>,
     /// Time from a failing look to the decision to roll back, in which the candidate goes on serving: a duration, or
     /// `{ median = "10m", p90 = "1h" }`, log-normal. Default: 0.
     pub(super) diagnose: Option<Delay>,
@@ -905,7 +915,7 @@ pub(super) struct Rollout {
 /// How long a person takes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RolloutApproval {
+pub(super) struct Answer {
     /// Working time from the question to the answer: a duration, or `{ median = "2h", p90 = "8h" }`, log-normal, of which one in a hundred is
     /// cut short.
     pub(super) delay: Option<Delay>,

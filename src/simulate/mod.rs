@@ -48,7 +48,9 @@ pub struct StagePlan {
     pub slots: usize,
     /// Of that, what may come after its own duration while a gate waits.
     pub hold: usize,
-    /// Of that, what may then come until a person lets the rollout go on.
+    /// Of that, for how long its pauses may last.
+    pub pause: usize,
+    /// Of that, what may then come until a person lets the rollout go on, and the next stage may begin.
     pub watch: usize,
     /// Slots between looks; divides the length.
     pub slots_per_look: usize,
@@ -59,6 +61,13 @@ pub struct StagePlan {
 }
 
 impl StagePlan {
+    /// Compared with the rest, looked at from the beginning, and left when its duration is over.
+    #[must_use]
+    pub fn plain(exposure: f64, slots: usize, slots_per_look: usize) -> Self {
+        let control = Control::Rest;
+        Self { exposure, control, slots, hold: 0, pause: 0, watch: 0, slots_per_look, quiet: 0, drifts: false }
+    }
+
     /// Number of looks, when it takes as long as it may.
     #[must_use]
     pub fn looks(&self) -> usize {
@@ -71,6 +80,12 @@ impl StagePlan {
         self.hold / self.slots_per_look
     }
 
+    /// Of them, those for which it may be paused.
+    #[must_use]
+    pub fn pause_looks(&self) -> usize {
+        self.pause / self.slots_per_look
+    }
+
     /// Looks of its own duration.
     #[must_use]
     pub fn own_looks(&self) -> usize {
@@ -80,7 +95,13 @@ impl StagePlan {
     /// Slots of its own duration.
     #[must_use]
     pub fn own_slots(&self) -> usize {
-        self.slots - self.hold - self.watch
+        self.slots - self.beyond()
+    }
+
+    /// Slots that may come after its own duration.
+    #[must_use]
+    pub fn beyond(&self) -> usize {
+        self.hold + self.pause + self.watch
     }
 
     /// At 100 % nobody is left to compare with, and without exposure there is nobody to compare.
@@ -178,8 +199,9 @@ impl Simulator {
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
             control: stage.control,
-            slots: [stage.duration, scenario.hold(index), scenario.watch(index)].map(slots_of).iter().sum(),
+            slots: [stage.duration, scenario.beyond(index)].map(slots_of).iter().sum(),
             hold: slots_of(scenario.hold(index)),
+            pause: slots_of(scenario.pause(index)),
             watch: slots_of(scenario.watch(index)),
             slots_per_look: slots_of(stage.look_every).max(1),
             quiet: stage.quiet_looks(),
@@ -345,8 +367,7 @@ impl Simulator {
     }
 
     fn census_by(&self, weight: &dyn Fn(usize) -> u8, start: usize, slots: usize, slots_per_look: usize) -> Trajectory {
-        let (control, drifts) = (Control::Rest, false);
-        let plan = [StagePlan { exposure: 1.0, control, slots, hold: 0, watch: 0, slots_per_look, quiet: 0, drifts }];
+        let plan = [StagePlan::plain(1.0, slots, slots_per_look)];
         let lanes = [(start, Lane::census(self.units(), &[weight]))];
         let long_after_onset = usize::MAX / 2;
         self.play(&plan, long_after_onset, &lanes, &[]).pop().expect("one lane gives one trajectory")

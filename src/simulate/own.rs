@@ -106,6 +106,7 @@ impl Way<'_> {
             slot: sim.slot,
             period: None,
             outputs: None,
+            spare: Spare::default(),
         };
         let lanes = [(0, own.lane)];
         let played = rollout::play(&of_stage, &of_stage.plan, self.elapsed.saturating_add(passed), &lanes, &[]).pop();

@@ -22,7 +22,7 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
-    fn empty(layout: &Layout, looks: usize) -> Self {
+    pub(super) fn empty(layout: &Layout, looks: usize) -> Self {
         Self {
             all: vec![0.0; layout.all_width * looks],
             arm: vec![0.0; layout.arm_width * looks],

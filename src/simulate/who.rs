@@ -281,6 +281,7 @@ mod tests {
             look_every: Seconds::HOUR,
             settle: Seconds(0),
             approved: false,
+            start: None,
         }
     }
 

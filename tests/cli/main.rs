@@ -13,6 +13,7 @@ mod joined;
 mod judges;
 mod observed;
 mod pairs;
+mod pausing;
 mod plan;
 mod power;
 mod rollbacks;

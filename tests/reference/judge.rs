@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::PI;
 
 use replay::domain::rollout::Sticky;
@@ -106,6 +106,8 @@ pub(crate) struct Said {
     pub(crate) later_fail: Option<(usize, usize)>,
     pub(crate) end: Verdict,
     pub(crate) questions: Vec<Record>,
+    /// By look, in stages that may be paused: what it says, and of a failure the strongest question.
+    pub(crate) by_look: BTreeMap<usize, (Verdict, usize)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +137,11 @@ pub(crate) struct Ending {
     pub(crate) excess: [f64; 3],
     /// Whether a rollback is right about this world; `None` without one, or where data lacked.
     pub(crate) harmful: Option<bool>,
+    /// How often it was paused and resumed, whether by whom came sent back, whether nobody came in time, and for how many seconds.
+    pub(crate) pauses: Paused,
 }
+
+pub(crate) type Paused = (usize, usize, bool, bool, i64);
 
 struct Contrast {
     difference: f64,
@@ -163,6 +169,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) close: Cell<bool>,
     /// Looks that each stage is held.
     pub(crate) held: RefCell<Vec<usize>>,
+    /// Of the rollout that is walked through.
+    pub(crate) pauses: Cell<Paused>,
 }
 
 impl<'a> Judge<'a> {
@@ -176,8 +184,9 @@ impl<'a> Judge<'a> {
         let traffic = Traffic::new(log, plan, start);
         let held = RefCell::new(vec![0; plan.stages.len()]);
         let spans = (0..log.units()).map(|unit| log.span(unit)).collect();
-        let mut judge =
-            Self { log, plan, traffic, copies, spans, thresholds, levels: Vec::new(), close: Cell::new(false), held };
+        let pauses = Cell::new(Paused::default());
+        let (levels, close) = (Vec::new(), Cell::new(false));
+        let mut judge = Self { log, plan, traffic, copies, spans, thresholds, levels, close, held, pauses };
         judge.levels = (0..SIGN.len()).map(|metric| judge.level(metric)).collect();
         judge
     }
@@ -470,7 +479,9 @@ impl<'a> Judge<'a> {
             later_fail: None,
             end: Verdict::NoData,
             questions: vec![Record::default(); questions.len()],
+            by_look: BTreeMap::new(),
         };
+        let keeps_all = self.plan.pause_looks(stage) > 0;
         let mut smallest = vec![1.0; questions.len()];
         let lag = self.plan.lag(gate.metric, stage);
         let (failing, of) = gate.patience;
@@ -550,7 +561,8 @@ impl<'a> Judge<'a> {
             } else {
                 Verdict::Inconclusive
             };
-            if said.end == Verdict::Fail && said.first_fail.is_none() {
+            let mut strongest_of_failure = 0;
+            if said.end == Verdict::Fail && (said.first_fail.is_none() || keeps_all) {
                 let of_rejected = (0..questions.len()).filter(|&index| rejected[index]);
                 let strongest =
                     of_rejected.min_by(|&a, &b| p_values[a].total_cmp(&p_values[b])).expect("one is rejected");
@@ -558,18 +570,22 @@ impl<'a> Judge<'a> {
                 for other in (0..questions.len()).filter(|&other| other != strongest && !counted(gate.test)) {
                     self.compare(p_values[other], p_values[strongest], p_values[strongest].max(1e-6));
                 }
-                if ended.is_some() {
+                strongest_of_failure = strongest;
+                if said.first_fail.is_none() && ended.is_some() {
                     said.later_fail = said.later_fail.or(Some((look, strongest)));
-                } else {
+                } else if said.first_fail.is_none() {
                     said.first_fail = Some((look, strongest));
                 }
+            }
+            if keeps_all {
+                said.by_look.insert(look, (said.end, strongest_of_failure));
             }
             if said.end == Verdict::NoData && said.first_no_data.is_none() {
                 said.first_no_data = Some(look).filter(|_| ended.is_none());
             }
             if ended.is_none() && look + 1 >= plan.looks {
                 let waits = self.plan.waits(gate, stage, said.end);
-                if !waits || look + 1 + self.plan.approval_looks(stage) == all_looks {
+                if !waits || look + 1 == plan.looks + self.plan.hold_looks(stage) {
                     said.held = (!waits).then_some(look + 1 - plan.looks);
                     ended = Some((said.end, said.questions.clone()));
                 }
@@ -680,6 +696,7 @@ impl<'a> Judge<'a> {
     /// The schedule in one world. `said` is by gate and stage, asked as stages are reached.
     pub(crate) fn walk(&self, world: World, said: &dyn Fn(usize, usize) -> Option<Said>) -> Ending {
         self.held.borrow_mut().fill(0);
+        self.pauses.set(Paused::default());
         let ending = self.walk_from_the_start(world, said);
         self.held.borrow_mut().fill(0);
         ending
@@ -688,12 +705,22 @@ impl<'a> Judge<'a> {
     fn walk_from_the_start(&self, world: World, said: &dyn Fn(usize, usize) -> Option<Said>) -> Ending {
         for (stage, plan) in self.plan.stages.iter().enumerate() {
             let verdicts: Vec<Option<Said>> = (0..self.plan.gates.len()).map(|gate| said(gate, stage)).collect();
-            let approval = self.plan.approval_looks(stage);
-            let most = self.plan.all_looks(stage) - approval - plan.looks;
+            if self.plan.pause_looks(stage) > 0 {
+                let (looks, end) = self.paused_stage(stage, &verdicts);
+                if let Some(end) = end {
+                    return self.ending(world, end, stage, looks);
+                }
+                self.held.borrow_mut()[stage] = looks - plan.looks;
+                continue;
+            }
+            let most = self.plan.hold_looks(stage);
             let held = || verdicts.iter().flatten().map(|said| said.held);
+            let waited = held().map(|held| held.unwrap_or(most)).max().unwrap_or(0);
             // Nobody is asked as long as a gate waits.
-            let asked = if held().any(|held| held.is_none()) { 0 } else { approval };
-            let waiting = held().map(|held| held.unwrap_or(most)).max().unwrap_or(0) + asked;
+            let ended = plan.looks + waited;
+            let leaving = plan.looks > 0 && held().all(|held| held.is_some());
+            let waiting =
+                waited + if leaving { self.plan.leave_looks(stage, self.moment(stage, ended), true) } else { 0 };
             for look in 0..plan.looks + waiting {
                 let mut holding = None;
                 for (gate, said) in verdicts.iter().enumerate() {
@@ -718,6 +745,108 @@ impl<'a> Judge<'a> {
         self.ending(world, End::Promoted, last, looks)
     }
 
+    /// Seconds since 1970 after so many looks of a stage.
+    fn moment(&self, stage: usize, looks: usize) -> i64 {
+        let slots = self.traffic.start + self.begin(stage) + looks * self.plan.stages[stage].slots_per_look;
+        (self.log.first_slot() + slots as i64) * self.plan.slot_s
+    }
+
+    /// A stage that may be paused, look by look: after how many it ends, and how, if the rollout ends with it.
+    fn paused_stage(&self, stage: usize, verdicts: &[Option<Said>]) -> (usize, Option<End>) {
+        let plan = &self.plan.stages[stage];
+        let (delay, _) = self.plan.resume.expect("somebody comes");
+        let mut room = self.plan.pause_looks(stage);
+        let gates = || verdicts.iter().enumerate().filter_map(|(gate, said)| Some((gate, said.as_ref()?)));
+        let mut open: BTreeSet<usize> = gates().map(|(gate, _)| gate).collect();
+        // Looks that count for the stage, when a person comes, and when the stage is left.
+        let (mut clock, mut coming, mut leaving): (usize, Option<usize>, Option<usize>) = (0, None, None);
+        let mut pauses = self.pauses.get();
+        let mut began = 0;
+        for passed in 1..=self.plan.all_looks(stage) {
+            let person = coming == Some(passed);
+            clock += usize::from(coming.is_none());
+            let says = |gate: usize| {
+                let late = self.plan.gates[gate].only_at_end && clock < plan.looks;
+                verdicts[gate].as_ref().and_then(|said| said.by_look.get(&(passed - 1))).filter(|_| !late).copied()
+            };
+            let ends = |person: bool| {
+                gates().find_map(|(gate, _)| {
+                    let (rule, (verdict, question)) = (&self.plan.gates[gate], says(gate)?);
+                    let why = match verdict {
+                        Verdict::Fail if person || rule.on_fail == Action::RollBack => Why::Failed(question),
+                        Verdict::NoData if rule.on_no_data == Action::RollBack && open.contains(&gate) => Why::NoData,
+                        _ => return None,
+                    };
+                    Some(End::RolledBack { stage, gate, why })
+                })
+            };
+            let mut end = ends(person);
+            let fails = |gate: &usize| says(*gate).is_some_and(|(verdict, _)| verdict == Verdict::Fail);
+            let pausing = gates().map(|(gate, _)| gate).find(fails).filter(|_| coming.is_none() && end.is_none());
+            if let Some(gate) = pausing {
+                pauses.0 += 1;
+                let wait = self.plan.looks_of(stage, delay);
+                if wait > room {
+                    pauses.3 = true;
+                    end = Some(End::Stalled { stage, gate });
+                } else if wait == 0 {
+                    pauses.2 = true;
+                    end = ends(true);
+                } else {
+                    room -= wait;
+                    (coming, began) = (Some(passed + wait), passed);
+                }
+            }
+            if let Some(end) = end {
+                if coming.is_some() {
+                    pauses.2 = person;
+                    pauses.4 += ((passed - began) * plan.slots_per_look) as i64 * self.plan.slot_s;
+                }
+                self.pauses.set(pauses);
+                return (passed, Some(end));
+            }
+            if person {
+                coming = None;
+                pauses.1 += 1;
+                pauses.4 += ((passed - began) * plan.slots_per_look) as i64 * self.plan.slot_s;
+            }
+            if coming.is_some() {
+                continue;
+            }
+            if clock >= plan.looks && leaving.is_none() {
+                let verdict = |gate: usize| says(gate).map_or(Verdict::NoData, |(verdict, _)| verdict);
+                open.retain(|&gate| self.plan.waits(&self.plan.gates[gate], stage, verdict(gate)));
+                if clock == plan.looks + self.plan.hold_looks(stage) {
+                    let rule = |gate: usize| &self.plan.gates[gate];
+                    let does = |gate: usize| match verdict(gate) {
+                        Verdict::NoData => (rule(gate).on_no_data, Why::NoData),
+                        _ => (rule(gate).on_inconclusive, Why::Inconclusive),
+                    };
+                    let back = open.iter().find(|&&gate| does(gate).0 == Action::RollBack);
+                    let end = back.map(|&gate| End::RolledBack { stage, gate, why: does(gate).1 });
+                    let end = end.or(open.first().map(|&gate| End::Stalled { stage, gate }));
+                    if end.is_some() {
+                        self.pauses.set(pauses);
+                        return (passed, end);
+                    }
+                }
+            }
+            if open.is_empty() && clock >= plan.looks {
+                let moment = self.moment(stage, passed);
+                let at = match leaving {
+                    Some(at) if at >= passed => at,
+                    before => passed + self.plan.leave_looks(stage, moment, before.is_none()),
+                };
+                leaving = Some(at);
+                if at == passed {
+                    self.pauses.set(pauses);
+                    return (passed, None);
+                }
+            }
+        }
+        panic!("a stage of {} looks does not end", self.plan.all_looks(stage));
+    }
+
     /// What a gate does at a look.
     fn at_look(&self, gate: usize, stage: usize, look: usize, said: &Said) -> Option<(Action, Why)> {
         let rule = &self.plan.gates[gate];
@@ -726,7 +855,7 @@ impl<'a> Judge<'a> {
             .or(said.later_fail)
             .filter(|(at, _)| *at == look)
             .map(|(_, q)| (rule.on_fail, Why::Failed(q)));
-        let last = said.held.is_none() && look + 1 == self.plan.all_looks(stage) - self.plan.approval_looks(stage);
+        let last = said.held.is_none() && look + 1 == self.plan.stages[stage].looks + self.plan.hold_looks(stage);
         let missing = said.first_no_data == Some(look) && rule.on_no_data == Action::RollBack;
         let missing = missing.then_some((Action::RollBack, Why::NoData));
         let needs_pass = self.plan.pass_from.is_none_or(|from| stage >= from);
@@ -791,7 +920,8 @@ impl<'a> Judge<'a> {
             End::RolledBack { gate, why: Why::Inconclusive, .. } => Some(self.is_harmful(world, gate, 0, slots)),
             _ => None,
         };
-        Ending { end, slots, exposed_requests: requests, exposed_units: units, cost, excess, harmful }
+        let pauses = self.pauses.get();
+        Ending { end, slots, exposed_requests: requests, exposed_units: units, cost, excess, harmful, pauses }
     }
 
     /// Requests and units that the candidate serves for so many seconds after a look of a stage, looks counted from 1; `before` were served

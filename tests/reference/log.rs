@@ -164,6 +164,12 @@ impl Log {
         }
     }
 
+    /// Moves the log to another day, whose first row is in this slot.
+    pub(crate) fn begin_at(&mut self, slot: i64) {
+        let moved = (slot - self.first_slot()) * self.slot_s * 1_000_000;
+        self.rows.iter_mut().for_each(|row| row.micros += moved);
+    }
+
     /// The name of a unit; names do not sort as units count.
     pub(crate) fn name(unit: usize) -> String {
         format!("user-{}", unit * 7919 % 1000)

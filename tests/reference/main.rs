@@ -34,6 +34,7 @@ use replay::domain::gate;
 use replay::domain::quantity::Moment;
 use replay::domain::rollout::Sticky;
 use replay::domain::world;
+use replay::gate::pause::Pauses;
 use replay::gate::schedule::{self, Reason};
 use replay::gate::stage::{QuestionRecord, StageVerdicts};
 use replay::outcome::player::{Cause, Played, Player, WorldOutcome};
@@ -80,8 +81,21 @@ impl Case {
         let tiled = rng.random::<f64>() < 0.15;
         let slot_s = if tiled { 6 * 3600 } else { QUARTER_S };
         let plan = Plan::draw(&mut rng, stages, slot_s, tiled);
+        Self::of_plan(&mut rng, plan, rows, units)
+    }
+
+    /// The same with gates that pause, and somebody who comes.
+    fn draw_paused(seed: u64, rows: usize, units: usize, stages: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut plan = Plan::draw(&mut rng, stages, QUARTER_S, false);
+        plan.pause(&mut rng);
+        Self::of_plan(&mut rng, plan, rows, units)
+    }
+
+    fn of_plan(rng: &mut ChaCha8Rng, plan: Plan, rows: usize, units: usize) -> Self {
+        let (tiled, slot_s) = (plan.tiled, plan.slot_s);
         let slots = if tiled { rng.random_range(29..50) } else { plan.slots() as i64 + rng.random_range(0..5) };
-        let mut log = Log::draw(&mut rng, rows, units, slots, slot_s);
+        let mut log = Log::draw(rng, rows, units, slots, slot_s);
         if plan.has_waves() {
             log.settle_tiers();
         }
@@ -92,6 +106,10 @@ impl Case {
             Sticky::Request | Sticky::Cookie => log.draw_within(&mut rng, None),
             Sticky::Session => log.draw_within(&mut rng, Some(4)),
             Sticky::Unit | Sticky::Stage => {}
+        }
+        if plan.closed.iter().any(|&closed| closed > 0) {
+            // In the last hours of a day.
+            log.begin_at(20_151 * 96 - rng.random_range(1..16));
         }
         let start = rng.random_range(0..if tiled { 28 } else { 3 });
         Self::new(log, plan, start)
@@ -393,6 +411,8 @@ fn check_outcome(case: &Case, program: &WorldOutcome, reference: &Ending, what: 
     };
     prop_assert_eq!(end, reference.end, "end of {}", what);
     prop_assert_eq!(program.duration_s, reference.slots as i64 * case.log.slot_s);
+    let Pauses { begun, resumed, rolled_back, stalled, seconds } = program.pauses;
+    prop_assert_eq!((begun, resumed, rolled_back, stalled, seconds), reference.pauses, "pauses of {}", what);
     let (requests, units) = (reference.exposed_requests, reference.exposed_units);
     prop_assert!(close(program.exposed_requests, requests, 1e3), "requests of {}: {}", what, program.exposed_requests);
     prop_assert!(close(program.exposed_units, units, 1e3), "units of {}: {}", what, program.exposed_units);
@@ -484,6 +504,46 @@ proptest! {
         let case = Case::draw(seed, rows, units, stages);
         check(&case).map_err(|error| TestCaseError::fail(format!("{error}\n{}", case.plan.text())))?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn paused_rollouts_replay_as_the_reference_does(
+        seed in any::<u64>(), rows in 20..200_usize, units in 5..40_usize, stages in 1..4_usize,
+    ) {
+        let case = Case::draw_paused(seed, rows, units, stages);
+        check(&case).map_err(|error| TestCaseError::fail(format!("{error}\n{}", case.plan.text())))?;
+    }
+}
+
+/// Agreement means something only if pauses end in every way.
+#[test]
+fn random_pauses_end_in_every_way() {
+    let mut ends = [0; 5];
+    for seed in 0..60 {
+        let case = Case::draw_paused(seed, 150, 30, 1 + seed as usize % 3);
+        let simulator = Simulator::new(&case.digest, &case.scenario);
+        let player = Player::new(&case.scenario, &simulator, vec![case.moment()]);
+        let played = player.play_lanes(vec![(case.start, simulator.replicate(&case.scenario, 0))]);
+        for world in &played[0].worlds {
+            let (pauses, end) = (world.pauses, world.outcome.end);
+            let rolled_back = matches!(end, schedule::End::RolledBack { .. });
+            let found = [
+                pauses.resumed > 0 && end == schedule::End::Promoted,
+                pauses.resumed > 1,
+                pauses.rolled_back,
+                pauses.stalled,
+                pauses.begun > pauses.resumed && rolled_back && !pauses.rolled_back,
+            ];
+            ends.iter_mut().zip(found).for_each(|(count, found)| *count += usize::from(found));
+        }
+    }
+    assert!(
+        ends.iter().all(|&worlds| worlds > 3),
+        "promoted, resumed again, sent back, stalled, rolled back before: {ends:?}"
+    );
 }
 
 /// Nominal 10 %: of users with ten requests each, two in three have met the candidate.

@@ -437,6 +437,10 @@ pub(crate) struct Plan {
     pub(crate) hold_slots: usize,
     /// Seconds that a person takes to let a rollout go on, and from which stages.
     pub(crate) approval: (i64, Vec<bool>),
+    /// Seconds that a person takes to come to a paused rollout, and for how many a stage may be paused; `None` where nobody comes.
+    pub(crate) resume: Option<(i64, i64)>,
+    /// Per stage: for how many seconds before midnight it may not begin.
+    pub(crate) closed: Vec<i64>,
     /// Per metric: seconds from a request to its judgement.
     pub(crate) delays: [i64; NAMES.len()],
 }
@@ -459,6 +463,8 @@ impl Plan {
             rollback_s: 0,
             hold_slots: 0,
             approval: (0, vec![false]),
+            resume: None,
+            closed: vec![0],
             delays: [0; NAMES.len()],
         }
     }
@@ -521,6 +527,7 @@ impl Plan {
         let all_pass = rng.random::<f64>() < 0.5;
         // Held for longer, there are too many ways to share out the points; otherwise for a multiple of all times between looks.
         let ranks = gates.iter().any(|gate| gate.test == Test::Rank);
+        let count = stages.len();
         let approved = stages.iter().map(|stage| !ranks && stage.looks > 0 && rng.random::<f64>() < 0.2).collect();
         let waves = stages.iter().any(|stage| !stage.only.is_empty() || !stage.by_tier.is_empty());
         let rare = gates.iter().any(|gate| gate.metric == RARE);
@@ -547,6 +554,39 @@ impl Plan {
             delays,
             hold_slots: if !ranks && rng.random::<f64>() < 0.4 { 6 * rng.random_range(1..3) } else { 0 },
             rollback_s: if rng.random::<f64>() < 0.5 { rng.random_range(1..6 * slot_s) } else { 0 },
+            resume: (!ranks && rng.random::<f64>() < 0.5)
+                .then(|| (rng.random_range(0..5 * slot_s), rng.random_range(0..20 * slot_s))),
+            closed: if ranks || tiled || rng.random::<f64>() < 0.6 {
+                vec![0; count]
+            } else {
+                (0..count).map(|stage| if stage > 0 { rng.random_range(0..4) * 900 } else { 0 }).collect()
+            },
+        }
+    }
+
+    /// Lets gates pause, often and not for good, with somebody who comes.
+    pub(crate) fn pause(&mut self, rng: &mut impl Rng) {
+        let look = self.stages[0].slots_per_look;
+        let look_s = look as i64 * self.slot_s;
+        self.resume = Some((rng.random_range(0..2 * look_s), rng.random_range(look_s..8 * look_s)));
+        for stage in self.stages.iter_mut().filter(|stage| stage.looks > 0) {
+            (stage.slots_per_look, stage.looks) = (look, stage.looks + 3);
+        }
+        let slots: usize = self.stages.iter().map(Stage::slots).sum();
+        self.effects.retain(|effect| effect.onset_slots < slots);
+        for gate in &mut self.gates {
+            // What the last look shows is not what the next one does.
+            if gate.metric != RARE && (gate.test == Test::Rank || rng.random::<f64>() < 0.6) {
+                (gate.test, gate.window, gate.min_units) = (Test::Point, Some(look), 0.0);
+            }
+            gate.min_units = gate.min_units.min(1.0);
+            if rng.random::<f64>() < 0.7 {
+                gate.on_fail = Action::Hold;
+                gate.on_no_data = *[Action::Promote, Action::Hold].choose(rng).expect("not empty");
+            }
+            if rng.random::<f64>() < 0.7 {
+                gate.on_inconclusive = Action::Promote;
+            }
         }
     }
 
@@ -561,6 +601,7 @@ impl Plan {
         };
         let mut plan = Self::of_gate(stages[0].clone(), gate);
         plan.approval.1 = vec![false; stages.len()];
+        plan.closed = vec![0; stages.len()];
         plan.stages = stages;
         let text = plan.text();
         let at = text.find("\n[rollout]\n").expect("a plan has rules of the rollout");
@@ -599,22 +640,63 @@ impl Plan {
         }
     }
 
-    /// Looks of a stage that is held for as long as a gate that is asked may hold it, and then left only with a person's leave.
+    /// Looks of a stage that is held for as long as a gate that is asked may hold it, paused for as long as it may be, and then left only
+    /// with a person's leave when the next one may begin.
     pub(crate) fn all_looks(&self, stage: usize) -> usize {
         let plan = &self.stages[stage];
-        let holds = |gate: &Gate| {
-            let asked = plan.looks > 0 && (plan.exposure < 1.0 || gate.limit.is_some());
-            asked && [Verdict::Inconclusive, Verdict::NoData].iter().any(|&verdict| self.waits(gate, stage, verdict))
-        };
-        let held = if self.gates.iter().any(holds) { self.hold_slots / plan.slots_per_look } else { 0 };
-        plan.looks + held + self.approval_looks(stage)
+        if plan.looks == 0 {
+            return 0;
+        }
+        let pauses = self.pause_looks(stage);
+        let again = if pauses > 0 { self.longest_leave(stage, false) } else { 0 };
+        plan.looks + self.hold_looks(stage) + pauses + self.longest_leave(stage, true) + again
     }
 
-    /// Looks until a person lets the rollout go on.
-    pub(crate) fn approval_looks(&self, stage: usize) -> usize {
+    fn is_asked(&self, gate: &Gate, stage: usize) -> bool {
+        let plan = &self.stages[stage];
+        plan.looks > 0 && (plan.exposure < 1.0 || gate.limit.is_some())
+    }
+
+    /// Looks for which a gate that is asked may hold a stage.
+    pub(crate) fn hold_looks(&self, stage: usize) -> usize {
+        let holds = |gate: &Gate| {
+            self.is_asked(gate, stage)
+                && [Verdict::Inconclusive, Verdict::NoData].iter().any(|&verdict| self.waits(gate, stage, verdict))
+        };
+        if self.gates.iter().any(holds) { self.hold_slots / self.stages[stage].slots_per_look } else { 0 }
+    }
+
+    /// Looks for which it may be paused.
+    pub(crate) fn pause_looks(&self, stage: usize) -> usize {
+        let pauses = |gate: &Gate| self.is_asked(gate, stage) && gate.on_fail == Action::Hold;
+        let most = self.resume.filter(|_| self.gates.iter().any(pauses)).map_or(0, |(_, most)| most);
+        self.looks_of(stage, most)
+    }
+
+    /// Looks until so much time has passed.
+    pub(crate) fn looks_of(&self, stage: usize, seconds: i64) -> usize {
         let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
-        let looks = (0..100).find(|looks| looks * look_s >= self.approval.0).expect("people are fast");
-        if self.approval.1[stage] { looks as usize } else { 0 }
+        (0..1000).find(|looks| looks * look_s >= seconds).expect("people are fast") as usize
+    }
+
+    /// Looks until a stage is left whose gates have let go at a moment: a person answers, if one is asked, then the next stage may begin.
+    pub(crate) fn leave_looks(&self, stage: usize, moment: i64, asked: bool) -> usize {
+        let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
+        let answered = if asked && self.approval.1[stage] { self.looks_of(stage, self.approval.0) } else { 0 };
+        let closed = self.closed.get(stage + 1).copied().unwrap_or(0);
+        let may_begin = |looks: usize| (moment + looks as i64 * look_s).rem_euclid(86_400) < 86_400 - closed;
+        (answered..answered + 1000).find(|&looks| may_begin(looks)).expect("days are long")
+    }
+
+    /// The longest that takes: where it depends on the hour, an hour more than on any usual day.
+    fn longest_leave(&self, stage: usize, asked: bool) -> usize {
+        if self.closed.get(stage + 1).is_none_or(|&closed| closed == 0) {
+            return self.leave_looks(stage, 0, asked);
+        }
+        let look_s = self.stages[stage].slots_per_look as i64 * self.slot_s;
+        let moments = (0..86_400 / self.slot_s).map(|slot| slot * self.slot_s);
+        let longest = moments.map(|moment| self.leave_looks(stage, moment, asked)).max().expect("a day has slots");
+        self.looks_of(stage, longest as i64 * look_s + 3600)
     }
 
     /// The scenario that the program reads.
@@ -655,6 +737,11 @@ impl Plan {
                 let approval = if self.approval.1[index] { "manual" } else { "automatic" };
                 writeln!(text, "approval = \"{approval}\"").expect("strings take all");
             }
+            if self.closed[index] > 0 {
+                let open = (86_400 - self.closed[index]) / 60;
+                writeln!(text, "start = \"Mon-Sun 00:00-{:02}:{:02}\"", open / 60, open % 60)
+                    .expect("strings take all");
+            }
         }
         for (index, gate) in self.gates.iter().enumerate() {
             text += &gate.text(index, self.slot_s);
@@ -673,6 +760,9 @@ impl Plan {
         writeln!(text, "max_hold = \"{}s\"", self.hold_slots as i64 * self.slot_s).expect("strings take all");
         writeln!(text, "diagnose = \"{diagnose}s\"\nmitigate = \"{}s\"", self.rollback_s - diagnose)
             .expect("strings take all");
+        if let Some((delay, most)) = self.resume {
+            write!(text, "resume.delay = \"{delay}s\"\nmax_pause = \"{most}s\"\n").expect("strings take all");
+        }
         let resample = if self.poisson { "poisson" } else { "none" };
         let null = if self.swap { "swap" } else { "stable" };
         text + &format!(

@@ -200,6 +200,30 @@ pub(super) fn held(report: &Report) -> Grid {
     }
 }
 
+/// Rollouts that a gate paused; nothing where none can be.
+pub(super) fn pauses(report: &Report) -> Grid {
+    let row = |world: &WorldRow| {
+        let pauses = world.pauses?;
+        Some(vec![
+            Cell::name(labels::world(&world.world)),
+            Cell::number(labels::share(pauses.paused)),
+            Cell::number(labels::share(pauses.resumed)),
+            Cell::number(labels::share(pauses.rolled_back)),
+            Cell::number(or_none(pauses.paused_s, |time| labels::spread(time, labels::duration))),
+        ])
+    };
+    Grid {
+        head: heads(&[
+            ("If the candidate is", ""),
+            ("rollouts paused", "paused"),
+            ("resumed", "resumed"),
+            ("rolled back by who came", "rolled_back_paused"),
+            ("paused for, in all", "paused_for"),
+        ]),
+        rows: report.worlds.iter().filter_map(row).collect(),
+    }
+}
+
 /// From the onset of a regression until everyone is back on stable.
 pub(super) fn recovery(report: &Report) -> Grid {
     let row = |world: &WorldRow| {

@@ -4,8 +4,8 @@ use super::{Finished, Table};
 use crate::domain::version::Version;
 use crate::report::planning::{NeedRow, PowerMap, PowerTimes, Side, SizeCurve, SizePoint, TimePoint};
 use crate::report::{
-    CurvePoint, FanPoint, GateRow, HealthRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Share, Spread,
-    WorldRow, WorldStage,
+    CurvePoint, FanPoint, GateRow, HealthRow, PauseRow, PowerCurve, PowerPoint, Rates, Report, RolledBackBy, Share,
+    Spread, WorldRow, WorldStage,
 };
 
 /// All tables in the order of the page.
@@ -35,6 +35,9 @@ pub(super) fn all(report: &Report) -> Vec<Finished> {
     }
     if report.shadow.iter().any(|row| row.noise.is_some()) {
         tables.push(shadow_noise(report));
+    }
+    if report.worlds.iter().any(|world| world.pauses.is_some()) {
+        tables.push(pauses(report));
     }
     if !report.true_exposure.is_empty() {
         tables.push(true_exposure(report));
@@ -67,6 +70,18 @@ fn worlds(report: &Report) -> Finished {
         .spread("excess_cost_usd", |row| row.excess_cost_usd)
         .spread("duration_s", |row| Some(row.duration_s))
         .named("worlds")
+}
+
+fn pauses(report: &Report) -> Finished {
+    let rows: Vec<(&WorldRow, PauseRow)> =
+        report.worlds.iter().filter_map(|world| Some((world, world.pauses?))).collect();
+    Table::of(&rows)
+        .text("world", |(world, _)| &world.world)
+        .share("paused", |(_, pauses)| pauses.paused)
+        .share("resumed", |(_, pauses)| pauses.resumed)
+        .share("rolled_back", |(_, pauses)| pauses.rolled_back)
+        .spread("paused_s", |(_, pauses)| pauses.paused_s)
+        .named("pauses")
 }
 
 /// Each item of a row with the row it belongs to.

@@ -43,8 +43,10 @@ pub(super) fn held(gates: &[Gate], problems: &mut Problems) {
     for (index, gate) in gates.iter().enumerate() {
         if matches!(gate.test, Test::Cusum(_) | Test::BurnRate | Test::Sentinel(_)) {
             let at = At::root().key("gates").index(index).key("test");
-            let what =
-                format!("test `{}` beside `rollout.max_hold` or a stage that waits for approval", gate.test.name());
+            let what = format!(
+                "test `{}` beside stages that wait for gates, people or hours (`max_hold`, `approval`, `resume`, `start`)",
+                gate.test.name()
+            );
             problems.later::<()>(&at, what);
         }
     }

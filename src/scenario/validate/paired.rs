@@ -7,6 +7,7 @@ use super::super::problems::{Problems, known_words};
 use super::super::wire;
 use super::super::{Assignment, LogMapping};
 use super::Form;
+use super::rollout;
 use super::stages::{self, Given};
 use super::values::{self, Named};
 use crate::domain::gate::{Gate, Test};
@@ -89,6 +90,10 @@ pub(super) fn read(
     };
     let duration = duration(at, kind, stage, given.slot, problems);
     let approved = stages::approved(at, stage, duration.map(|duration| (duration, duration)), problems);
+    let at_start = at.key("start");
+    let start = problems.or_default(&at_start, stage.start.as_ref(), None, |problems, text| {
+        rollout::week_hours(&at_start, text, problems).map(Some)
+    });
     if !plain {
         return None;
     }
@@ -104,6 +109,7 @@ pub(super) fn read(
         look_every: if duration.0 > 0 { duration } else { Seconds(1) },
         settle: Seconds(0),
         approved: approved?,
+        start: start?,
     })
 }
 

@@ -5,14 +5,14 @@ use jiff::tz::TimeZone;
 
 use super::super::places::At;
 use super::super::problems::{Problems, known_words};
-use super::super::quantities;
 use super::super::wire::{self, OneOrMany, Quantity};
+use super::super::{hours, quantities};
 use super::kayenta;
 use super::values::{self, Context, Named};
 use crate::domain::gate::{Decision, Gate, Test};
 use crate::domain::quantity::{Moment, Probability, Seconds};
 use crate::domain::rollout::{
-    Approval, Budget, Control, Delay, Promotion, Recovery, Rollout, Stage, StartTime, Starts,
+    Answer, Budget, Control, Delay, Hours, Promotion, Recovery, Resume, Rollout, Stage, StartTime, Starts,
 };
 
 /// What promotion needs; gates take a default from it.
@@ -33,6 +33,17 @@ pub(super) fn read(
     let at = At::root().key("rollout");
     let max_hold = max_hold(&at.key("max_hold"), &written, gates, context, problems);
     let approval = approval(&at.key("approval"), &written, gates, context, problems);
+    let at_pause = at.key("max_pause");
+    let max_pause = problems.or_default(&at_pause, written.max_pause.as_ref(), None, |problems, text| {
+        values::duration(&at_pause, text, problems).map(Some)
+    });
+    let at_resume = at.key("resume");
+    let resume = problems.or_default(&at_resume, written.resume.as_ref(), None, |problems, written| {
+        let answer = answer(&at_resume, written, problems)?;
+        Some(Some(resume(answer, max_pause?, context.slot, zone)))
+    });
+    check_pauses(&at, &written, gates, problems);
+    waits_for_hours(&written, gates, context, problems);
     let diagnose = delay(&at.key("diagnose"), written.diagnose.as_ref(), problems);
     let mitigate = delay(&at.key("mitigate"), written.mitigate.as_ref(), problems);
     let pass_from = pass_from(&at.key("pass_from"), written.pass_from.as_deref(), context, problems);
@@ -49,6 +60,7 @@ pub(super) fn read(
         budget: how?,
         max_hold: max_hold?,
         approval: approval?,
+        resume: resume?,
         recovery: Recovery { diagnose: diagnose?, mitigate: mitigate? },
         kayenta: kayenta?,
     })
@@ -97,27 +109,76 @@ fn approval(
     gates: Option<&[Gate]>,
     context: &Context<'_>,
     problems: &mut Problems,
-) -> Option<Approval> {
+) -> Option<Answer> {
     let approved = |stage: &values::Named<Stage>| stage.value.as_ref().is_some_and(|stage| stage.approved);
     if let Some(stage) = context.stages.iter().position(approved) {
         let at = At::root().key("stages").index(stage).key("approval");
-        if let Some(gate) = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some()) {
-            let why = format!("but gate `{}` is of style `kayenta`, whose score lets no stage go on", gate.name);
-            return problems.wrong(&at, why, "leave it out, or use another style");
-        }
-        if written.budget == Some(wire::Budget::Rollout) {
-            return problems.wrong(&at, PLANS_ALL, OTHER_BUDGETS);
-        }
+        prolongs(&at, "score lets no stage go on", written, gates, problems)?;
     }
-    let Some(written) = &written.approval else { return (!problems.is_broken(at)).then_some(Approval::AT_ONCE) };
+    let Some(written) = &written.approval else { return (!problems.is_broken(at)).then_some(Answer::AT_ONCE) };
+    answer(at, written, problems)
+}
+
+/// Refuses what makes stages longer than their durations beside what does not know such stages.
+fn prolongs(
+    at: &At,
+    score: &str,
+    written: &wire::Rollout,
+    gates: Option<&[Gate]>,
+    problems: &mut Problems,
+) -> Option<()> {
+    if let Some(gate) = gates.unwrap_or_default().iter().find(|gate| gate.kayenta.is_some()) {
+        let why = format!("but gate `{}` is of style `kayenta`, whose {score}", gate.name);
+        return problems.wrong(at, why, "leave it out, or use another style");
+    }
+    if written.budget == Some(wire::Budget::Rollout) {
+        return problems.wrong(at, PLANS_ALL, OTHER_BUDGETS);
+    }
+    Some(())
+}
+
+/// Stages that wait for the hours at which the next one may begin.
+fn waits_for_hours(written: &wire::Rollout, gates: Option<&[Gate]>, context: &Context<'_>, problems: &mut Problems) {
+    let waited = |stage: &values::Named<Stage>| stage.value.as_ref().is_some_and(|stage| stage.start.is_some());
+    if let Some(stage) = context.stages.iter().position(waited) {
+        let at = At::root().key("stages").index(stage).key("start");
+        prolongs(&at, "score ends a stage without waiting", written, gates, problems);
+    }
+}
+
+/// Who comes to a paused rollout, and for how long it may be paused: where that is not written, for the longest that a person takes.
+fn resume(answer: Answer, max_pause: Option<Seconds>, slot: Option<Seconds>, zone: Option<&TimeZone>) -> Resume {
+    let longest = || hours::longest_answer(answer, zone.unwrap_or(&TimeZone::UTC), slot.unwrap_or(Seconds::HOUR));
+    Resume { answer, max_pause: max_pause.unwrap_or_else(longest) }
+}
+
+/// What gates that pause refuse beside them, and a time to pause where nobody comes.
+fn check_pauses(at: &At, written: &wire::Rollout, gates: Option<&[Gate]>, problems: &mut Problems) {
+    let pausing = |gate: &Gate| gate.on_fail == Decision::Hold;
+    if written.resume.is_some()
+        && let Some(gate) = gates.unwrap_or_default().iter().position(pausing)
+    {
+        let at = At::root().key("gates").index(gate).key("on_fail");
+        prolongs(&at, "score pauses nothing", written, gates, problems);
+    }
+    let at_most = at.key("max_pause");
+    if written.max_pause.is_some() && written.resume.is_none() && !problems.is_broken(&at.key("resume")) {
+        let message = format!("`{}` has no `resume` beside it", problems.name(&at_most));
+        problems.add::<()>(&at_most, message, "say how long a person takes: `resume = { delay = \"30m\" }`");
+    }
+}
+
+fn answer(at: &At, written: &wire::Answer, problems: &mut Problems) -> Option<Answer> {
     let delay = delay(&at.key("delay"), written.delay.as_ref(), problems);
-    let at_hours = at.key("hours");
-    let hours = problems.or_default(&at_hours, written.hours.as_ref(), None, |problems, text| {
-        quantities::hours(text)
-            .map(Some)
-            .or_else(|| problems.wrong(&at_hours, "which is no time of the week", quantities::HOURS_HINT))
-    });
-    Some(Approval { delay: delay?, hours: hours? })
+    let at = at.key("hours");
+    let hours = problems
+        .or_default(&at, written.hours.as_ref(), None, |problems, text| week_hours(&at, text, problems).map(Some));
+    Some(Answer { delay: delay?, hours: hours? })
+}
+
+/// Hours of the week.
+pub(super) fn week_hours(at: &At, text: &str, problems: &mut Problems) -> Option<Hours> {
+    quantities::hours(text).or_else(|| problems.wrong(at, "which is no time of the week", quantities::HOURS_HINT))
 }
 
 fn delay(at: &At, written: Option<&wire::Delay>, problems: &mut Problems) -> Option<Delay> {
@@ -179,7 +240,7 @@ pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Probl
         let why = format!("but gate `{}` is of style `kayenta`, which has no level to calibrate", gate.name);
         problems.wrong::<()>(&at, why, "use `split`, or another style");
     }
-    let bare = |gate: &&Gate| gate.kayenta.is_none() && !gate.test.has_alpha() && gate.on_fail == Decision::RollBack;
+    let bare = |gate: &&Gate| gate.kayenta.is_none() && !gate.test.has_alpha() && rollout.rolls_back(gate);
     if let Some(gate) = gates.iter().find(bare) {
         let at = At::root().key("rollout").key("budget");
         problems.wrong::<()>(
@@ -189,7 +250,11 @@ pub(super) fn calibrates(rollout: &Rollout, gates: &[Gate], problems: &mut Probl
             } else {
                 format!("but gate `{}` has test `{}`, which has no level to calibrate", gate.name, gate.test.name())
             },
-            "give it another test, or `on_fail = \"pause\"`",
+            if rollout.resume.is_some() {
+                "give it another test"
+            } else {
+                "give it another test, or `on_fail = \"pause\"`"
+            },
         );
     }
 }
@@ -241,8 +306,42 @@ fn starts(
     let utc = TimeZone::UTC;
     let grid = zone.and(slot);
     let zone = zone.unwrap_or(&utc);
-    let listed: Vec<_> = texts.iter().map(|(at, text)| start(at, text, grid, zone, problems)).collect();
-    Some(Starts::Listed(listed.into_iter().collect::<Option<_>>()?))
+    let listed: Vec<_> = texts.iter().map(|(at, text)| some_starts(at, text, grid, zone, problems)).collect();
+    Some(Starts::Listed(listed.into_iter().collect::<Option<Vec<_>>>()?.concat()))
+}
+
+/// One start, or every whole hour on the slot grid of some hours of the week.
+fn some_starts(
+    at: &At,
+    text: &str,
+    grid: Option<Seconds>,
+    zone: &TimeZone,
+    problems: &mut Problems,
+) -> Option<Vec<StartTime>> {
+    let Some(hours) = quantities::hours(text) else { return Some(vec![start(at, text, grid, zone, problems)?]) };
+    let first = hours.from.up_to(Seconds::HOUR).0;
+    let times = (first..hours.to.0).step_by(3600).map(Seconds);
+    let days = || (0_i8..7).zip(hours.days).filter(|(_, open)| *open);
+    let all: Vec<StartTime> =
+        times.flat_map(|time| days().map(move |(day, _)| StartTime::Weekly { day, time })).collect();
+    if all.is_empty() {
+        return problems.wrong(
+            at,
+            "in which no whole hour lies",
+            "rollouts start at whole hours: use longer hours, or one time",
+        );
+    }
+    let kept: Vec<StartTime> =
+        all.iter().copied().filter(|start| grid.is_none_or(|slot| on_grid(*start, slot, zone))).collect();
+    if kept.is_empty() { off_grid(at, grid?, problems) } else { Some(kept) }
+}
+
+fn off_grid<T>(at: &At, slot: Seconds, problems: &mut Problems) -> Option<T> {
+    problems.wrong(
+        at,
+        format!("which is not at the begin of a slot of {slot}"),
+        "slots are counted from midnight UTC: move the start, or use a finer `log.slot`",
+    )
 }
 
 fn start(at: &At, text: &str, grid: Option<Seconds>, zone: &TimeZone, problems: &mut Problems) -> Option<StartTime> {
@@ -250,11 +349,7 @@ fn start(at: &At, text: &str, grid: Option<Seconds>, zone: &TimeZone, problems: 
         return problems.wrong(at, "which is not a time to start", quantities::START_HINT);
     };
     match grid {
-        Some(slot) if !on_grid(start, slot, zone) => problems.wrong(
-            at,
-            format!("which is not at the begin of a slot of {slot}"),
-            "slots are counted from midnight UTC: move the start, or use a finer `log.slot`",
-        ),
+        Some(slot) if !on_grid(start, slot, zone) => off_grid(at, slot, problems),
         _ => Some(start),
     }
 }

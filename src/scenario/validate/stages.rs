@@ -8,7 +8,7 @@ use super::super::places::At;
 use super::super::problems::Problems;
 use super::super::wire::{self, Quantity};
 use super::values::{self, Named, Names};
-use super::{QUARTER, paired};
+use super::{QUARTER, paired, rollout};
 use crate::domain::quantity::{Fraction, Seconds};
 use crate::domain::rollout::{Control, PerSegment, Stage};
 
@@ -64,11 +64,15 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
             let times = times(&at, &stage, index + 1 == count, exposure, given.slot, problems);
             let settle = settle(&at, &stage, times, problems);
             let approved = approved(&at, &stage, times, problems);
+            let at_start = at.key("start");
+            let start = problems.or_default(&at_start, stage.start.as_ref(), None, |problems, text| {
+                rollout::week_hours(&at_start, text, problems).map(Some)
+            });
             let value = name.clone().and_then(|name| {
                 let (Shares { exposure, per_segment }, (duration, look_every)) = (shares?, times?);
                 // Segments differ, so within each as many are compared.
                 let control = if per_segment.is_some() { Control::Matched } else { given.control };
-                let (only, settle, approved) = (only?, settle?, approved?);
+                let (only, settle, approved, start) = (only?, settle?, approved?, start?);
                 let paired = None;
                 Some(Stage {
                     name,
@@ -81,13 +85,40 @@ pub(super) fn read(written: Vec<wire::Stage>, given: &Given<'_>, problems: &mut 
                     look_every,
                     settle,
                     approved,
+                    start,
                 })
             });
             Named { name: name.unwrap_or_default(), value }
         })
         .collect();
     some_time(&list, &stages, problems);
+    may_begin(&list, &stages, problems);
     stages
+}
+
+/// A stage waits for its hours while the stage before goes on, from look to look.
+fn may_begin(list: &At, stages: &[Named<Stage>], problems: &mut Problems) {
+    for (index, stage) in stages.iter().enumerate() {
+        let Some(hours) = stage.value.as_ref().and_then(|stage| stage.start) else { continue };
+        let at = list.index(index).key("start");
+        let Some(before) = index.checked_sub(1) else {
+            problems.wrong::<()>(&at, "but the first stage begins with the rollout", "use `rollout.start`");
+            continue;
+        };
+        let Some(before) = &stages[before].value else { continue };
+        if before.looks() == 0 {
+            let why = format!("but stage `{}` before it takes no time, in which to wait", before.name);
+            problems.wrong::<()>(&at, why, "use `rollout.start`");
+        } else if hours.to.0 - hours.from.0 < before.look_every.0 {
+            let why =
+                format!("shorter than the {} between looks of stage `{}` before it", before.look_every, before.name);
+            problems.wrong::<()>(
+                &at,
+                why,
+                "a stage is left at a look: use longer hours, or look more often where that can be set",
+            );
+        }
+    }
 }
 
 pub(super) fn approved(
