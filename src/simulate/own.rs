@@ -101,7 +101,6 @@ impl Way<'_> {
             effects: source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect(),
             unit_keys: Vec::new(),
             sessions: None,
-            spare: Spare::default(),
             first: sim.first,
             slot: sim.slot,
             period: None,
