@@ -86,9 +86,8 @@ impl Planner<'_> {
         let player = self.player;
         let mine: Vec<&Plan> = self.plans.iter().filter(|plan| plan.stage == stage).collect();
         // Pairs need no traffic of their own: what there is to say stands with the gate. Of arms that drift there are no closed forms.
-        let drifts = player.simulator.plan[stage].drifts;
-        let rest = self.rests[stage].as_ref().filter(|_| !mine.is_empty() && !drifts);
-        let Some(rest) = rest else { return OfStage::default() };
+        let planned = !mine.is_empty() && !player.simulator.plan[stage].drifts;
+        let Some(rest) = self.rests[stage].as_ref().filter(|_| planned) else { return OfStage::default() };
         let of_question = |plan: &&Plan| {
             let asked = self.asked(plan);
             match asked {

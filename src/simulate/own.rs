@@ -101,11 +101,11 @@ impl Way<'_> {
             effects: source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect(),
             unit_keys: Vec::new(),
             sessions: None,
+            spare: Spare::default(),
             first: sim.first,
             slot: sim.slot,
             period: None,
             outputs: None,
-            spare: Spare::default(),
         };
         let lanes = [(0, own.lane)];
         let played = rollout::play(&of_stage, &of_stage.plan, self.elapsed.saturating_add(passed), &lanes, &[]).pop();

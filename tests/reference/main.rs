@@ -103,8 +103,8 @@ impl Case {
             log.span_a_week();
         }
         match plan.sticky {
-            Sticky::Request | Sticky::Cookie => log.draw_within(&mut rng, None),
-            Sticky::Session => log.draw_within(&mut rng, Some(4)),
+            Sticky::Request | Sticky::Cookie => log.draw_within(rng, None),
+            Sticky::Session => log.draw_within(rng, Some(4)),
             Sticky::Unit | Sticky::Stage => {}
         }
         if plan.closed.iter().any(|&closed| closed > 0) {
