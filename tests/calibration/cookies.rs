@@ -158,6 +158,7 @@ fn over_logs(outcomes: Outcomes) -> Found {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "shown with `--nocapture`, or when it fails")]
 fn where_activity_says_nothing_gates_err_at_most_as_often_as_they_say() {
     for user_sd in [0.0, 1.0] {
         let found = over_logs(Outcomes { user_sd, per_doubling: 0.0 });
@@ -187,6 +188,7 @@ fn where_activity_says_nothing_gates_err_at_most_as_often_as_they_say() {
 
 /// Those who ask more are pleased less, and have the cookie sooner: that is what such gates see.
 #[test]
+#[expect(clippy::print_stdout, reason = "shown with `--nocapture`, or when it fails")]
 fn where_activity_says_something_gates_see_the_users() {
     let found = over_logs(Outcomes { user_sd: 0.5, per_doubling: -0.15 });
     println!("failed {:?}", found.failed);

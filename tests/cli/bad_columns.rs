@@ -90,7 +90,7 @@ fn an_unknown_key() {
     home.write("s.toml", &text);
     home.refuses_log(&format!(
         "error: s.toml:{}: `rollout.promte` is not a key of the scenario language\n\nhint: did you mean `promote`? keys here: `approval`, \
-         `budget`, `diagnose`, `false_rollback`, `kayenta`, `max_hold`, `mitigate`, `pass_from`, `promote`, `start`\n",
+         `budget`, `diagnose`, `false_rollback`, `kayenta`, `max_hold`, `max_pause`, `mitigate`, `pass_from`, `promote`, `resume`, `start`\n",
         line_of(&text, "promte")
     ));
 }

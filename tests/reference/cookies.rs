@@ -41,20 +41,20 @@ pub(crate) fn crowd<'a>(
 ) -> Crowd<'a> {
     // Requests of a slot come in the order of their names.
     let slot_of = |unit: usize| log.slot(&log.rows[unit]) - log.first_slot() - traffic.start as i64;
-    let mut by_copy: BTreeMap<(usize, u32), Vec<(i64, String, &Copied)>> = BTreeMap::new();
+    let mut by_copy: BTreeMap<(usize, u32), Vec<&Copied>> = BTreeMap::new();
     for copied in copies {
-        let request = (slot_of(copied.unit), log.name_of(copied.unit), copied);
-        by_copy.entry(copied.user).or_default().push(request);
+        by_copy.entry(copied.user).or_default().push(copied);
     }
     let mut crowd = Crowd { arrivals: Vec::new(), members: Vec::new() };
     for (user, mut requests) in by_copy {
-        requests.sort_by(|(slot, name, _), (other_slot, other_name, _)| (slot, name).cmp(&(other_slot, other_name)));
+        requests.sort_by_cached_key(|copied| (slot_of(copied.unit), log.name_of(copied.unit)));
         let on_stable = crowd.members.len();
-        let member = |unit: usize, arm: Arm| Member { unit, user, arm, weight, swapped: requests[0].2.swapped };
+        let member = |unit: usize, arm: Arm| Member { unit, user, arm, weight, swapped: requests[0].swapped };
         crowd.members.extend([member(on_stable, Arm::Stable), member(on_stable + 1, Arm::Candidate)]);
         let mut has_cookie = false;
-        for &(slot, _, copied) in requests.iter().filter(|(slot, ..)| *slot >= 0) {
-            let slot = usize::try_from(slot).expect("not negative");
+        for copied in requests {
+            // Those before the rollout draw nothing.
+            let Ok(slot) = usize::try_from(slot_of(copied.unit)) else { continue };
             // A stage goes on past the next one's begin where it is held longer.
             let Some(at) = (0..=stage).rev().find(|&at| begins[at] <= slot) else { continue };
             has_cookie |= copied.places[0] < plan.stages[at].exposure;
