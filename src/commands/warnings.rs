@@ -124,7 +124,7 @@ fn error_rates(evidence: &Evidence<'_>) -> Vec<Warning> {
                 "{error} rate of gate `{}` is {} at a nominal {alpha}{more}: {}",
                 gate.name,
                 rate(&worst.rate),
-                advice(gate, error)
+                advice(gate, error, evidence.scenario.assignment.sticky)
             );
             warnings.push(warning(
                 "error-rate",
@@ -136,7 +136,7 @@ fn error_rates(evidence: &Evidence<'_>) -> Vec<Warning> {
     warnings
 }
 
-fn advice(gate: &Gate, error: &str) -> &'static str {
+fn advice(gate: &Gate, error: &str, sticky: Sticky) -> &'static str {
     match (gate.test, gate.looks) {
         (Test::Point, _) => {
             "a bare threshold has no error rate to keep; use `fixed` at the stage's end or `confidence-sequence`"
@@ -158,6 +158,9 @@ fn advice(gate: &Gate, error: &str) -> &'static str {
         }
         (Test::Exact(_) | Test::MaxSprt | Test::EProcess, _) => {
             "exact counts take events for independent: requests of heavy users are not, and kind `rare` counts each user once"
+        }
+        _ if sticky == Sticky::Cookie => {
+            "with cookies those who ask more are the candidate's users, as warning `cookie-drift` says; assign by `unit`"
         }
         _ => {
             "too few units or events for a normal interval; raise `min_units`, use a longer or larger stage, or a wider margin"

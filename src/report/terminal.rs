@@ -300,8 +300,9 @@ fn together(stages: &[StageFacts], gates: usize) -> String {
         let pass = stage.together.map(|together| labels::percent(together.pass.share).replace(' ', ""));
         let _ = write!(line, " {:>6}", pass.as_deref().unwrap_or(labels::NONE));
     }
-    let closed_form = facts.pass_closed_form.map_or_else(|| labels::NONE.to_owned(), labels::percent);
-    let _ = write!(line, "  {}: closed form {closed_form}", labels::short(&last.name, 8));
+    if let Some(closed_form) = facts.pass_closed_form {
+        let _ = write!(line, "  {}: closed form {}", labels::short(&last.name, 8), labels::percent(closed_form));
+    }
     clipped(&line)
 }
 
