@@ -149,7 +149,8 @@ pub(super) fn limits(scenario: &Scenario, digest: &Digest) -> Vec<String> {
     }
     if scenario.log.trial.is_some() {
         limits.push(
-            "Each request is served one of its recorded outputs at random: what a version could say besides them is not in the log, and              where it was asked once it never changes its answer."
+            "Each request is served one of its recorded outputs at random: what a version could say besides them is not in the log, and \
+             where it was asked once it never changes its answer."
                 .to_owned(),
         );
     }

@@ -282,8 +282,7 @@ impl<'a> Planner<'a> {
     /// The variance is `A / e + B / (1 - e)` at exposure `e` of everybody; two exposures give A and B. With a matched control it is
     /// `(A + B) / e`.
     fn exposure_needed(&self, census: &Trajectory, look: usize) -> Option<f64> {
-        let at =
-            |exposure: f64| self.expected_at(census, look, Split { exposure, control: Control::Rest, drifts: false });
+        let at = |exposure: f64| self.expected_at(census, look, Split::steady(exposure, Control::Rest));
         let (half, quarter) = (at(0.5)?, at(0.25)?);
         let needed = self.variance_needed(half.to_pass)?;
         if self.split.control == Control::Matched {

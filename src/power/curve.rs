@@ -12,7 +12,7 @@ use crate::stats::cluster::UnitSums;
 use crate::stats::student_t;
 
 /// Both arms together are everybody.
-const HALF: Split = Split { exposure: 0.5, control: Control::Rest, drifts: false };
+const HALF: Split = Split::steady(0.5, Control::Rest);
 
 /// Everybody's sums, read as what arms expect of them.
 #[derive(Clone, Copy)]
@@ -160,9 +160,7 @@ impl Curve {
         let here = split.exposure.clamp(1e-6, 0.99);
         let there = if here < 0.3 { 0.5 } else { 0.1 };
         let at = |look: usize| {
-            let rest = |exposure: f64| {
-                census.contrast(side, lens, look, Split { exposure, control: Control::Rest, drifts: false })
-            };
+            let rest = |exposure: f64| census.contrast(side, lens, look, Split::steady(exposure, Control::Rest));
             let (first, second) = (rest(here)?, rest(there)?);
             // Two equations in A and B.
             let determinant = 1.0 / (here * (1.0 - there)) - 1.0 / (there * (1.0 - here));
@@ -226,7 +224,7 @@ impl Curve {
 
     fn bare_distance(&self, look: usize, exposure: f64) -> Option<f64> {
         let at = self.looks[look]?;
-        let variance = at.variance(Split { exposure, control: self.control, drifts: false });
+        let variance = at.variance(Split::steady(exposure, self.control));
         (variance > 0.0).then(|| at.beyond / variance.sqrt())
     }
 

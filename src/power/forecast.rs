@@ -95,7 +95,7 @@ impl Forecast {
             questions: Vec::new(),
             bad: bad.iter().map(|&world| Bad::new(player, world, per_look as i64 * slot_s)).collect(),
         };
-        let split = Split { exposure: 0.1, control: player.simulator.plan[0].control, drifts: false };
+        let split = Split::steady(0.1, player.simulator.plan[0].control);
         for (gate, plan) in player.gates.iter().enumerate() {
             let rule = &player.scenario.gates[gate];
             if rule.window != Window::Stage || !rule.is_planned() {

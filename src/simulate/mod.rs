@@ -135,6 +135,12 @@ pub struct Split {
 }
 
 impl Split {
+    /// Of units that stay in the arm that they drew.
+    #[must_use]
+    pub const fn steady(exposure: f64, control: Control) -> Self {
+        Self { exposure, control, drifts: false }
+    }
+
     /// The same at another exposure.
     #[must_use]
     pub fn at(self, exposure: f64) -> Self {
@@ -321,19 +327,16 @@ impl Simulator {
         lanes: &[(usize, Lane)],
         held: &[Vec<usize>],
     ) -> Vec<Trajectory> {
+        let held_of = |index: usize| held.get(index).map_or(&[][..], Vec::as_slice);
         if lanes.iter().any(|(_, lane)| lane.draws.is_some()) && self.who.hands_out_cookies() {
-            let of_lane = |index: usize| {
-                let held = held.get(index).map_or(&[][..], Vec::as_slice);
-                self.replay_cookies(plan, elapsed, &lanes[index], held)
-            };
+            let of_lane = |index: usize| self.replay_cookies(plan, elapsed, &lanes[index], held_of(index));
             return (0..lanes.len()).into_par_iter().map(of_lane).collect();
         }
         let mut played = rollout::play(self, plan, elapsed, lanes, held);
         if let Some(outputs) = &self.outputs {
             played.par_iter_mut().enumerate().for_each(|(index, trajectory)| {
                 let (start, lane) = &lanes[index];
-                let held = held.get(index).map_or(&[][..], Vec::as_slice);
-                outputs.replay(self, &Way { plan, elapsed, start: *start, held }, lane, trajectory);
+                outputs.replay(self, &Way { plan, elapsed, start: *start, held: held_of(index) }, lane, trajectory);
             });
         }
         played

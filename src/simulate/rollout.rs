@@ -281,11 +281,16 @@ impl<'a> Window<'a> {
 
 impl Simulator {
     pub(super) fn cells_of(&self, slot: usize) -> std::ops::Range<usize> {
+        self.within(&self.cells.offsets, slot)
+    }
+
+    /// What belongs to a slot, where that of slot `s` of the log is `offsets[s]..offsets[s + 1]`; nothing after the log.
+    pub(super) fn within(&self, offsets: &[u32], slot: usize) -> std::ops::Range<usize> {
         let slot = self.period.map_or(slot, |period| slot % period);
-        if slot >= self.cells.slots() {
+        if slot + 1 >= offsets.len() {
             return 0..0;
         }
-        self.cells.offsets[slot] as usize..self.cells.offsets[slot + 1] as usize
+        offsets[slot] as usize..offsets[slot + 1] as usize
     }
 }
 

@@ -88,7 +88,7 @@ impl Outputs {
         let Apart { firsts, copy, lane } = Apart::of(sim, lane, stage, draw.hash);
         let mut cells = Vec::new();
         for (slot, of_log) in (0..).zip(slots) {
-            let in_slot = self.requests_of(sim, of_log);
+            let in_slot = sim.within(&self.offsets, of_log);
             let mut begin = in_slot.start;
             while begin < in_slot.end {
                 let unit = self.requests[begin].unit;
@@ -107,13 +107,5 @@ impl Outputs {
             }
         }
         OwnStage { cells, lane }
-    }
-
-    fn requests_of(&self, sim: &Simulator, slot: usize) -> Range<usize> {
-        let slot = sim.period.map_or(slot, |period| slot % period);
-        if slot + 1 >= self.offsets.len() {
-            return 0..0;
-        }
-        self.offsets[slot] as usize..self.offsets[slot + 1] as usize
     }
 }
