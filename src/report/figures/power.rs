@@ -9,8 +9,10 @@ const PANELS: usize = 24;
 const PANEL: f64 = 250.0;
 
 pub(super) fn draw(report: &Report) -> Picture {
+    // Multiples of nothing are nothing: a gate that accepts none has no sizes to go through.
+    let has_sizes = |curve: &&PowerCurve| curve.points.iter().any(|point| point.regression.abs() > 0.0);
     let mut gates: Vec<&str> = Vec::new();
-    for curve in &report.power_curves {
+    for curve in report.power_curves.iter().filter(has_sizes) {
         if !gates.contains(&curve.gate.as_str()) {
             gates.push(&curve.gate);
         }
