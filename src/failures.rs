@@ -161,7 +161,8 @@ impl Losses {
             | MetricKind::Proportion { column, .. }
             | MetricKind::Rare { column, .. }
             | MetricKind::Quantile { column, .. }
-            | MetricKind::Drift { column, .. } => {
+            | MetricKind::Drift { column, .. }
+            | MetricKind::Embedding { value: column, .. } => {
                 PerVersion::from_fn(|version| (place(metric, column.get(version), version), None))
             }
         };

@@ -118,7 +118,7 @@ pub(super) fn metrics(scenario: &Scenario, digest: &Digest) -> Vec<MetricFacts> 
         },
         observed: metric.stable_only.then(|| Version::Stable.name().into()),
     };
-    scenario.metrics.iter().enumerate().map(row).collect()
+    scenario.own_metrics().map(|index| row((index, &scenario.metrics[index]))).collect()
 }
 
 fn judge(metric: &Metric, recorded: &MetricCells, cells: usize) -> JudgeFacts {

@@ -72,7 +72,8 @@ fn metrics(scenario: &Scenario, chosen: Option<&str>) -> Result<Vec<usize>> {
             .hint("a distribution has no better or worse: name a metric of another kind")
             .into());
     }
-    let known: Vec<String> = scenario.metrics.iter().map(|metric| format!("`{}`", metric.name)).collect();
+    let known: Vec<String> =
+        scenario.own_metrics().map(|metric| format!("`{}`", scenario.metrics[metric].name)).collect();
     Err(Problem::new(&scenario.path, format!("no metric is called `{name}`"))
         .hint(format!("metrics: {}", known.join(", ")))
         .into())

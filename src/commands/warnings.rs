@@ -4,7 +4,7 @@ use super::{facts, silence};
 use crate::assign::{Bucketing, NEVER};
 use crate::digest::{Digest, judged};
 use crate::domain::gate::{Gate, Looks, Test};
-use crate::domain::metric::Nulls;
+use crate::domain::metric::{Metric, Nulls};
 use crate::domain::quantity::{Fraction, Moment, Seconds};
 use crate::domain::rollout::Sticky;
 use crate::domain::version::Version;
@@ -12,6 +12,7 @@ use crate::report::{
     Coverage, GateRow, HealthRow, HumanRow, LogFacts, Segment, SelfCheckRow, ShadowRow, Share, Warning,
 };
 use crate::scenario::Scenario;
+use crate::simulate::embedding::Embedding;
 
 /// Coverage that differs from the whole log's by more than this is worth a warning.
 const COVERAGE_GAP: f64 = 0.02;
@@ -49,6 +50,7 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Warning> {
         error_rates(evidence),
         little_data(evidence),
         silent_metrics(evidence),
+        bandwidths(evidence),
         heavy_unit(evidence),
         few_units(evidence),
         gap(evidence),
@@ -203,13 +205,43 @@ fn little_data(evidence: &Evidence<'_>) -> Vec<Warning> {
 
 /// Metrics whose values leave nothing to decide on.
 fn silent_metrics(evidence: &Evidence<'_>) -> Vec<Warning> {
-    let metrics = evidence.scenario.metrics.iter().zip(&evidence.digest.cells.metrics);
-    metrics
+    let of = |metric: usize| (&evidence.scenario.metrics[metric], &evidence.digest.cells.metrics[metric]);
+    evidence
+        .scenario
+        .own_metrics()
+        .map(of)
         .filter_map(|(metric, cells)| {
             let (code, text) = silence::of(&metric.name, cells)?;
             Some(warning(code, format!("metric {}", metric.name), text))
         })
         .collect()
+}
+
+/// Bandwidths that make all embeddings of stable look the same, or none like another.
+fn bandwidths(evidence: &Evidence<'_>) -> Vec<Warning> {
+    /// Mean likeness of two answers, between which distances are seen.
+    const SEEN: (f64, f64) = (0.02, 0.98);
+    let of = |metric: usize| {
+        let alike = Embedding::of(evidence.digest, evidence.scenario, metric, &[])?.alike();
+        let (what, remedy) = if alike < SEEN.0 {
+            (
+                "next to none of stable's embeddings is like another, so that one answer is as far away as any other",
+                "larger",
+            )
+        } else if alike > SEEN.1 {
+            ("stable's embeddings are nearly all the same, and a candidate's can hardly be far from them", "smaller")
+        } else {
+            return None;
+        };
+        let Metric { name, kind, .. } = &evidence.scenario.metrics[metric];
+        let bandwidth = kind.feature()?.bandwidth;
+        let text = format!(
+            "at a bandwidth of {bandwidth} {what}: two of them are alike by {alike:.3} on average, where 0 is not at all and 1 is the same; \
+             a {remedy} `metrics.{name}.bandwidth`, near the usual distance of two embeddings, sees more"
+        );
+        Some(warning("bandwidth", format!("metric {name}"), text))
+    };
+    evidence.scenario.own_metrics().filter_map(of).collect()
 }
 
 /// A unit that alone is more of the log than a sum over units should hang on.

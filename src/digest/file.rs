@@ -136,9 +136,10 @@ impl Definition {
             column.map(|name| Columns { numerator: Some(name.clone()), denominator: None })
         };
         let (columns, over) = match &metric.kind {
-            MetricKind::Mean { column } | MetricKind::Quantile { column, .. } | MetricKind::Drift { column, .. } => {
-                (one(column), None)
-            }
+            MetricKind::Mean { column }
+            | MetricKind::Quantile { column, .. }
+            | MetricKind::Drift { column, .. }
+            | MetricKind::Embedding { value: column, .. } => (one(column), None),
             MetricKind::Proportion { column, over } | MetricKind::Rare { column, over } => (one(column), *over),
             MetricKind::Ratio { numerator, denominator } => {
                 let name = |source: &Source| match source {

@@ -157,7 +157,8 @@ impl Maker<'_> {
                 | MetricKind::Proportion { column, .. }
                 | MetricKind::Rare { column, .. }
                 | MetricKind::Quantile { column, .. }
-                | MetricKind::Drift { column, .. } => {
+                | MetricKind::Drift { column, .. }
+                | MetricKind::Embedding { value: column, .. } => {
                     names.push(column.get(version));
                 }
                 MetricKind::Ratio { numerator, denominator } => {
@@ -299,7 +300,8 @@ impl Maker<'_> {
             | MetricKind::Proportion { column, over: None }
             | MetricKind::Rare { column, over: None }
             | MetricKind::Quantile { column, .. }
-            | MetricKind::Drift { column, .. } => {
+            | MetricKind::Drift { column, .. }
+            | MetricKind::Embedding { value: column, .. } => {
                 let column = column.get(version);
                 (self.value(column, version), Some(column.clone()))
             }

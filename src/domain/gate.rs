@@ -102,6 +102,8 @@ pub enum Measure {
     Ks,
     /// The population stability index of the bins.
     Psi,
+    /// The maximum mean discrepancy of embeddings: how far their mean features lie apart.
+    Mmd,
 }
 
 impl Measure {
@@ -111,6 +113,7 @@ impl Measure {
         match self {
             Self::Ks => "KS",
             Self::Psi => "PSI",
+            Self::Mmd => "MMD",
         }
     }
 }

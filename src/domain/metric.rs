@@ -1,5 +1,6 @@
 //! What is measured, and which way is worse.
 
+use super::feature::Feature;
 use super::quantity::Seconds;
 use super::version::{PerVersion, Version};
 
@@ -75,6 +76,16 @@ pub enum MetricKind {
         /// Bins that hold about equal shares of stable's requests.
         bins: usize,
     },
+    /// A distribution of embeddings over requests, by one of the features whose means are compared. A metric of embeddings is one of these,
+    /// and those of its other features follow it.
+    Embedding {
+        /// The column of each version.
+        column: PerVersion<String>,
+        /// What the feature of it is called.
+        value: PerVersion<String>,
+        /// Which one.
+        feature: Feature,
+    },
 }
 
 impl MetricKind {
@@ -87,14 +98,29 @@ impl MetricKind {
             Self::Rare { .. } => "rare",
             Self::Ratio { .. } => "ratio",
             Self::Quantile { .. } => "quantile",
-            Self::Drift { .. } => "drift",
+            Self::Drift { .. } | Self::Embedding { .. } => "drift",
         }
     }
 
     /// Whether it is a distribution, of which neither way is better.
     #[must_use]
     pub fn is_drift(&self) -> bool {
-        matches!(self, Self::Drift { .. })
+        matches!(self, Self::Drift { .. } | Self::Embedding { .. })
+    }
+
+    /// Of embeddings: the feature.
+    #[must_use]
+    pub fn feature(&self) -> Option<Feature> {
+        match self {
+            Self::Embedding { feature, .. } => Some(*feature),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a further feature of the metric before it, and no metric of the scenario's own.
+    #[must_use]
+    pub fn is_further(&self) -> bool {
+        self.feature().is_some_and(|feature| feature.index > 0)
     }
 
     /// The quantile whose value stands for the metric, of kinds that are about a distribution.

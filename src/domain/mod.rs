@@ -4,6 +4,7 @@ pub mod quantity;
 pub mod version;
 
 pub mod expression;
+pub mod feature;
 pub mod metric;
 pub mod rollout;
 

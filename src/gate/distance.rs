@@ -9,7 +9,7 @@ use crate::simulate::grid::{GridPlace, between};
 use crate::simulate::layout::{Answers, Shape};
 use crate::simulate::trajectory::Arm;
 use crate::stats::cluster::UnitSums;
-use crate::stats::drift;
+use crate::stats::{drift, mean, mmd};
 
 /// The distance beyond a limit; `None` where an arm has no value.
 pub(super) fn beyond(
@@ -20,6 +20,9 @@ pub(super) fn beyond(
     arms: &impl Arms,
 ) -> Option<Contrast> {
     let metric = asker.gate.metric;
+    if measure == Measure::Mmd {
+        return discrepancy(asker, slice, lens, limit, arms);
+    }
     let Shape::Grid(grid) = &asker.layout.shapes[metric] else { unreachable!("a drift metric has a grid") };
     let above = |index: usize| {
         let place = Some(GridPlace { index, part: 0.0 });
@@ -30,7 +33,46 @@ pub(super) fn beyond(
     match measure {
         Measure::Ks => farthest(edges, limit, asker.gate.test == Test::Point),
         Measure::Psi => stability(&edges.collect::<Vec<_>>(), limit),
+        Measure::Mmd => unreachable!("it has no edges"),
     }
+}
+
+/// The maximum mean discrepancy of embeddings less a limit.
+///
+/// # Formula
+/// Of each feature the arms' means differ by `d` with a variance over units `v`, the sum of the arms'. The estimate is
+/// [`mmd::discrepancy`]. What is unlikely is the squared length of `d` under a mean as long as the limit, by
+/// [`mmd::squared_length_deviate`]: how large the noise is comes from the window, how it is spread over features from stable's answers in the
+/// log. The variance is the mean square of the noise, `sum v` over the number of directions.
+fn discrepancy(asker: &Asker<'_>, slice: usize, lens: Lens, limit: f64, arms: &impl Arms) -> Option<Contrast> {
+    let metric = asker.gate.metric;
+    let embedding = asker.layout.embeddings[metric].as_ref()?;
+    let pairs = embedding.pairs();
+    let (mut squares, mut noise) = (0.0, Some([0.0; 2]));
+    let mut effective = [f64::INFINITY; 2];
+    for (feature, outlier) in embedding.outlier.iter().enumerate() {
+        let candidate = arms.sums(Arm::Candidate, lens.answers, slice, metric + feature, None);
+        let candidate = candidate.affine(lens.shift * outlier, lens.scale);
+        let stable = arms.sums(Arm::Stable, Answers::Stable, slice, metric + feature, None);
+        squares += (candidate.ratio()? - stable.ratio()?).powi(2);
+        let variances = candidate.ratio_variance().zip(stable.ratio_variance());
+        noise = noise.zip(variances).map(|(noise, (candidate, stable))| [noise[0] + candidate, noise[1] + stable]);
+        effective = [candidate.effective_units(), stable.effective_units()];
+    }
+    let effective_units = effective[0].min(effective[1]);
+    let of_one = 1.0 / pairs as f64;
+    let Some([candidate, stable]) = noise else {
+        let difference = (of_one * squares).sqrt() - limit;
+        return Some(Contrast { difference, variance: None, df: f64::NAN, effective_units, deviate: None });
+    };
+    let noise = candidate + stable;
+    Some(Contrast {
+        difference: mmd::discrepancy(of_one * squares, of_one * noise) - limit,
+        variance: Some(of_one * noise),
+        df: mean::welch_df((candidate, effective[0]), (stable, effective[1])),
+        effective_units,
+        deviate: mmd::squared_length_deviate(of_one * squares, of_one * noise, embedding.spread[slice], limit),
+    })
 }
 
 /// The strongest evidence, of all edges and both directions, that the shares above an edge differ by more than a limit.
@@ -78,7 +120,7 @@ fn stability(edges: &[(UnitSums, UnitSums)], limit: f64) -> Option<Contrast> {
     let effective_units =
         edges.first().map(|(candidate, stable)| candidate.effective_units().min(stable.effective_units()))?;
     let difference = drift::population_stability(&candidate, &stable) - limit;
-    Some(Contrast { difference, variance: None, df: f64::NAN, effective_units })
+    Some(Contrast { difference, variance: None, df: f64::NAN, effective_units, deviate: None })
 }
 
 #[cfg(test)]

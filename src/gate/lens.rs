@@ -7,7 +7,7 @@ use crate::scenario::{Null, Scenario};
 use crate::simulate::layout::{Answers, Layout, Shape, Stream};
 
 /// Values of the candidate's arm are `scale * value + shift` of these answers. Of a drift metric it is the shares above its edges that are
-/// changed so: values that change have streams.
+/// changed so, or of embeddings the means of their features, by `shift` times those of an outlier: values that change have streams.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lens {
     /// Whose answers.
@@ -69,10 +69,15 @@ impl Lens {
         }
     }
 
-    /// So far from stable as a gate on a distance accepts: a share of all requests, whosever, is answered with more than any value.
+    /// So far from stable as a gate on a distance accepts: a share of all requests, whosever, is answered with more than any value, or with
+    /// an embedding unlike any.
     fn at_distance(gate: &Gate, layout: &Layout) -> Option<Self> {
-        let Shape::Grid(grid) = &layout.shapes[gate.metric] else { return None };
-        let replaced = grid.replaced(gate.measure?, gate.limit?);
+        let (measure, limit) = (gate.measure?, gate.limit?);
+        let replaced = match (&layout.embeddings[gate.metric], &layout.shapes[gate.metric]) {
+            (Some(embedding), _) => embedding.replaced(limit),
+            (None, Shape::Grid(grid)) => grid.replaced(measure, limit),
+            (None, Shape::Moments) => return None,
+        };
         Some(Self { shift: replaced, scale: 1.0 - replaced, ..Self::NULL })
     }
 

@@ -98,7 +98,13 @@ mod tests {
     /// So much beyond the margin, of a standard error of 1 over 100 units.
     #[expect(clippy::unnecessary_wraps, reason = "questions without pairs show nothing")]
     fn shown(beyond: f64) -> Option<Shown> {
-        let contrast = Contrast { difference: beyond, variance: Some(1.0), df: f64::INFINITY, effective_units: 100.0 };
+        let contrast = Contrast {
+            difference: beyond,
+            variance: Some(1.0),
+            df: f64::INFINITY,
+            effective_units: 100.0,
+            deviate: None,
+        };
         Some(Shown { pass: contrast, fail: contrast, units: 100.0, requests: 100.0, stable: 0.5 })
     }
 

@@ -63,6 +63,8 @@ pub struct Contrast {
     pub df: f64,
     /// What the requests of the arm with fewer are worth in units of equal weight.
     pub effective_units: f64,
+    /// Of a squared length, which is not normal: the difference in standard errors, as the normal deviate with the same tail.
+    pub deviate: Option<f64>,
 }
 
 impl Contrast {
@@ -71,15 +73,18 @@ impl Contrast {
     /// `None` without a positive variance.
     #[must_use]
     pub fn z(&self) -> Option<f64> {
+        Some(student_t::normal_equivalent(self.standardised()?, self.df))
+    }
+
+    fn standardised(&self) -> Option<f64> {
         let variance = self.variance.filter(|&variance| variance > 0.0)?;
-        Some(student_t::normal_equivalent(self.difference / variance.sqrt(), self.df))
+        Some(self.deviate.unwrap_or_else(|| self.difference / variance.sqrt()))
     }
 
     /// Whether that deviate lies above a bound; `None` without a positive variance.
     #[must_use]
     pub fn exceeds(&self, bound: f64) -> Option<bool> {
-        let variance = self.variance.filter(|&variance| variance > 0.0)?;
-        let t = self.difference / variance.sqrt();
+        let t = self.standardised()?;
         // The deviate is nearer to zero, so most need not be known.
         Some((t > bound || bound < 0.0) && student_t::normal_equivalent(t, self.df) > bound)
     }
@@ -87,7 +92,7 @@ impl Contrast {
     /// The other way round: by how much less than the margin.
     #[must_use]
     pub fn reversed(self) -> Self {
-        Self { difference: -self.difference, ..self }
+        Self { difference: -self.difference, deviate: self.deviate.map(|deviate| -deviate), ..self }
     }
 }
 
@@ -250,8 +255,10 @@ impl<'a> Asker<'a> {
                 Some(Evidence { pass: contrast, fail: contrast })
             }
             Against::Distance { measure, limit } => {
-                let contrast = distance::beyond(self, question.slice, lens, (measure, limit), arms)?;
-                Some(Evidence { pass: contrast, fail: contrast })
+                let fail = distance::beyond(self, question.slice, lens, (measure, limit), arms)?;
+                // Nothing is nearer than at no distance, however near chance brings the arms.
+                let nearest = fail.deviate.filter(|_| limit <= 0.0).map(|_| f64::INFINITY);
+                Some(Evidence { pass: Contrast { deviate: nearest.or(fail.deviate), ..fail }, fail })
             }
         }
     }
@@ -417,7 +424,7 @@ impl<'a> Asker<'a> {
         };
         let difference = sign * (candidate.ratio()? - bound);
         let effective_units = candidate.effective_units();
-        Some(Contrast { difference, variance, df: effective_units - 1.0, effective_units })
+        Some(Contrast { difference, variance, df: effective_units - 1.0, effective_units, deviate: None })
     }
 
     /// The threshold at which stable's share above is nearest to `1 - p`.
@@ -450,7 +457,7 @@ pub(super) fn contrast(
     let difference = sign * (candidate.ratio()? - factor * stable.ratio()?) - offset;
     let parts = candidate.ratio_variance().zip(stable.ratio_variance()).map(|(c, s)| [c, factor * factor * s]);
     let effective_units = candidate.effective_units().min(stable.effective_units());
-    let bare = Contrast { difference, variance: None, df: f64::NAN, effective_units };
+    let bare = Contrast { difference, variance: None, df: f64::NAN, effective_units, deviate: None };
     Some(bare.with(parts, [candidate, stable]))
 }
 

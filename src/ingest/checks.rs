@@ -223,12 +223,22 @@ impl Seen {
     fn rules(&self, index: usize, (side, column): (Side, &ValueColumn), rules: &mut Vec<Rule>) {
         let value = || col(schema::value(index));
         let mut rule = |fault: Expr, shown: Expr, message: Box<dyn Fn(&str) -> String>, hint: String| {
-            rules.push(Rule { side, column: column.name.clone(), fault, shown, message, hint });
+            rules.push(Rule { side, column: column.shown().to_owned(), fault, shown, message, hint });
         };
         let unmeasured = || "a value that was not measured is null".to_owned();
         if self.unparsed > 0 {
             let message = Box::new(|shown: &str| format!("value `{shown}` is not a number"));
             rule(col(schema::unparsed(index)), col(schema::raw(&schema::value(index))), message, unmeasured());
+        }
+        if column.is_feature() {
+            // What is wrong with an embedding is wrong with each of its features.
+            if let Some(length) = column.embedding().filter(|_| self.nan > 0) {
+                let message = format!("value is not a list of {length} numbers, as the first one is");
+                let hint = "the embeddings of a metric come from one model, so that they have as many numbers each, all of them finite; one \
+                            that was not computed is null";
+                rule(value().is_nan(), value(), Box::new(move |_| message.clone()), hint.into());
+            }
+            return;
         }
         if self.nan > 0 {
             rule(value().is_nan(), value(), Box::new(|_| "value is NaN".into()), unmeasured());

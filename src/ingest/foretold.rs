@@ -9,7 +9,7 @@ use super::checks::Extent;
 use super::engine::guarded;
 use super::files::{Format, LogFile};
 use super::join::Parts;
-use super::schema::{Columns, Side};
+use super::schema::{Columns, Side, ValueColumn};
 
 /// Rows and peaks, where every file tells them.
 pub(super) fn extent(parts: &Parts, columns: &Columns) -> Option<Extent> {
@@ -17,12 +17,14 @@ pub(super) fn extent(parts: &Parts, columns: &Columns) -> Option<Extent> {
     if columns.served.is_some() || columns.first_turns.is_some() || !columns.only.is_empty() {
         return None;
     }
-    let mut extent = Extent { rows: 0, peaks: vec![0.0; columns.values.len()] };
+    let peak = |column: &ValueColumn| if column.is_feature() { 1.0 } else { 0.0 };
+    let mut extent = Extent { rows: 0, peaks: columns.values.iter().map(peak).collect() };
     for part in parts.all() {
         if part.format() != Format::Parquet {
             return None;
         }
         let own = columns.values.iter().enumerate().filter(|(_, column)| columns.side(column) == part.side());
+        let own = own.filter(|(_, column)| !column.is_feature());
         let stored: Option<Vec<(usize, String)>> =
             own.map(|(index, column)| Some((index, part.stored(&column.name)?))).collect();
         let stored = stored?;

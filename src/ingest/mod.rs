@@ -1,6 +1,7 @@
 //! Files → `TrafficLog`, checked. The log's own column names are known here and nowhere later.
 
 pub(crate) mod checks;
+mod embeddings;
 pub(crate) mod engine;
 mod files;
 mod foretold;
@@ -88,6 +89,7 @@ pub fn open(path: &str, scenario: &Scenario) -> Result<Input> {
     if let Some((turn, _)) = columns.first_turns.take() {
         columns.first_turns = Some((turn.clone(), first_turn(path, &parts.log, &turn)?));
     }
+    columns.measure_embeddings(path, &parts)?;
     let (missing, duplicates) = (scenario.log.missing, scenario.log.duplicates);
     Ok(Input::Log(Box::new(TrafficLog { place: path.to_owned(), parts, columns, missing, duplicates })))
 }

@@ -7,10 +7,13 @@ use std::io::BufRead as _;
 use polars::io::HiveOptions;
 use polars::prelude::*;
 
+use super::embeddings;
 use super::engine::guarded;
 use super::files::{Files, Format, LogFile};
+use super::join::Parts;
 use super::values;
 use crate::domain::expression::Expression;
+use crate::domain::feature::Feature;
 use crate::domain::metric::{Metric, MetricKind, Source};
 use crate::domain::version::Version;
 use crate::error::{Error, Problem, Result};
@@ -80,13 +83,40 @@ fn part(index: usize, term: usize) -> String {
     format!("value {index} part {term}")
 }
 
+/// What of the log a value is.
+#[derive(Debug, Clone, PartialEq)]
+enum Reading {
+    /// A column, or a sum of columns.
+    Sum(Expression),
+    /// A feature of the embeddings in a column, which have so many numbers.
+    Feature { column: String, feature: Feature, length: usize },
+}
+
+impl Reading {
+    /// The column itself, where it is nothing else.
+    fn column(&self) -> Option<&str> {
+        match self {
+            Self::Sum(expression) => expression.column(),
+            Self::Feature { .. } => None,
+        }
+    }
+
+    /// The columns that it reads.
+    fn columns(&self) -> Vec<&str> {
+        match self {
+            Self::Sum(expression) => expression.terms.iter().map(|term| term.column.as_str()).collect(),
+            Self::Feature { column, .. } => vec![column],
+        }
+    }
+}
+
 /// A column that metrics read, or what they compute from columns.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ValueColumn {
     /// As the scenario has it, with the version in it.
     pub(crate) name: String,
     /// What of the log it is.
-    expression: Expression,
+    reading: Reading,
     /// In a log in long form: the version of whose rows it is; null in the others. With files of outputs: whose file.
     pub(crate) of: Option<Version>,
     /// The scenario's key that names it first.
@@ -135,6 +165,31 @@ enum Want {
     Number {
         boolean: bool,
     },
+    /// Embeddings.
+    Vector,
+}
+
+impl ValueColumn {
+    /// What users call it.
+    pub(crate) fn shown(&self) -> &str {
+        match &self.reading {
+            Reading::Sum(_) => &self.name,
+            Reading::Feature { column, .. } => column,
+        }
+    }
+
+    /// Of the first feature of embeddings: how many numbers they have.
+    pub(crate) fn embedding(&self) -> Option<usize> {
+        match self.reading {
+            Reading::Feature { feature: Feature { index: 0, .. }, length, .. } => Some(length),
+            _ => None,
+        }
+    }
+
+    /// Whether its values are computed, and lie between -1 and 1.
+    pub(crate) fn is_feature(&self) -> bool {
+        matches!(self.reading, Reading::Feature { .. })
+    }
 }
 
 impl Columns {
@@ -155,16 +210,24 @@ impl Columns {
             spread: scenario.log.spread.map(|spread| spread.0 * 1_000_000),
             only: scenario.log.only.clone(),
         };
-        for metric in &scenario.metrics {
-            columns.add_metric(metric);
+        for metric in scenario.own_metrics() {
+            for feature in scenario.features_of(metric) {
+                columns.add_metric(&scenario.metrics[metric].name, &scenario.metrics[feature]);
+            }
         }
         columns
     }
 
-    fn add_metric(&mut self, metric: &Metric) {
-        let key = |part: &str| format!("metrics.{}.{part}", metric.name);
+    fn add_metric(&mut self, name: &str, metric: &Metric) {
+        let key = |part: &str| format!("metrics.{name}.{part}");
         let cost = metric.unit.as_deref() == Some("usd");
         for version in Version::BOTH {
+            if let MetricKind::Embedding { column, value, feature } = &metric.kind {
+                let column = column.get(version).clone();
+                let reading = || Reading::Feature { column, feature: *feature, length: 0 };
+                self.place_or_add((value.get(version), metric.source(version)), key("column"), reading);
+                continue;
+            }
             let mut add = |name: &str, key: String, boolean: bool, not_negative: bool, share: bool| {
                 self.add((name, metric.source(version)), key, boolean, not_negative, share);
             };
@@ -179,6 +242,7 @@ impl Columns {
                 MetricKind::Quantile { column, .. } | MetricKind::Drift { column, .. } => {
                     add(column.get(version), key("column"), false, true, false);
                 }
+                MetricKind::Embedding { .. } => {}
                 MetricKind::Ratio { numerator, denominator } => {
                     if let Source::Column(column) = numerator.get(version) {
                         add(column, key("numerator"), false, cost, false);
@@ -197,13 +261,8 @@ impl Columns {
 
     fn add(&mut self, (name, version): (&str, Version), key: String, boolean: bool, not_negative: bool, share: bool) {
         let metric = key.rsplit_once('.').map_or(key.as_str(), |(metric, _)| metric).to_owned();
-        let index = self.place(name, version).unwrap_or_else(|| {
-            let expression = Expression::parse(name).unwrap_or_else(|_| Expression::of_column(name));
-            let by_version = self.served.is_some() || self.join.is_some();
-            let (name, of) = (name.to_owned(), by_version.then_some(version));
-            self.values.push(ValueColumn { name, expression, of, key, boolean, not_negative: None, share: None });
-            self.values.len() - 1
-        });
+        let reading = || Reading::Sum(Expression::parse(name).unwrap_or_else(|_| Expression::of_column(name)));
+        let index = self.place_or_add((name, version), key, reading);
         let column = &mut self.values[index];
         column.boolean &= boolean;
         if not_negative {
@@ -212,6 +271,42 @@ impl Columns {
         if share {
             column.share.get_or_insert(metric);
         }
+    }
+
+    fn place_or_add(
+        &mut self,
+        (name, version): (&str, Version),
+        key: String,
+        reading: impl FnOnce() -> Reading,
+    ) -> usize {
+        self.place(name, version).unwrap_or_else(|| {
+            let by_version = self.served.is_some() || self.join.is_some();
+            let (name, of, reading) = (name.to_owned(), by_version.then_some(version), reading());
+            self.values.push(ValueColumn { name, reading, of, key, boolean: true, not_negative: None, share: None });
+            self.values.len() - 1
+        })
+    }
+
+    /// Learns how many numbers embeddings have, from the first of each metric.
+    pub(crate) fn measure_embeddings(&mut self, place: &str, parts: &Parts) -> Result<()> {
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
+        for column in self.values.iter().filter(|column| column.embedding().is_some()) {
+            for part in parts.of(self.side(column)) {
+                if known.contains_key(&column.key) {
+                    break;
+                }
+                let found = guarded(|| part.first_length(column.shown())).and_then(super::engine::collect);
+                let found = found.and_then(|found| guarded(|| Ok(found.column(LOWEST)?.i64()?.get(0))));
+                let found = found.map_err(|message| Error::at(place, format!("cannot be read: {message}")))?;
+                known.extend(found.map(|length| (column.key.clone(), usize::try_from(length).unwrap_or_default())));
+            }
+        }
+        for column in &mut self.values {
+            if let (Reading::Feature { length, .. }, Some(known)) = (&mut column.reading, known.get(&column.key)) {
+                *length = *known;
+            }
+        }
+        Ok(())
     }
 
     /// Index of the value column that holds a version's outcomes.
@@ -241,15 +336,18 @@ impl Columns {
         // Both versions' outcomes may lie in one column.
         let is_again = |column: &ValueColumn| self.served.is_some() && column.of == Some(Version::Candidate);
         let named = || self.values.iter().filter(|column| self.side(column) == side && !is_again(column));
-        let plain = |column: &&ValueColumn| column.expression.column().is_some();
+        let plain = |column: &&ValueColumn| column.reading.column().is_some();
         for column in named().filter(plain) {
             needs.push((column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean }));
         }
         let mut told: BTreeSet<&str> = named().filter(plain).map(|column| column.name.as_str()).collect();
         for column in named().filter(|column| !plain(column)) {
-            let terms = column.expression.terms.iter().map(|term| term.column.as_str());
-            let new = terms.filter(|name| told.insert(name)).collect::<Vec<_>>();
-            needs.extend(new.into_iter().map(|name| (name, column.key.clone(), Want::Number { boolean: false })));
+            let new = column.reading.columns().into_iter().filter(|name| told.insert(name)).collect::<Vec<_>>();
+            let want = match &column.reading {
+                Reading::Sum(_) => Want::Number { boolean: false },
+                Reading::Feature { .. } => Want::Vector,
+            };
+            needs.extend(new.into_iter().map(|name| (name, column.key.clone(), want)));
         }
         needs
     }
@@ -539,13 +637,20 @@ impl Part {
                     expression.cast(DataType::Float64)
                 }
             };
-            if column.expression.column().is_some() {
+            if column.reading.column().is_some() {
                 add((&column.name, column.of, true), &value(index), &number, Some(&unparsed(index)));
             }
         }
         for (index, column) in own() {
-            if column.expression.column().is_none() {
-                let computed = self.computed(index, &column.expression, |part| choice.outcome(part, column.of));
+            if column.reading.column().is_none() {
+                let outcome = |part| choice.outcome(part, column.of);
+                let computed = match &column.reading {
+                    Reading::Sum(expression) => self.computed(index, expression, outcome),
+                    Reading::Feature { column: name, feature, length } => {
+                        let set = format!("embedding {name} of {:?} by {}", column.of, column.key);
+                        self.feature(&set, name, (*feature, *length), outcome)
+                    }
+                };
                 raws.extend(computed.raws);
                 parsed.push(computed.value.alias(value(index)));
                 names.push(col(value(index)));
@@ -632,6 +737,39 @@ impl Part {
             Some(Origin::Text(column)) => column,
             None => lit(NULL).cast(DataType::String),
         }
+    }
+
+    /// A feature of embeddings, of what `outcome` leaves of their column. All features are computed where the first one is.
+    fn feature(
+        &self,
+        set: &str,
+        column: &str,
+        (feature, length): (Feature, usize),
+        outcome: impl Fn(Expr) -> Expr,
+    ) -> Computed {
+        let raws = (feature.index == 0).then(|| {
+            let column = match self.origin(column) {
+                Some(Origin::Typed(column, _) | Origin::Text(column)) => column,
+                None => lit(NULL).cast(DataType::String),
+            };
+            embeddings::features(outcome(column), feature, length).alias(set)
+        });
+        Computed {
+            raws: raws.into_iter().collect(),
+            value: col(set).struct_().field_by_index(feature.index as i64),
+            failed: lit(false),
+            text: lit(NULL).cast(DataType::String),
+        }
+    }
+
+    /// How many numbers the first embedding of a column has; null without one.
+    pub(crate) fn first_length(&self, name: &str) -> PolarsResult<LazyFrame> {
+        let column = match self.origin(name) {
+            Some(Origin::Typed(column, _) | Origin::Text(column)) => column,
+            None => lit(NULL).cast(DataType::String),
+        };
+        let lengths = self.scan()?.select([embeddings::lengths(column).alias(LOWEST)]);
+        Ok(lengths.filter(col(LOWEST).is_not_null()).limit(1))
     }
 
     /// What a value is computed from and how, of what `outcome` leaves of the columns; null without one of them.
@@ -880,6 +1018,11 @@ fn mismatch(dtype: &DataType, want: Want, key: &str) -> Option<(String, String)>
             is_text || dtype.is_integer() || dtype.is_bool(),
             "text, integers or booleans",
             "put numbers into a few named classes, and store those as text",
+        ),
+        Want::Vector => (
+            matches!(dtype, DataType::String | DataType::Null) || embeddings::holds_vectors(dtype),
+            "lists of numbers",
+            "store an embedding as a list of numbers, or as text such as `[0.1, -0.2]`; one that was not computed is null",
         ),
         Want::Number { boolean } => (
             is_number || *dtype == DataType::Null || (boolean && dtype.is_bool()),

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::domain::gate::{Cusum, Gate, Spending, Test};
+use crate::domain::gate::{Cusum, Gate, Measure, Spending, Test};
 use crate::domain::rollout::Stage;
 use crate::gate::boundary::{Boundary, PassPlan, Rung, SumPlan};
 use crate::gate::lens::Lens;
@@ -77,7 +77,12 @@ struct QuestionPlan {
     sums: Vec<SumPlan>,
     /// How many one-sided tests share the failing error, the strongest of which is shown.
     tests: f64,
+    /// How looks share an error.
+    upper: Upper,
 }
+
+/// The boundary over information fractions that spends an error.
+type Upper = fn(&[f64], f64, Spending) -> Vec<f64>;
 
 impl Planning<'_> {
     /// What the censuses say of every question.
@@ -101,6 +106,8 @@ impl Planning<'_> {
     fn question_plan(&self, gate: usize, question: Question) -> QuestionPlan {
         let rule = &self.scenario.gates[gate];
         let tests = Asker::new(rule, self.scenario, &self.simulator.layout).tests(question);
+        // Squared lengths are no sums of independent steps.
+        let upper = if rule.measure == Some(Measure::Mmd) { boundary::upper_apart } else { boundary::upper };
         if !self.asked[gate] || !matches!(rule.test, Test::GroupSequential(_)) {
             let asked = self.asked[gate] && matches!(rule.test, Test::Cusum(_));
             let stages = 0..self.places.len();
@@ -111,6 +118,7 @@ impl Planning<'_> {
                 correlations: ReturningUnits::new(),
                 sums,
                 tests,
+                upper,
             };
         }
         let of_stages = |contrast: fn(&Evidence) -> Option<f64>| -> Vec<Vec<f64>> {
@@ -130,6 +138,7 @@ impl Planning<'_> {
             },
             sums: Vec::new(),
             tests,
+            upper,
         }
     }
 
@@ -305,7 +314,8 @@ impl Plans {
             if plan.fail.is_empty() {
                 return vec![Boundary::default(); scenario.stages.len()];
             }
-            let power = chances.then(|| rule.power.get());
+            // Of distances no power is planned.
+            let power = chances.then(|| rule.power.get()).filter(|_| rule.measure.is_none());
             let each = alpha / plan.tests;
             let mut stages = plan.made(each, spending, power);
             for &factor in rungs {
@@ -330,8 +340,8 @@ impl Plans {
                 information[..first].fill(0.0);
                 // While others wait, it has passed or stopped the rollout.
                 information.iter_mut().skip(last + 1).for_each(|information| *information = 0.0);
-                let (bounds, plan) = passing(&information, rule.alpha.get(), pass, power);
-                (boundary.pass, boundary.pass_plan) = (bounds, plan);
+                let (bounds, made) = passing(&information, (rule.alpha.get(), pass, plan.upper), power);
+                (boundary.pass, boundary.pass_plan) = (bounds, made);
             }
             stages
         };
@@ -378,7 +388,7 @@ impl QuestionPlan {
             let of_stage = |information: &Vec<f64>| {
                 let looks = Looks::of(information);
                 let drift = power.and_then(|power| looks.drift(looks.fractions.len(), alpha, spending, power));
-                Boundary { fail: looks.bounds(alpha, spending), drift, ..Boundary::default() }
+                Boundary { fail: looks.bounds(alpha, spending, self.upper), drift, ..Boundary::default() }
             };
             return self.fail.iter().map(of_stage).collect();
         }
@@ -391,7 +401,7 @@ impl QuestionPlan {
         let information: Vec<f64> =
             combined.iter().flat_map(|looks| looks.iter().map(|combination| combination.information)).collect();
         let looks = Looks::of(&information);
-        let mut fail = looks.bounds(alpha, spending).into_iter();
+        let mut fail = looks.bounds(alpha, spending, self.upper).into_iter();
         let mut before = 0;
         let stage = |(stage, combinations): (usize, Vec<combine::Combination>)| {
             before += combinations.len();
@@ -495,12 +505,12 @@ impl Looks {
     }
 
     /// The boundary at every look; infinite where a look adds no information, absent where there is none at all.
-    fn bounds(&self, alpha: f64, spending: Spending) -> Vec<f64> {
+    fn bounds(&self, alpha: f64, spending: Spending, upper: Upper) -> Vec<f64> {
         if self.kept.is_empty() {
             return Vec::new();
         }
         let mut bounds = vec![f64::INFINITY; self.all];
-        for (&look, z) in self.kept.iter().zip(boundary::upper(&self.fractions, alpha, spending)) {
+        for (&look, z) in self.kept.iter().zip(upper(&self.fractions, alpha, spending)) {
             bounds[look] = z;
         }
         bounds
@@ -520,7 +530,11 @@ impl Looks {
 }
 
 /// The boundary of passing, and the few looks that stand for it where a power is planned.
-fn passing(information: &[f64], alpha: f64, spending: Spending, power: Option<f64>) -> (Vec<f64>, Option<PassPlan>) {
+fn passing(
+    information: &[f64],
+    (alpha, spending, upper): (f64, Spending, Upper),
+    power: Option<f64>,
+) -> (Vec<f64>, Option<PassPlan>) {
     let looks = Looks::of(information);
     let fractions = looks.thinned(looks.fractions.len());
     let plan = power.filter(|_| !fractions.is_empty()).map(|power| {
@@ -529,7 +543,7 @@ fn passing(information: &[f64], alpha: f64, spending: Spending, power: Option<f6
         PassPlan { fractions, bounds, drift }
     });
     // A boundary that cannot be planned must not leave passing to a test at the end.
-    let bounds = looks.bounds(alpha, spending);
+    let bounds = looks.bounds(alpha, spending, upper);
     (if bounds.is_empty() { vec![f64::INFINITY; information.len()] } else { bounds }, plan)
 }
 
@@ -551,6 +565,7 @@ mod tests {
                 .collect(),
             sums: Vec::new(),
             tests: 1.0,
+            upper: boundary::upper,
         }
     }
 
@@ -617,7 +632,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let planned: Vec<f64> = (1..=48).map(f64::from).collect();
         for spending in [Spending::Pocock, Spending::ObrienFleming] {
-            let bounds = Looks::of(&planned).bounds(0.0125, spending);
+            let bounds = Looks::of(&planned).bounds(0.0125, spending, boundary::upper);
             let mut errors = Vec::new();
             for _ in 0..30 {
                 // Eight users on average, each with a burst of requests: the total has a coefficient of variation of 0.35.

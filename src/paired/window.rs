@@ -116,7 +116,7 @@ impl Side {
         });
         let variance = of.variance.map(|variance| variance.max(least));
         let Moments { effective_units, .. } = of;
-        Contrast { difference, variance, df: effective_units - 1.0, effective_units }
+        Contrast { difference, variance, df: effective_units - 1.0, effective_units, deviate: None }
     }
 }
 

@@ -309,6 +309,17 @@ impl Scenario {
         budget.get() * rule.weight / total
     }
 
+    /// A metric and, of embeddings, those of its further features.
+    #[must_use]
+    pub fn features_of(&self, metric: usize) -> std::ops::Range<usize> {
+        metric..metric + self.metrics[metric].kind.feature().map_or(1, |feature| feature.of)
+    }
+
+    /// Metrics of the scenario's own, by index: further features of embeddings are not.
+    pub fn own_metrics(&self) -> impl Iterator<Item = usize> {
+        (0..self.metrics.len()).filter(|&metric| !self.metrics[metric].kind.is_further())
+    }
+
     /// Whether a gate spends its failing error once, over all stages together.
     #[must_use]
     pub fn spends_once(&self, gate: usize) -> bool {

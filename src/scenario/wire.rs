@@ -478,6 +478,12 @@ pub(super) struct Metric {
     /// Of a drift metric: bins that hold about equal shares of stable's requests. Default: 10.
     #[schemars(range(min = 2, max = 100))]
     pub(super) bins: Option<u8>,
+    /// Of a drift metric whose column holds embeddings: random features, an even number of them. Default beside `bandwidth`: 16.
+    #[schemars(range(min = 2, max = 128))]
+    pub(super) features: Option<u8>,
+    /// Of a drift metric whose column holds embeddings: how far apart two of them are that are about as alike as not. Default beside
+    /// `features`: 1, for embeddings of length 1.
+    pub(super) bandwidth: Option<f64>,
     /// Of a proportion or a rare event: a number becomes the share above this.
     pub(super) over: Option<f64>,
     /// Which way it improves; of all kinds but drift.
@@ -619,7 +625,7 @@ pub(super) struct Gate {
     /// Where the failing side begins. Default: at `allow`.
     #[schemars(extend("examples" = ["0%"]))]
     pub(super) harm: Option<Margin>,
-    /// Of a drift metric: the distance from stable that `limit` bounds. Default: ks.
+    /// Of a drift metric: the distance from stable that `limit` bounds. Default: ks, of embeddings mmd.
     pub(super) measure: Option<Measure>,
     /// Bound on the candidate itself, whatever stable does; of a drift metric, on its distance from stable.
     #[schemars(extend("examples" = [0.001]))]
@@ -794,6 +800,7 @@ pub(super) enum EffectSize {
 pub(super) enum Measure {
     Ks,
     Psi,
+    Mmd,
 }
 
 /// How the evidence is weighed.

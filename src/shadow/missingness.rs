@@ -20,7 +20,7 @@ const ALARM: f64 = 0.001;
 pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
     let clusters = Clusters::new(digest, scenario);
     let cells: Vec<u32> = (0..digest.cells.len() as u32).collect();
-    let known = (0..scenario.metrics.len()).filter(|&metric| !scenario.metrics[metric].stable_only);
+    let known = scenario.own_metrics().filter(|&metric| !scenario.metrics[metric].stable_only);
     known.filter_map(|metric| row(digest, scenario, &clusters, &cells, metric)).collect()
 }
 

@@ -46,7 +46,9 @@ pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
     let clusters = Clusters::new(digest, scenario);
     let slices = slices(digest);
     // Of what users did with stable's answers the log cannot know what they would do with the candidate's.
-    let known = (0..scenario.metrics.len()).filter(|&metric| !scenario.metrics[metric].stable_only);
+    let known = scenario.own_metrics().filter(|&metric| !scenario.metrics[metric].stable_only);
+    // The distance of embeddings is no difference of two values.
+    let known = known.filter(|&metric| scenario.metrics[metric].kind.feature().is_none());
     let jobs: Vec<(usize, &SliceCells)> =
         known.flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
     let metrics: Vec<usize> = (0..scenario.metrics.len()).collect();

@@ -104,6 +104,7 @@ impl Grid {
         let distance_of = |part: f64| match measure {
             Measure::Ks => self.stable.iter().map(|share| part * (1.0 - share)).fold(0.0, f64::max),
             Measure::Psi => drift::population_stability(&between(&shares(part)), &between(&self.stable)),
+            Measure::Mmd => unreachable!("embeddings have no grid"),
         };
         let (mut low, mut high) = (0.0, 1.0);
         // As far as a number can be told from the next.

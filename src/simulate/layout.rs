@@ -1,5 +1,6 @@
 //! Which sums a trajectory holds, and where they are.
 
+use super::embedding::Embedding;
 use super::grid::Grid;
 use crate::digest::Digest;
 use crate::digest::cells::MetricCells;
@@ -127,6 +128,8 @@ pub struct Layout {
     pub streams: Vec<Stream>,
     /// Metric of each stream.
     pub(super) stream_metrics: Vec<usize>,
+    /// Per metric of the scenario: what its features are like, of the first feature of embeddings.
+    pub embeddings: Vec<Option<Embedding>>,
     /// Per metric of the scenario: what gates with a covariate take out.
     pub adjustments: Vec<Option<Adjustment>>,
     pub(super) plans: Vec<SlicePlan>,
@@ -152,6 +155,7 @@ impl Layout {
             shapes,
             streams,
             stream_metrics,
+            embeddings: Vec::new(),
             adjustments: vec![None; scenario.metrics.len()],
             plans: Vec::new(),
             all_width: 0,
@@ -160,8 +164,12 @@ impl Layout {
         };
         layout.add_slice(Slice::Overall, &(0..scenario.metrics.len()).collect::<Vec<_>>());
         for (column, segment) in digest.segments.iter().enumerate() {
-            let mut asked: Vec<usize> =
-                scenario.gates.iter().filter(|g| g.by.contains(&column)).map(|g| g.metric).collect();
+            let mut asked: Vec<usize> = scenario
+                .gates
+                .iter()
+                .filter(|g| g.by.contains(&column))
+                .flat_map(|g| scenario.features_of(g.metric))
+                .collect();
             asked.sort_unstable();
             asked.dedup();
             let slices = (!asked.is_empty()).then(|| {
@@ -171,6 +179,8 @@ impl Layout {
             });
             layout.slice_of.push(slices);
         }
+        let embedding = |metric: usize| Embedding::of(digest, scenario, metric, &layout.slices);
+        layout.embeddings = (0..scenario.metrics.len()).map(embedding).collect();
         layout
     }
 

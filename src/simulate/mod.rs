@@ -1,5 +1,6 @@
 //! Digest + schedule + seed → trajectories. Same seed, same bytes, for any thread count; knows no gate.
 
+pub mod embedding;
 pub mod grid;
 pub mod layout;
 

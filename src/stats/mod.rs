@@ -19,6 +19,7 @@ pub mod ks;
 pub mod mean;
 pub mod misclassification;
 pub mod mixture;
+pub mod mmd;
 pub mod multinormal;
 pub mod normal;
 pub mod poisson;

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::path::Path;
 
 use polars::prelude::*;
+use rayon::prelude::*;
 use tempfile::TempDir;
 
 use super::Request;
+use super::embedding::Embeddings;
 use super::outcomes::{Answer, combinations};
 use super::recipe::{Metric, Recipe};
 use crate::domain::version::Version;
@@ -54,8 +56,25 @@ pub(super) fn without_ids(recipe: &Recipe, requests: &[Request]) -> DataFrame {
             .collect();
         let made = Metric::ALL.into_iter().filter(|metric| recipe.makes(*metric));
         columns.extend(made.map(|metric| outcome(version, metric, &answers)));
+        if let Some(embedding) = recipe.outcomes.embedding {
+            let embeddings = Embeddings::new(embedding, recipe.seed);
+            let answered = |request: &Request| version == Version::Stable || request.covered;
+            let lists: Vec<Option<Vec<f32>>> =
+                requests.par_iter().map(|request| answered(request).then(|| embeddings.of(request, version))).collect();
+            columns.push(embedding_column(version, &lists, usize::from(embedding.numbers)));
+        }
     }
     DataFrame::new(requests.len(), columns).expect("checked: names differ; every column has one value per request")
+}
+
+fn embedding_column(version: Version, lists: &[Option<Vec<f32>>], numbers: usize) -> Column {
+    let name = PlSmallStr::from_string(format!("{}_embedding", version.name()));
+    let total = lists.len() * numbers;
+    let mut builder = ListPrimitiveChunkedBuilder::<Float32Type>::new(name, lists.len(), total, DataType::Float32);
+    for list in lists {
+        builder.append_opt_slice(list.as_deref());
+    }
+    builder.finish().into_column()
 }
 
 /// The column of one outcome of one version; null where there is no answer.

@@ -5,6 +5,7 @@
 
 pub mod recipe;
 
+mod embedding;
 mod frame;
 mod outcomes;
 mod shards;
@@ -221,7 +222,7 @@ mod tests {
     fn the_bundled_logs_are_what_their_recipes_make() {
         let directory = tempfile::tempdir().unwrap();
         let readme = std::fs::read_to_string(bundled("README.md")).unwrap();
-        for name in ["support-bot", "golden"] {
+        for name in ["support-bot", "golden", "embeddings"] {
             let made = directory.path().join("log.parquet");
             let (recipe, log) = (format!("{name}.toml"), format!("{name}.parquet"));
             let text = std::fs::read_to_string(bundled(&recipe)).unwrap();
@@ -339,6 +340,34 @@ mod tests {
         }
         let ratio = mean("candidate_latency_ms", "us") / mean("stable_latency_ms", "us");
         assert!((ratio - 1.12).abs() < 0.01, "latency x {ratio}");
+    }
+
+    #[test]
+    fn embeddings_lie_where_the_recipe_says() {
+        let recipe = read(&bundled("embeddings.toml"), None).unwrap();
+        let (of, seed) = (recipe.outcomes.embedding.unwrap(), recipe.seed);
+        let generator = Generator::new(&recipe);
+        let requests = generator.requests(0..generator.traffic.users.len());
+        let embeddings = embedding::Embeddings::new(of, seed);
+        let means = crate::domain::version::Version::BOTH.map(|version| {
+            let mut mean = vec![0.0; usize::from(of.numbers)];
+            for request in &requests {
+                let found = embeddings.of(request, version);
+                assert!((found.iter().map(|x| f64::from(x * x)).sum::<f64>() - 1.0).abs() < 1e-5);
+                mean.iter_mut().zip(found).for_each(|(mean, x)| *mean += f64::from(x) / requests.len() as f64);
+            }
+            mean
+        });
+        let length = |of: &[f64]| of.iter().map(|x| x * x).sum::<f64>().sqrt();
+        // Answers of stable lie around one direction; the candidate's mean is moved towards another.
+        let apart: Vec<f64> = means[0].iter().zip(&means[1]).map(|(a, b)| a - b).collect();
+        assert!(length(&means[0]) > 0.5, "{means:?}");
+        assert!((0.02..0.2).contains(&length(&apart)), "{apart:?}");
+        // Without them the log is the same.
+        let mut without = recipe.clone();
+        without.outcomes.embedding = None;
+        let (with, without) = (generate(&recipe), generate(&without));
+        assert!(with.select(without.get_column_names_owned()).unwrap().equals_missing(&without));
     }
 
     #[test]

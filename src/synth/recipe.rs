@@ -192,6 +192,8 @@ pub struct Outcomes {
     pub cost_usd: Option<Cost>,
     /// The user asked again.
     pub retry: Option<Retry>,
+    /// Embedding of the answer.
+    pub embedding: Option<Embedding>,
 }
 
 /// A 0/1 outcome: logit-normal over users and items.
@@ -315,6 +317,25 @@ pub struct Retry {
     /// As in [`Binary`].
     #[serde(default)]
     pub agreement: f64,
+}
+
+/// Embeddings of answers, of length 1, around a common direction.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedding {
+    /// How many numbers one has.
+    pub numbers: u16,
+    /// How far requests lie from the common direction, which has length 1.
+    pub sd: f64,
+    /// How far users do.
+    #[serde(default)]
+    pub user_sd: f64,
+    /// Correlation of the two versions on the same request, beyond the user.
+    #[serde(default)]
+    pub agreement: f64,
+    /// Share of the candidate's answers that lie around another direction.
+    #[serde(default)]
+    pub moved: f64,
 }
 
 /// In what the candidate differs from stable: `scale`, `shift`, or both.
@@ -537,7 +558,7 @@ impl Recipe {
 
     fn check_outcomes(&self, checks: &mut Checks) {
         let outcomes = &self.outcomes;
-        if !Metric::ALL.iter().any(|metric| self.makes(*metric)) {
+        if !Metric::ALL.iter().any(|metric| self.makes(*metric)) && outcomes.embedding.is_none() {
             checks.problem(&["outcomes"], "is empty", Some("describe at least one, such as [outcomes.success]"));
         }
         let binaries = [
@@ -594,6 +615,13 @@ impl Recipe {
             checks.open_range(&["outcomes", "retry", "after_failure"], retry.after_failure);
             checks.deviations("retry", &[("user_sd", retry.user_sd)]);
             checks.range(&["outcomes", "retry", "agreement"], retry.agreement, 0.0, 1.0);
+        }
+        if let Some(embedding) = &outcomes.embedding {
+            let path = |key| ["outcomes", "embedding", key];
+            checks.range(&path("numbers"), f64::from(embedding.numbers), 2.0, 4096.0);
+            checks.deviations("embedding", &[("sd", embedding.sd), ("user_sd", embedding.user_sd)]);
+            checks.range(&path("agreement"), embedding.agreement, 0.0, 1.0);
+            checks.range(&path("moved"), embedding.moved, 0.0, 1.0);
         }
     }
 

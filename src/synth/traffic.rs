@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Requests = 2,
     /// The items of one value of their segment.
     Items = 3,
+    /// The embeddings of a user, and of all.
+    Embeddings = 4,
 }
 
 /// The generator of one purpose and index. `ChaCha` is documented to be portable.

@@ -16,11 +16,27 @@ pub(super) fn measure(at: &At, gate: &wire::Gate, metric: Option<&Metric>, probl
         }
         return None;
     }
+    let embeddings = metric?.kind.feature().is_some();
     let measure = match gate.measure {
+        Some(wire::Measure::Mmd) if !embeddings => {
+            let hint = "use `ks` or `psi`; a column of embeddings needs `features` in its metric";
+            return problems.wrong(&at_measure, "but the metric is of numbers", hint);
+        }
+        Some(wire::Measure::Ks | wire::Measure::Psi) if embeddings => {
+            let hint = "use `mmd`, or leave it out: embeddings have no order";
+            return problems.wrong(&at_measure, "but the metric is of embeddings", hint);
+        }
+        Some(wire::Measure::Mmd) => Measure::Mmd,
         Some(wire::Measure::Psi) => Measure::Psi,
-        Some(wire::Measure::Ks) | None => Measure::Ks,
+        Some(wire::Measure::Ks) => Measure::Ks,
+        None if embeddings => Measure::Mmd,
+        None => Measure::Ks,
     };
     refuse_tests(at, gate, measure, problems);
+    if measure == Measure::Mmd && gate.window.is_some() {
+        let hint = "leave `window` out: a distance is more than chance only by its variance since the stage began";
+        problems.wrong::<()>(&at.key("window"), "but a trailing window has no variances", hint);
+    }
     let given = [
         ("allow", gate.allow.is_some(), "use `limit`, the distance that is accepted"),
         ("harm", gate.harm.is_some(), "leave it out: it fails beyond `limit`"),
@@ -39,7 +55,12 @@ fn refuse_tests(at: &At, gate: &wire::Gate, measure: Measure, problems: &mut Pro
     let at = at.key("test");
     match (measure, gate.test) {
         (_, None | Some(wire::Test::Point))
-        | (Measure::Ks, Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence)) => {}
+        | (Measure::Ks, Some(wire::Test::Fixed | wire::Test::GroupSequential | wire::Test::ConfidenceSequence))
+        | (Measure::Mmd, Some(wire::Test::Fixed | wire::Test::GroupSequential)) => {}
+        (Measure::Mmd, _) => {
+            let hint = "use `group-sequential`, `fixed` or `point`";
+            problems.wrong::<()>(&at, "but this test is not of a distance of embeddings", hint);
+        }
         (Measure::Psi, _) => {
             let hint = "use `point`, or leave it out; measure `ks` has tests";
             problems.wrong::<()>(&at, "but a stability index has no error rate that holds for requests of users", hint);
@@ -57,10 +78,11 @@ pub(super) fn limit(at: &At, gate: &wire::Gate, measure: Measure, problems: &mut
     let hint = match measure {
         Measure::Ks => "0.1: nowhere may the shares of requests above a value differ by more than 10 points",
         Measure::Psi => "0.1 is usual for a small drift, 0.25 for a large one",
+        Measure::Mmd => "0.1: about as far as a tenth of all requests make it that are answered altogether differently",
     };
     match (gate.limit, measure) {
         (None, _) => problems.missing(&at, hint),
-        (Some(limit), Measure::Ks) if !(0.0..1.0).contains(&limit) => {
+        (Some(limit), Measure::Ks | Measure::Mmd) if !(0.0..1.0).contains(&limit) => {
             problems.wrong(&at, "which is not 0 or more and below 1", hint)
         }
         (Some(limit), Measure::Psi) if !(limit > 0.0 && limit.is_finite()) => {

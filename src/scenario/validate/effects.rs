@@ -78,6 +78,10 @@ fn changes(at: &At, effect: &wire::Effect, metric: Option<&Metric>, problems: &m
         }
     };
     let at = at.key(key);
+    if metric.is_some_and(|metric| metric.kind.feature().is_some()) {
+        let hint = "the worlds `recorded` and `margin` show such a metric; inject effects into metrics of numbers";
+        return problems.wrong(&at, "but the metric is of embeddings, which have no size", hint);
+    }
     let mut read = |at: &At, size: &Quantity, problems: &mut Problems| match key {
         "shift" => shift(at, size, metric, problems).map(Change::Shift),
         "scale" => scale(at, size, problems).map(Change::Scale),

@@ -12,6 +12,7 @@ use super::super::wire;
 use super::Form;
 use super::values::Named;
 use crate::domain::expression::Expression;
+use crate::domain::feature::Feature;
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::version::{PerVersion, Version};
 
@@ -20,6 +21,9 @@ const REQUESTS: &str = "requests";
 
 /// Deciles, as the population stability index has them.
 const BINS: usize = 10;
+
+/// Of eight directions: few already tell distributions apart, and each costs as much as a metric.
+const FEATURES: usize = 16;
 
 pub(super) fn read(written: BTreeMap<String, wire::Metric>, form: Form, problems: &mut Problems) -> Vec<Named<Metric>> {
     let table = At::root().key("metrics");
@@ -36,17 +40,44 @@ pub(super) fn read(written: BTreeMap<String, wire::Metric>, form: Form, problems
             _ => Vec::new(),
         };
         let value = metric(&at, name.clone(), written, form, problems);
-        let many = of_quantiles(&name, value.as_ref(), &quantiles);
+        let mut many = of_quantiles(&name, value.as_ref(), &quantiles);
+        many.extend(of_features(value.as_ref()));
+        let features = value.as_ref().is_some_and(|metric| metric.kind.feature().is_some());
         for named in if many.is_empty() { vec![Named { name, value }] } else { many } {
-            let list = at.key("quantile");
+            let list = at.key(if features { "features" } else { "quantile" });
             if !problems.is_broken(&list) && read.iter().any(|other| other.name == named.name) {
                 let message = format!("metric `{}` is there twice", named.name);
-                problems.add::<()>(&list, message, "a list of quantiles names its metrics `NAME_p50` and so on");
+                let hint = "a list of quantiles names its metrics `NAME_p50` and so on, and features are `NAME feature 2` and so on";
+                problems.add::<()>(&list, message, hint);
             }
             read.push(named);
         }
     }
     read
+}
+
+/// A metric for each feature of embeddings; the first bears the name.
+fn of_features(metric: Option<&Metric>) -> Vec<Named<Metric>> {
+    let Some((metric, first)) = metric.and_then(|metric| Some((metric, metric.kind.feature()?))) else {
+        return Vec::new();
+    };
+    let of = |feature: Feature| {
+        let MetricKind::Embedding { column, .. } = &metric.kind else { unreachable!("it has features") };
+        let mut own = Metric { kind: embedding(column.clone(), feature), ..metric.clone() };
+        if feature.index > 0 {
+            own.name = format!("{} feature {}", metric.name, feature.index + 1);
+            // A judgement is paid once.
+            own.judge.cost_usd = None;
+        }
+        Named { name: own.name.clone(), value: Some(own) }
+    };
+    Feature::all(first.of, first.bandwidth).map(of).collect()
+}
+
+fn embedding(column: PerVersion<String>, feature: Feature) -> MetricKind {
+    let Feature { index, of, bandwidth } = feature;
+    let value = column.map(|column| format!("{column} feature {} of {of} at {bandwidth}", index + 1));
+    MetricKind::Embedding { column, value, feature }
 }
 
 /// A metric for each quantile of a list.
@@ -118,7 +149,7 @@ fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) ->
                 "a gate of test `sentinel` asks prompts with known answers; kind `rare` counts events of the log";
             return problems.add(&at.key("kind"), "not supported yet: metric kind `sentinel`", hint);
         }
-        wire::MetricKind::Drift => ("drift", &["column", "bins"]),
+        wire::MetricKind::Drift => ("drift", &["column", "bins", "features", "bandwidth"]),
     };
     foreign_keys(at, written, word, keys, problems);
     match written.kind? {
@@ -146,6 +177,9 @@ fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) ->
                 problems.add::<()>(&at, message, "leave it out; a metric of kind `mean` or `quantile` has a direction");
             }
             let column = column(at, written, form, problems);
+            if written.features.is_some() || written.bandwidth.is_some() {
+                return embeddings(at, written, column, problems);
+            }
             let bins = written.bins.map_or(BINS, usize::from);
             Some(MetricKind::Drift { column: column?, bins })
         }
@@ -157,6 +191,43 @@ fn kind(at: &At, written: &wire::Metric, form: Form, problems: &mut Problems) ->
     }
 }
 
+/// A metric of embeddings, by the first of its features.
+fn embeddings(
+    at: &At,
+    written: &wire::Metric,
+    column: Option<PerVersion<String>>,
+    problems: &mut Problems,
+) -> Option<MetricKind> {
+    let foreign = [
+        ("bins", written.bins.is_some()),
+        ("null_means", written.null_means.is_some_and(|meaning| meaning != wire::NullMeans::Exclude)),
+        ("worst", written.worst.is_some()),
+        ("observed", written.observed == Some(wire::Observed::Stable)),
+    ];
+    for (key, _) in foreign.into_iter().filter(|(_, given)| *given) {
+        let at = at.key(key);
+        let message =
+            format!("`{}` has no place beside `features` or `bandwidth`, which are of embeddings", problems.name(&at));
+        problems.add::<()>(&at, message, "leave it out");
+    }
+    let of = written.features.map_or(FEATURES, usize::from);
+    if of % 2 == 1 {
+        let hint = "each random direction has two, a cosine and a sine";
+        problems.wrong::<()>(&at.key("features"), "which is odd", hint);
+    }
+    let bandwidth = written.bandwidth.unwrap_or(1.0);
+    if !(bandwidth > 0.0 && bandwidth.is_finite()) {
+        let hint = "the distance at which two embeddings are about as alike as not: about 1 where they have length 1";
+        problems.wrong::<()>(&at.key("bandwidth"), "which is not above 0", hint);
+    }
+    let column = column?;
+    if Expression::parse(&column.stable).is_ok_and(|expression| expression.column().is_none()) {
+        let hint = "name the column that holds the embeddings";
+        problems.wrong::<()>(&at.key("column"), "but embeddings are not added up", hint);
+    }
+    Some(embedding(column, Feature { index: 0, of, bandwidth }))
+}
+
 /// Keys that another kind would use: probably a wrong kind.
 fn foreign_keys(at: &At, written: &wire::Metric, word: &str, keys: &[&str], problems: &mut Problems) {
     let given = [
@@ -166,6 +237,8 @@ fn foreign_keys(at: &At, written: &wire::Metric, word: &str, keys: &[&str], prob
         ("denominator", written.denominator.is_some()),
         ("quantile", written.quantile.is_some()),
         ("bins", written.bins.is_some()),
+        ("features", written.features.is_some()),
+        ("bandwidth", written.bandwidth.is_some()),
     ];
     for (key, _) in given.iter().filter(|(key, given)| *given && !keys.contains(key)) {
         let at = at.key(key);

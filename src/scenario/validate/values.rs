@@ -33,8 +33,9 @@ impl Context<'_> {
 
     /// Index of a metric by name.
     pub(super) fn metric(&self, at: &At, name: &str, problems: &mut Problems) -> Option<usize> {
-        let known: Vec<&str> = self.metrics.iter().map(|metric| metric.name.as_str()).collect();
-        let found = known.iter().position(|known| *known == name);
+        let own = |metric: &&Named<Metric>| !metric.value.as_ref().is_some_and(|metric| metric.kind.is_further());
+        let known: Vec<&str> = self.metrics.iter().filter(own).map(|metric| metric.name.as_str()).collect();
+        let found = self.metrics.iter().position(|metric| own(&metric) && metric.name == name);
         // A metric that could not be read at all is no reason to say that it does not exist.
         if found.is_some() || problems.is_broken(&At::root().key("metrics").key(name)) {
             return found;
