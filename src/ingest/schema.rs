@@ -340,13 +340,12 @@ impl Columns {
         for column in named().filter(plain) {
             needs.push((column.name.as_str(), column.key.clone(), Want::Number { boolean: column.boolean }));
         }
-        let mut told: BTreeSet<&str> = named().filter(plain).map(|column| column.name.as_str()).collect();
+        let mut told: BTreeSet<(&str, bool)> =
+            named().filter(plain).map(|column| (column.name.as_str(), false)).collect();
         for column in named().filter(|column| !plain(column)) {
-            let new = column.reading.columns().into_iter().filter(|name| told.insert(name)).collect::<Vec<_>>();
-            let want = match &column.reading {
-                Reading::Sum(_) => Want::Number { boolean: false },
-                Reading::Feature { .. } => Want::Vector,
-            };
+            let want = if column.is_feature() { Want::Vector } else { Want::Number { boolean: false } };
+            let names = column.reading.columns().into_iter();
+            let new = names.filter(|name| told.insert((name, column.is_feature()))).collect::<Vec<_>>();
             needs.extend(new.into_iter().map(|name| (name, column.key.clone(), want)));
         }
         needs
@@ -1027,7 +1026,9 @@ fn mismatch(dtype: &DataType, want: Want, key: &str) -> Option<(String, String)>
         Want::Number { boolean } => (
             is_number || *dtype == DataType::Null || (boolean && dtype.is_bool()),
             if boolean { "booleans or numbers" } else { "numbers" },
-            if dtype.is_bool() {
+            if embeddings::holds_vectors(dtype) {
+                "a metric of kind `drift` with `features` compares distributions of lists"
+            } else if dtype.is_bool() {
                 "use `kind = \"proportion\"` for a yes-or-no outcome, or store it as 0 and 1"
             } else {
                 "store the values as numbers; a value that was not measured is null"

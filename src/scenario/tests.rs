@@ -186,6 +186,27 @@ fn gates_on_a_distance_are_read() {
 }
 
 #[test]
+fn gates_on_embeddings_are_read() {
+    let text = include_str!("../../tests/scenarios/valid/embeddings.toml");
+    let scenario = Scenario::parse("embeddings.toml", text).unwrap();
+    let names: Vec<&str> = scenario.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(names, ["answers", "answers feature 2", "answers feature 3", "answers feature 4", "quality"]);
+    assert_eq!(scenario.own_metrics().collect::<Vec<_>>(), [0, 4]);
+    assert_eq!((scenario.features_of(0), scenario.features_of(4)), (0..4, 4..5));
+    let fourth = scenario.metrics[3].kind.feature().unwrap();
+    assert_eq!((fourth.index, fourth.of), (3, 4));
+    assert!((fourth.bandwidth - 0.5).abs() < 1e-12 && scenario.metrics[3].kind.is_drift());
+    // Each feature is seen as late and as seldom; an embedding is paid once.
+    let judges: Vec<_> = scenario.metrics[..4].iter().map(|metric| &metric.judge).collect();
+    assert!(judges.iter().all(|judge| judge.share == Some(0.5) && judge.delay == Seconds(1800)));
+    assert_eq!(judges.iter().filter_map(|judge| judge.cost_usd).collect::<Vec<_>>(), [0.001]);
+    let [answers, quality, bare] = scenario.gates.as_slice() else { panic!("three gates") };
+    assert_eq!((answers.metric, answers.measure, answers.allow_text.as_str()), (0, Some(Distance::Mmd), "MMD 0.1"));
+    assert_eq!((answers.test, bare.test), (Test::GroupSequential(Spending::Pocock), Test::Point));
+    assert_eq!((quality.metric, bare.metric), (4, 0));
+}
+
+#[test]
 fn gates_that_watch_for_a_change_are_read() {
     let text = include_str!("../../tests/scenarios/valid/monitors.toml");
     let scenario = Scenario::parse("monitors.toml", text).unwrap();

@@ -28,15 +28,6 @@ pub fn upper_tail(statistic: f64, df: f64) -> f64 {
     ChiSquared::new(df).map_or(1.0, |law| law.sf(statistic))
 }
 
-/// Lower tail of the chi-square law; 0 without degrees of freedom.
-///
-/// # Example
-/// 0.710723 with 4 degrees of freedom: 0.05 (R 4.2.2 `pchisq`).
-#[must_use]
-pub fn lower_tail(statistic: f64, df: f64) -> f64 {
-    ChiSquared::new(df).map_or(0.0, |law| law.cdf(statistic))
-}
-
 /// Quantile of the chi-square law: the value with `tail` above it; zero without degrees of freedom.
 ///
 /// # Example

@@ -8,6 +8,7 @@ mod budgets;
 mod cookies;
 mod covariate;
 mod drift;
+mod embeddings;
 mod events;
 mod mistakes;
 mod monitors;

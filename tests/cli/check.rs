@@ -26,6 +26,7 @@ fn shipped() -> Vec<(String, &'static str)> {
         | "llm-shadow-safety.toml"
         | "llm-serving.toml"
         | "llm-shadow-tenants.toml" => "../shared/datasets/llm-shadow.parquet",
+        "embeddings.toml" => "datasets/embeddings.parquet",
         "llm-costdown.toml" => "../shared/datasets/llm-shadow-costdown.parquet",
         "open-bandit.toml" => "../shared/datasets/open-bandit.parquet",
         "judge-scores.toml" => "../shared/datasets/judge-scores.parquet",

@@ -7,6 +7,7 @@ mod assign;
 mod check;
 mod compare;
 mod digest;
+mod embeddings;
 mod forms;
 mod holding;
 mod joined;

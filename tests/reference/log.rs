@@ -22,6 +22,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Two of its numbers, where both are known.
+    pub(crate) fn embedding(&self) -> Option<[f64; 2]> {
+        Some([self.quality?, self.latency_ms? / 500.0])
+    }
+
     fn draw(rng: &mut impl Rng, null: f64) -> Self {
         let mut measured = |share: f64| rng.random::<f64>() >= share;
         let [quality, ok, latency, cost, tokens] = [(); 5].map(|()| measured(null));
@@ -212,12 +217,15 @@ impl Log {
                 |value: fn(&Answer) -> Option<f64>| self.rows.iter().map(|row| value(of(row))).collect::<Vec<_>>();
             let oks: Vec<Option<bool>> = self.rows.iter().map(|row| of(row).ok.map(|ok| ok > 0.5)).collect();
             let tokens: Vec<Option<i64>> = self.rows.iter().map(|row| of(row).tokens).collect();
+            let text = |[first, second]: [f64; 2]| format!("[{first}, {second}]");
+            let embeddings: Vec<Option<String>> = self.rows.iter().map(|row| of(row).embedding().map(text)).collect();
             columns.extend([
                 column(&format!("{version}_quality"), all(|answer| answer.quality)),
                 Column::new(format!("{version}_ok").into(), oks),
                 column(&format!("{version}_latency_ms"), all(|answer| answer.latency_ms)),
                 column(&format!("{version}_cost_usd"), all(|answer| answer.cost_usd)),
                 Column::new(format!("{version}_tokens").into(), tokens),
+                Column::new(format!("{version}_embedding").into(), embeddings),
             ]);
         }
         let mut frame = DataFrame::new(self.rows.len(), columns).expect("columns of one length");

@@ -9,6 +9,7 @@ mod cookies;
 mod crowd;
 mod drift;
 mod effects;
+mod embeddings;
 mod judge;
 mod kayenta;
 mod log;

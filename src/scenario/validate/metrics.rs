@@ -47,7 +47,11 @@ pub(super) fn read(written: BTreeMap<String, wire::Metric>, form: Form, problems
             let list = at.key(if features { "features" } else { "quantile" });
             if !problems.is_broken(&list) && read.iter().any(|other| other.name == named.name) {
                 let message = format!("metric `{}` is there twice", named.name);
-                let hint = "a list of quantiles names its metrics `NAME_p50` and so on, and features are `NAME feature 2` and so on";
+                let hint = if features {
+                    "features of embeddings are called `NAME feature 2` and so on"
+                } else {
+                    "a list of quantiles names its metrics `NAME_p50` and so on"
+                };
                 problems.add::<()>(&list, message, hint);
             }
             read.push(named);
