@@ -11,7 +11,7 @@ use super::recovery::Rollback;
 use super::sentinels;
 use super::tally::{GateTally, QuestionTally, Tally};
 use crate::digest::Digest;
-use crate::domain::gate::Test;
+use crate::domain::gate::{Measure, Test};
 use crate::domain::metric::Margin;
 use crate::domain::rollout::{Paired, PerSegment, Stage, Sticky};
 use crate::domain::world::{CURVE_MULTIPLES, Change, Effect, World};
@@ -218,11 +218,12 @@ fn meaning(world: World, scenario: &Scenario) -> String {
         World::Margin(gate) => {
             let gate = &scenario.gates[gate];
             let metric = &scenario.metrics[gate.metric].name;
-            if gate.measure.is_some() {
-                format!(
-                    "{metric} exactly at {}, where a share of all requests has more than any value of stable's",
-                    gate.allow_text
-                )
+            if let Some(measure) = gate.measure {
+                let answer = match measure {
+                    Measure::Ks | Measure::Psi => "more than any value of stable's",
+                    Measure::Mmd => "an answer as unlike stable's as can be",
+                };
+                format!("{metric} exactly at {}, where a share of all requests has {answer}", gate.allow_text)
             } else if gate.allow.is_some() {
                 format!("{metric} worse than stable by exactly what is allowed ({})", gate.allow_text)
             } else {

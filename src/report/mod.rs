@@ -777,7 +777,7 @@ pub struct GateRow {
     pub rates: BTreeMap<String, Rates>,
     /// Mean over replicates of the regression minus `allow` at the stage's end, in the `recorded` world; larger is worse.
     pub difference: Option<f64>,
-    /// Mean over replicates of its standard error, in the `recorded` world.
+    /// Mean over replicates of its standard error, in the `recorded` world; of MMD the root mean square length of the noise.
     pub se: Option<f64>,
     /// Share of replicates with enough data at the stage's end.
     pub with_data: Share,

@@ -111,7 +111,7 @@ fn distances_of_embeddings_err_as_seldom_as_stated() {
     }
     for gate in [ANY, ANY_OFTEN, DRIFT, DRIFT_ONCE] {
         let caught = run.failed(gate, World::Recorded, LARGE);
-        assert!(share(caught) > 0.8, "gate {gate}: {caught} caught");
+        assert!(share(caught) > 0.7, "gate {gate}: {caught} caught");
     }
     assert!(share(run.passed(DRIFT_ONCE, World::Null, LARGE)) > 0.8);
     // Noise is taken off the distance, so that a bare threshold at the truth is passed by about half.
