@@ -1,5 +1,8 @@
 //! The recursive integral: the density of a score that no look has stopped yet.
 
+use fearless_simd::Level;
+
+use super::exponential::{Points, sum_of_kernels};
 use crate::stats::normal;
 
 /// Steps below this share of the information are stretched to it: their effect on a probability is below 1e-6, and spending skips them.
@@ -49,6 +52,7 @@ struct Cut {
 /// Applications to Clinical Trials, chapter 19.
 #[derive(Debug, Clone)]
 pub(super) struct Walk {
+    level: Level,
     drift: f64,
     /// Fineness of the grid: see [`super::RESOLUTION`].
     resolution: f64,
@@ -67,6 +71,7 @@ pub(super) struct Walk {
 impl Walk {
     pub(super) fn new(drift: f64, resolution: u32) -> Self {
         Self {
+            level: Level::new(),
             drift,
             resolution: f64::from(resolution),
             scores: vec![0.0],
@@ -131,13 +136,8 @@ impl Walk {
     fn density(&self, score: f64) -> f64 {
         let band = self.in_reach(score);
         let scale = 1.0 / self.spread;
-        let centre = score - self.shift;
-        let kernel = |&u: &f64| {
-            let deviate = (centre - u) * scale;
-            (-0.5 * deviate * deviate).exp()
-        };
-        let sum: f64 = self.scores[band.clone()].iter().zip(&self.masses[band]).map(|(u, m)| m * kernel(u)).sum();
-        sum * scale * FRAC_1_SQRT_TAU
+        let points = Points { scores: &self.scores[band.clone()], masses: &self.masses[band] };
+        sum_of_kernels(self.level, &points, score - self.shift, scale) * scale * FRAC_1_SQRT_TAU
     }
 
     /// Points of the look before from which a step can lead to a score.

@@ -6,6 +6,7 @@
 pub mod combine;
 pub mod counts;
 pub mod design;
+mod exponential;
 mod integrate;
 pub mod rollout;
 mod search;
