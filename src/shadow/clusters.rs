@@ -109,7 +109,7 @@ impl Clusters {
         first
     }
 
-    /// Variance of a sum of influences: clustered by unit, and by unit and item both where there are items.
+    /// Variances of sums of influences: clustered by unit, and by unit and item both where there are items.
     ///
     /// # Formula
     /// One way: `G/(G-1) sum over clusters (sum of influences)²`. Two ways: by unit, plus by item, minus by (unit, item) pair; where that
@@ -117,32 +117,46 @@ impl Clusters {
     ///
     /// # Source
     /// A. C. Cameron, J. B. Gelbach, D. L. Miller (2011), J. Bus. Econ. Stat. 29, 238-249, equation 2.11.
-    pub(crate) fn variances(&self, cells: &[u32], influence: impl Fn(u32) -> f64) -> (Option<f64>, Option<f64>) {
-        let influences: Vec<f64> = cells.iter().map(|&cell| influence(cell)).collect();
+    pub(crate) fn variances<const N: usize>(
+        &self,
+        cells: &[u32],
+        influences: impl Fn(u32) -> [f64; N],
+    ) -> [(Option<f64>, Option<f64>); N] {
+        let influences: Vec<[f64; N]> = cells.iter().map(|&cell| influences(cell)).collect();
         let one_way = |cluster: &[u32], size: usize| {
-            let mut sums = vec![(0.0, false); size];
-            let (mut groups, mut squares) = (0.0, 0.0);
-            for (&cell, influence) in cells.iter().zip(&influences) {
+            let mut sums = vec![([0.0; N], false); size];
+            let (mut groups, mut squares) = (0.0, [0.0; N]);
+            for (&cell, influences) in cells.iter().zip(&influences) {
                 let cluster = cluster[cell as usize];
                 if cluster == ALONE {
                     groups += 1.0;
-                    squares += influence * influence;
+                    squares
+                        .iter_mut()
+                        .zip(influences)
+                        .for_each(|(squares, influence)| *squares += influence * influence);
                 } else {
-                    let sum = &mut sums[cluster as usize];
-                    *sum = (sum.0 + influence, true);
+                    let (sums, seen) = &mut sums[cluster as usize];
+                    sums.iter_mut().zip(influences).for_each(|(sum, influence)| *sum += influence);
+                    *seen = true;
                 }
             }
             groups += sums.iter().filter(|(_, seen)| *seen).count() as f64;
-            squares += sums.iter().map(|(sum, _)| sum * sum).sum::<f64>();
-            // Without a single difference there is no telling how rare one is: that is no standard error of zero.
-            (groups >= 2.0 && squares > 0.0).then(|| groups / (groups - 1.0) * squares)
+            std::array::from_fn(|index| {
+                let squares = squares[index] + sums.iter().map(|(sums, _)| sums[index] * sums[index]).sum::<f64>();
+                // Without a single difference there is no telling how rare one is: that is no standard error of zero.
+                (groups >= 2.0 && squares > 0.0).then(|| groups / (groups - 1.0) * squares)
+            })
         };
-        let unit = one_way(&self.unit, self.units);
-        let both_ways = self.item.as_ref().and_then(|item| {
-            let (by_unit, by_item) = (unit?, one_way(&item.item, item.items)?);
-            let variance = by_unit + by_item - one_way(&item.pair, item.pairs)?;
-            Some(if variance > 0.0 { variance } else { by_unit.max(by_item) })
-        });
-        (unit, both_ways)
+        let by_unit: [Option<f64>; N] = one_way(&self.unit, self.units);
+        let of_items =
+            self.item.as_ref().map(|item| (one_way(&item.item, item.items), one_way(&item.pair, item.pairs)));
+        std::array::from_fn(|index| {
+            let both_ways = of_items.as_ref().and_then(|(by_item, by_pair)| {
+                let (by_unit, by_item) = (by_unit[index]?, by_item[index]?);
+                let variance = by_unit + by_item - by_pair[index]?;
+                Some(if variance > 0.0 { variance } else { by_unit.max(by_item) })
+            });
+            (by_unit[index], both_ways)
+        })
     }
 }

@@ -45,11 +45,11 @@ pub(super) fn row(
     let variances = |factor: f64| {
         let both = |cell: u32| {
             let (candidate, stable) = (part(Version::Candidate, cell), part(Version::Stable, cell));
-            (candidate.0 - factor * stable.0, candidate.1 - factor * stable.1)
+            let of_labels = candidate.0 - factor * stable.0;
+            [of_labels + (candidate.1 - factor * stable.1), of_labels]
         };
         let larger = |(unit, item): (Option<f64>, Option<f64>)| Some(small * unit?.max(item.unwrap_or(0.0)));
-        let all = larger(clusters.variances(cells, |cell| both(cell).0 + both(cell).1));
-        let of_labels = larger(clusters.variances(cells, |cell| both(cell).0));
+        let [all, of_labels] = clusters.variances(cells, both).map(larger);
         all.zip(of_labels).filter(|_| labelled_units >= 2.0)
     };
     let value = found.map(PredictionPowered::value);

@@ -48,7 +48,7 @@ fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32],
         };
         part(Version::Candidate) - part(Version::Stable)
     };
-    let (by_unit, by_item) = clusters.variances(cells, influence);
+    let [(by_unit, by_item)] = clusters.variances(cells, |cell| [influence(cell)]);
     let (units, _) = clusters.counts(cells, |cell| asked.stable[cell] + asked.candidate[cell] > 0.0);
     let p_value = by_unit.map(|by_unit| {
         let t = difference / by_unit.max(by_item.unwrap_or(0.0)).sqrt();

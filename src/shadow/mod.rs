@@ -290,7 +290,7 @@ fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRo
         pairs: if digest.trials.is_some() {
             None
         } else {
-            pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, allow)
+            pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, (allow, &found))
         },
         human: human::row(digest, metric, scenario.metrics[metric].better, clusters, &slice.cells, gate),
     })
@@ -487,12 +487,12 @@ fn spread<I: Fn(u32) -> f64>(
     contrast: Option<(f64, (f64, f64))>,
     influence: impl Fn(f64) -> I,
 ) -> Difference {
+    let (plain, scaled) = (influence(1.0), influence(contrast.map_or(1.0, |(_, (factor, _))| factor)));
+    let [(unit, item), (by_unit, both_ways)] = clusters.variances(cells, |cell| [plain(cell), scaled(cell)]);
     let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
-        let (by_unit, both_ways) = clusters.variances(cells, influence(factor));
         let beyond = sign * (value.candidate - factor * value.stable) - offset;
         Some(Regression { beyond, by_unit: by_unit?, both_ways })
     });
-    let (unit, item) = clusters.variances(cells, influence(1.0));
     Difference {
         value,
         se_unit: unit.map(f64::sqrt),

@@ -1,23 +1,23 @@
 //! The pairs of a proportion, counted: what a statistician expects beside the difference.
 
 use super::clusters::Clusters;
-use super::of_sums;
+use super::{Difference, of_sums};
 use crate::digest::Digest;
-use crate::digest::cells::{MetricCells, SumCells, Sums};
+use crate::digest::cells::{MetricCells, Sums};
 use crate::domain::metric::{Direction, Margin, Metric};
 use crate::domain::version::PerVersion;
 use crate::report::PairCounts;
 use crate::stats::proportion::paired;
 
 /// Discordant pairs and their tests; `None` where outcomes are not 0 and 1. Where the judge errs, counts are the judge's, and so is
-/// the margin.
+/// the margin. `found` is the difference that the pairs show, with what the judge's errors hide.
 pub(super) fn count(
     digest: &Digest,
     index: usize,
     metric: &Metric,
     clusters: &Clusters,
     cells: &[u32],
-    allow: Option<Margin>,
+    (allow, found): (Option<Margin>, &Difference),
 ) -> Option<PairCounts> {
     let of_metric = if metric.judge.errors.is_some() { digest.recorded(index) } else { &digest.cells.metrics[index] };
     let MetricCells::Sums(sums) = of_metric else { return None };
@@ -37,7 +37,12 @@ pub(super) fn count(
         Direction::Higher => (alone.stable, alone.candidate),
         Direction::Lower => (alone.candidate, alone.stable),
     };
-    let design_effect = design_effect(sums, clusters, cells, n, worse, better)?;
+    let se = if metric.judge.errors.is_some() || metric.kind.is_rare() {
+        of_sums((sums, true), clusters, cells, None)?.se()
+    } else {
+        found.se()
+    };
+    let design_effect = design_effect(se, n, worse, better);
     let scale = metric.judge.errors.map_or(1.0, |errors| errors.sensitivity + errors.specificity - 1.0);
     let effective =
         paired::Pairs { n: n / design_effect, first_only: better / design_effect, second_only: worse / design_effect };
@@ -64,9 +69,8 @@ pub(super) fn count(
 }
 
 /// Clustered variance of the difference over that of independent pairs, `(b + c - (b - c)² / n) / n²`; at least 1.
-fn design_effect(sums: &SumCells, clusters: &Clusters, cells: &[u32], n: f64, b: f64, c: f64) -> Option<f64> {
-    let found = of_sums((sums, true), clusters, cells, None)?;
+fn design_effect(se: Option<f64>, n: f64, b: f64, c: f64) -> f64 {
     let independent = (b + c - (b - c).powi(2) / n) / (n * n);
-    let clustered = found.se().map_or(0.0, |se| se * se);
-    Some(if independent > 0.0 { (clustered / independent).max(1.0) } else { 1.0 })
+    let clustered = se.map_or(0.0, |se| se * se);
+    if independent > 0.0 { (clustered / independent).max(1.0) } else { 1.0 }
 }

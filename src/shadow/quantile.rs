@@ -38,10 +38,11 @@ pub(super) fn difference(
         }
     };
     let has_density = arms.stable.per_share.is_some() && arms.candidate.per_share.is_some();
-    let (unit, item) = if has_density { clusters.variances(cells, influence(1.0)) } else { (None, None) };
-    let beyond_allow = allow.filter(|_| has_density).and_then(|allow| {
-        let (factor, offset) = allow.contrast(metric.better);
-        let (by_unit, both_ways) = clusters.variances(cells, influence(factor));
+    let contrast = allow.map(|allow| allow.contrast(metric.better));
+    let (plain, scaled) = (influence(1.0), influence(contrast.map_or(1.0, |(factor, _)| factor)));
+    let variances = || clusters.variances(cells, |cell| [plain(cell), scaled(cell)]);
+    let [(unit, item), (by_unit, both_ways)] = if has_density { variances() } else { [(None, None); 2] };
+    let beyond_allow = contrast.filter(|_| has_density).and_then(|(factor, offset)| {
         let beyond = sign * (value.candidate - factor * value.stable) - offset;
         Some(Regression { beyond, by_unit: by_unit?, both_ways })
     });
@@ -98,7 +99,7 @@ pub(super) fn shares_beyond(
         };
         part(Version::Candidate, moved, candidate) - part(Version::Stable, threshold, stable)
     };
-    let (by_unit, both_ways) = clusters.variances(cells, influence);
+    let [(by_unit, both_ways)] = clusters.variances(cells, |cell| [influence(cell)]);
     let beyond = sign * (candidate - stable);
     Some(SharesBeyond {
         recorded: Regression { beyond, by_unit: by_unit?, both_ways },
@@ -154,7 +155,7 @@ impl Arm {
             let bins = list.of(cell as usize);
             ((bins.len() - bins.partition_point(|&other| other <= bin)) as f64 - share_above * bins.len() as f64) / n
         };
-        let share_variance = clusters.variances(cells, above).0;
+        let [(share_variance, _)] = clusters.variances(cells, |cell| [above(cell)]);
         let z = normal::upper_quantile(0.025);
         let per_share = share_variance.filter(|&variance| variance > 0.0).map(|variance| {
             let width = z * variance.sqrt();
