@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 const FINE: f64 = 4.0;
 /// PNG pixels per pixel of the figure.
 const DENSE: u32 = 2;
+/// Finer pixels on a side of one of the PNG's.
+const BLOCK: usize = FINE as usize / DENSE as usize;
 
 /// What a backend may fail with.
 type Drawn<DB> = std::result::Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
@@ -105,7 +107,7 @@ pub(super) fn png(picture: &Picture) -> Result<Vec<u8>> {
     let area = BitMapBackend::with_buffer(&mut fine, (width, height)).into_drawing_area();
     draw_shapes(&area, picture).map_err(|e| Error::at("figures", format!("cannot draw: {e}")))?;
     drop(area);
-    let mut image = Image::averaged(&fine, width as usize, size(FINE) as usize / DENSE as usize);
+    let mut image = Image::averaged(&fine, width as usize);
     for shape in &picture.shapes {
         if let Shape::Text { .. } = shape {
             image.write(shape);
@@ -164,21 +166,22 @@ struct Image {
 }
 
 impl Image {
-    /// Each pixel is the average of `block` × `block` finer ones: smooth edges.
-    fn averaged(fine: &[u8], fine_width: usize, block: usize) -> Self {
-        let (width, height) = (fine_width / block, fine.len() / 3 / fine_width / block);
+    /// Each pixel is the average of [`BLOCK`] × [`BLOCK`] finer ones: smooth edges.
+    fn averaged(fine: &[u8], fine_width: usize) -> Self {
+        const AREA: u16 = (BLOCK * BLOCK) as u16;
+        let (width, height) = (fine_width / BLOCK, fine.len() / 3 / fine_width / BLOCK);
         let mut bytes = Vec::with_capacity(width * height * 3);
-        let area = u32::try_from(block * block).unwrap_or(1);
-        for y in 0..height {
-            for x in 0..width {
-                for channel in 0..3 {
-                    let sum: u32 = (0..block * block)
-                        .map(|i| ((y * block + i / block) * fine_width + x * block + i % block) * 3 + channel)
-                        .map(|at| u32::from(fine[at]))
-                        .sum();
-                    bytes.push(u8::try_from((sum + area / 2) / area).unwrap_or(u8::MAX));
+        let mut sums = vec![0_u16; width * 3];
+        for rows in fine.chunks_exact(fine_width * 3 * BLOCK) {
+            sums.fill(0);
+            for row in rows.chunks_exact(fine_width * 3) {
+                for (sums, block) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * BLOCK)) {
+                    for (index, &channel) in block.iter().enumerate() {
+                        sums[index % 3] += u16::from(channel);
+                    }
                 }
             }
+            bytes.extend(sums.iter().map(|sum| ((sum + AREA / 2) / AREA) as u8));
         }
         Self { width, height, bytes }
     }
@@ -214,5 +217,19 @@ impl Image {
         writer.write_image_data(&self.bytes)?;
         writer.finish()?;
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pixel_is_the_average_of_its_block() {
+        // Two rows of five pixels: two blocks, and a column that is left over.
+        let row = |channel: u8| [channel, 0, 255, channel + 1, 0, 255, 8, 9, 10, 12, 9, 10, 77, 77, 77];
+        let image = Image::averaged(&[row(10), row(11)].concat(), 5);
+        assert_eq!((image.width, image.height), (2, 1));
+        assert_eq!(image.bytes, [11, 0, 255, 10, 9, 10], "rounded half up");
     }
 }
