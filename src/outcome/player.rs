@@ -279,13 +279,15 @@ impl Ground {
     /// Sums of the log, and censuses from a few of the starts.
     #[must_use]
     pub fn new(simulator: &Simulator, starts: Vec<Moment>) -> Self {
-        let whole_log = simulator.census(0, simulator.slots(), simulator.slots());
-        let arms = whole_arms(simulator, &whole_log);
-        let levels = (0..simulator.layout.shapes.len()).map(|metric| level(metric, simulator, &arms)).collect();
         let count = SAMPLED_STARTS.min(starts.len());
         let sampled_starts: Vec<usize> =
             (0..count).map(|index| simulator.slot_at(starts[index * starts.len() / count])).collect();
-        let sampled_censuses = sampled_starts.par_iter().map(|&start| simulator.census_of_schedule(start)).collect();
+        let (whole_log, sampled_censuses) = rayon::join(
+            || simulator.census(0, simulator.slots(), simulator.slots()),
+            || sampled_starts.par_iter().map(|&start| simulator.census_of_schedule(start)).collect(),
+        );
+        let arms = whole_arms(simulator, &whole_log);
+        let levels = (0..simulator.layout.shapes.len()).map(|metric| level(metric, simulator, &arms)).collect();
         Self {
             whole_log,
             levels_of_metrics: levels,
