@@ -15,7 +15,7 @@ use super::stage::StagePlace;
 use crate::domain::gate::Window;
 use crate::simulate::grid::{Grid, GridPlace};
 use crate::simulate::layout::{Answers, Shape};
-use crate::simulate::trajectory::{Arm, Reader};
+use crate::simulate::trajectory::{Arm, Reader, Span};
 use crate::stats::cluster::UnitSums;
 
 /// Looks that are screened together.
@@ -48,12 +48,17 @@ struct Side {
     rounding: Vec<f64>,
     /// What its requests are worth in units of equal weight; zero where there is no value.
     effective_units: Vec<f64>,
+    /// Its units and covered requests.
+    units: Vec<f64>,
+    covered: Vec<f64>,
     /// Of stable's quantile: the threshold nearest to it.
     thresholds: Vec<usize>,
 }
 
 impl Side {
-    fn push(&mut self, sums: &UnitSums) {
+    fn push(&mut self, sums: &UnitSums, covered: f64) {
+        self.units.push(sums.units);
+        self.covered.push(covered);
         let Some(ratio) = sums.ratio() else {
             self.ratio.push(f64::NAN);
             self.variance.push(0.0);
@@ -79,6 +84,15 @@ fn noise(sums: &UnitSums, terms: f64) -> f64 {
     NOISE * units * terms / (sums.x * sums.x)
 }
 
+fn key(place: StagePlace, slice: usize, metric: usize, arm: Arm, answers: Answers) -> Key {
+    let answers = match answers {
+        Answers::Stable => 0,
+        Answers::Candidate => 1,
+        Answers::Effect(stream) => 2 + stream,
+    };
+    (place.first_look, slice, metric, arm == Arm::Candidate, answers)
+}
+
 impl<'a> Screen<'a> {
     /// Nothing seen yet.
     #[must_use]
@@ -88,32 +102,61 @@ impl<'a> Screen<'a> {
 
     fn side(&self, asker: &Asker<'_>, slice: usize, arm: Arm, answers: Answers, place: StagePlace) -> Rc<Side> {
         let metric = asker.gate.metric;
-        let answers_index = match answers {
-            Answers::Stable => 0,
-            Answers::Candidate => 1,
-            Answers::Effect(stream) => 2 + stream,
-        };
-        let key = (place.first_look, slice, metric, arm == Arm::Candidate, answers_index);
+        let key = key(place, slice, metric, arm, answers);
         if let Some(side) = self.sides.borrow().get(&key) {
             return Rc::clone(side);
         }
+        match &self.reader.layout.shapes[metric] {
+            Shape::Moments => self.read(metric, place),
+            Shape::Grid(_) => {
+                let side = self.side_of_quantile(asker, slice, arm, answers, place);
+                self.sides.borrow_mut().insert(key, Rc::new(side));
+            }
+        }
+        Rc::clone(&self.sides.borrow()[&key])
+    }
+
+    fn side_of_quantile(&self, asker: &Asker<'_>, slice: usize, arm: Arm, answers: Answers, place: StagePlace) -> Side {
         let mut side = Side::default();
         for look in 0..place.plan.looks() {
             let arms = LookArms { reader: self.reader, span: place.span(look, Window::Stage) };
-            let at = match (&self.reader.layout.shapes[metric], arm) {
-                (Shape::Moments, _) => None,
-                (Shape::Grid(_), Arm::Stable) => {
+            let index = match arm {
+                Arm::Stable => {
                     let threshold = asker.quantile_threshold(slice, &arms).unwrap_or(0);
                     side.thresholds.push(threshold);
-                    Some(GridPlace { index: threshold, part: 0.0 })
+                    threshold
                 }
-                (Shape::Grid(_), Arm::Candidate) => Some(GridPlace { index: 0, part: 0.0 }),
+                Arm::Candidate => 0,
             };
-            side.push(&self.reader.sums(arms.span, arm, answers, slice, metric, at));
+            let at = Some(GridPlace { index, part: 0.0 });
+            let covered = self.reader.counts_of(arms.span, arm, answers, slice).covered;
+            side.push(&self.reader.sums(arms.span, arm, answers, slice, asker.gate.metric, at), covered);
         }
-        let side = Rc::new(side);
-        self.sides.borrow_mut().insert(key, Rc::clone(&side));
         side
+    }
+
+    /// Takes all sides of a metric that is not a quantile in a stage at once: what a look holds lies together, looks lie far apart.
+    fn read(&self, metric: usize, place: StagePlace) {
+        let mut asked = Vec::new();
+        for (slice, answers) in self.reader.layout.kept(metric) {
+            asked.push((slice, Arm::Candidate, answers));
+            if answers == Answers::Stable {
+                asked.push((slice, Arm::Stable, answers));
+            }
+        }
+        let mut sides: Vec<_> = asked
+            .iter()
+            .map(|&(slice, arm, answers)| (self.reader.place(arm, answers, slice, metric), Side::default()))
+            .collect();
+        for look in 0..place.plan.looks() {
+            let Span { look, .. } = place.span(look, Window::Stage);
+            for (place, side) in &mut sides {
+                let (sums, covered) = self.reader.sums_at(look, *place);
+                side.push(&sums, covered);
+            }
+        }
+        let keys = asked.into_iter().map(|(slice, arm, answers)| key(place, slice, metric, arm, answers));
+        self.sides.borrow_mut().extend(keys.zip(sides.into_iter().map(|(_, side)| Rc::new(side))));
     }
 
     /// What a question's arms show in a stage under a lens.
@@ -129,6 +172,7 @@ impl<'a> Screen<'a> {
         let stable = matches!(question.against, Against::Stable { .. }).then(|| side(Arm::Stable, Answers::Stable));
         Sides {
             candidate: side(Arm::Candidate, terms.answers),
+            counted: side(Arm::Candidate, lens.answers),
             stable,
             terms,
             screen: self,
@@ -143,6 +187,8 @@ impl<'a> Screen<'a> {
 /// Both arms of one question under one lens, at each look of a stage.
 pub(super) struct Sides<'s> {
     candidate: Rc<Side>,
+    /// The candidate's as the lens shows it, with whatever a covariate takes out.
+    counted: Rc<Side>,
     /// None against a limit.
     stable: Option<Rc<Side>>,
     terms: Terms,
@@ -158,6 +204,13 @@ impl Sides<'_> {
     pub(super) fn effective_units(&self, look: usize) -> f64 {
         let stable = self.stable.as_ref().map_or(f64::INFINITY, |side| side.effective_units[look]);
         stable.min(self.candidate.effective_units[look])
+    }
+
+    /// Whether each arm that is asked has enough units and requests at a look.
+    pub(super) fn enough(&self, look: usize) -> bool {
+        let gate = self.asker.gate;
+        let enough = |side: &Side| side.units[look] >= gate.min_units && side.covered[look] >= gate.min_requests;
+        enough(&self.counted) && self.stable.as_deref().is_none_or(enough)
     }
 
     /// The first of some looks that may exceed its bound and does.

@@ -357,9 +357,7 @@ impl StageGate<'_> {
         let overall = open.iter().position(|&open| open).expect("something is asked");
         let question = self.questions[overall];
         let sides = screen.sides(&self.asker, question, lens, place);
-        let silent = |look: usize| {
-            !self.enough(question, lens, &arms(look)) || sides.effective_units(look) < FEWEST_EFFECTIVE_UNITS
-        };
+        let silent = |look: usize| !sides.enough(look) || sides.effective_units(look) < FEWEST_EFFECTIVE_UNITS;
         // What another question shows there is a failure all the same.
         let failing = |look: usize| {
             (0..open.len()).any(|index| open[index] && result.questions[index].failed && fails(index, look))

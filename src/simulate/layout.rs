@@ -215,6 +215,19 @@ impl Layout {
         self.slices.len() - 1
     }
 
+    /// Slices and answers in which sums of a metric are kept.
+    #[must_use]
+    pub fn kept(&self, metric: usize) -> Vec<(usize, Answers)> {
+        let of_slice = |(slice, plan): (usize, &SlicePlan)| {
+            let recorded = if plan.metrics.iter().any(|&(kept, _)| kept == metric) { 2 } else { 0 };
+            let streams = plan.streams.iter().filter(|&&(stream, _)| self.stream_metrics[stream] == metric);
+            let answers = [Answers::Stable, Answers::Candidate].into_iter().take(recorded);
+            let all = answers.chain(streams.map(|&(stream, _)| Answers::Effect(stream)));
+            all.map(|answers| (slice, answers)).collect::<Vec<_>>()
+        };
+        self.plans.iter().enumerate().flat_map(of_slice).collect()
+    }
+
     /// The stream of a metric's answers with stable's taken out.
     #[must_use]
     pub fn adjusted(&self, metric: usize, answers: Answers) -> Option<Answers> {

@@ -107,6 +107,16 @@ pub struct Span {
     pub since: Option<usize>,
 }
 
+/// Where sums of an arm in a slice are, had its units got certain answers to a metric that is not a quantile.
+#[derive(Debug, Clone, Copy)]
+pub struct MomentsPlace {
+    arm: Arm,
+    slice: usize,
+    units: usize,
+    covered: usize,
+    first: usize,
+}
+
 /// Reads a trajectory by meaning.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -191,6 +201,21 @@ impl Reader<'_> {
         Some((since(base), since(base + 1)))
     }
 
+    /// Where the sums of a metric that is not a quantile are: for all looks to be read.
+    #[must_use]
+    pub fn place(&self, arm: Arm, answers: Answers, slice: usize, metric: usize) -> MomentsPlace {
+        let [units, covered] = places_of_counts(arm, answers);
+        MomentsPlace { arm, slice, units, covered, first: self.base(slice, answers, metric) }
+    }
+
+    /// What [`Self::sums`] gives at a look for the whole stage, and covered requests.
+    #[must_use]
+    #[inline]
+    pub fn sums_at(&self, look: usize, place: MomentsPlace) -> (UnitSums, f64) {
+        let (row, first) = (self.row(look, place.arm, place.slice), place.first);
+        (row.moments(place.units, [first, first + 1, first + 2, first + 3, first + 4]), row.at(place.covered))
+    }
+
     fn base(&self, slice: usize, answers: Answers, metric: usize) -> usize {
         let plan = &self.layout.plans[slice];
         let find = |places: &[(usize, usize)], wanted: usize| {
@@ -208,16 +233,17 @@ impl Reader<'_> {
     }
 
     fn moments(&self, span: Span, arm: Arm, units: usize, slice: usize, places: [usize; 5]) -> UnitSums {
-        let now = self.row(span.look, arm, slice);
-        let mut values = places.map(|place| now.at(place));
-        if let Some(since) = span.since {
-            let before = self.row(since, arm, slice);
-            values.iter_mut().zip(places).for_each(|(value, place)| *value -= before.at(place));
+        let now = self.row(span.look, arm, slice).moments(units, places);
+        let Some(since) = span.since else { return now };
+        let before = self.row(since, arm, slice).moments(units, places);
+        UnitSums {
+            y: now.y - before.y,
+            x: now.x - before.x,
+            yy: now.yy - before.yy,
+            yx: now.yx - before.yx,
+            xx: now.xx - before.xx,
+            ..now
         }
-        let [y, x, yy, yx, xx] = values;
-        // Stable's arm is what is left of all traffic.
-        let taken_from = now.all.map_or((0.0, 0.0), |all| (all[places[2]], all[places[4]]));
-        UnitSums { units: now.at(units), y, x, yy, yx, xx, taken_from }
     }
 
     /// A sum of first order by its place in the slice, over the span alone.
@@ -227,6 +253,7 @@ impl Reader<'_> {
         move |place: usize| now.at(place) - before.as_ref().map_or(0.0, |before| before.at(place))
     }
 
+    #[inline]
     fn row(&self, look: usize, arm: Arm, slice: usize) -> Row<'_> {
         let (layout, plan) = (self.layout, &self.layout.plans[slice]);
         let candidate = look * layout.arm_width + plan.arm_at;
@@ -252,7 +279,24 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
+    #[inline]
     fn at(&self, place: usize) -> f64 {
         self.all.map_or(self.candidate[place], |all| all[place] - self.candidate[place])
+    }
+
+    /// Units, and Y, X, YY, YX and XX, at these places.
+    #[inline]
+    fn moments(&self, units: usize, places: [usize; 5]) -> UnitSums {
+        let [y, x, yy, yx, xx] = places;
+        UnitSums {
+            units: self.at(units),
+            y: self.at(y),
+            x: self.at(x),
+            yy: self.at(yy),
+            yx: self.at(yx),
+            xx: self.at(xx),
+            // Stable's arm is what is left of all traffic.
+            taken_from: self.all.map_or((0.0, 0.0), |all| (all[yy], all[xx])),
+        }
     }
 }

@@ -45,6 +45,7 @@ impl UnitSums {
     /// # Example
     /// The ten units of reference vector `ratio-delta-var`: 0.6888888888888889 (gbstats `RatioStatistic`).
     #[must_use]
+    #[inline]
     pub fn ratio(&self) -> Option<f64> {
         (self.x > 0.0).then(|| self.y / self.x)
     }
@@ -64,6 +65,7 @@ impl UnitSums {
     /// # Example
     /// The ten units of reference vector `ratio-delta-var` give 0.003353960270284012 (gbstats `RatioStatistic`).
     #[must_use]
+    #[inline]
     pub fn ratio_variance(&self) -> Option<f64> {
         let ratio = self.ratio()?;
         if self.units < 2.0 {
@@ -88,6 +90,7 @@ impl UnitSums {
     /// # Example
     /// Weights 1, 1, 1 and 3: 36/12 = 3.
     #[must_use]
+    #[inline]
     pub fn effective_units(&self) -> f64 {
         if self.xx > 0.0 { self.x * self.x / self.xx } else { 0.0 }
     }
