@@ -42,6 +42,18 @@ pub(super) struct Answer {
     pub(super) first_interval: usize,
     /// Number of its intervals.
     pub(super) intervals: usize,
+    /// Where its Y and X can be read, where nothing need be worked out.
+    read: Option<Read>,
+}
+
+/// Where Y and X of an answer are among a cell's inputs.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    /// Y from the slot on at which an effect sets in, and before.
+    y: usize,
+    y_before: usize,
+    onset: i64,
+    x: usize,
 }
 
 /// What is known of a unit of a rare metric, as bits of its second total: it was seen; it had an event of its own; an effect met it.
@@ -54,6 +66,8 @@ pub(super) struct Additions<'s> {
     sim: &'s Simulator,
     /// Unit of each row of weights, by rank.
     pub(super) units: Vec<u32>,
+    /// The same by the order in which units were met in the window.
+    pub(super) met: Vec<u32>,
     /// Units of the slot added last that have not asked in the window before.
     pub(super) arrived: Vec<u32>,
     /// Per slice of the layout.
@@ -62,6 +76,8 @@ pub(super) struct Additions<'s> {
     index: Vec<u32>,
     /// Requests of a row in each interval; zeros between rows.
     fresh: Vec<u32>,
+    /// Inputs of several cells.
+    summed: Vec<f64>,
 }
 
 /// Additions to one slice.
@@ -82,7 +98,16 @@ impl<'s> Additions<'s> {
     pub(super) fn new(sim: &'s Simulator) -> Self {
         let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
         let index = vec![ABSENT; sim.units() * slices.len()];
-        Self { sim, units: Vec::new(), arrived: Vec::new(), slices, index, fresh: Vec::new() }
+        Self {
+            sim,
+            units: Vec::new(),
+            met: Vec::new(),
+            arrived: Vec::new(),
+            slices,
+            index,
+            fresh: Vec::new(),
+            summed: Vec::new(),
+        }
     }
 
     /// Begins a window; `onsets` are the different slots at which each stream sets in.
@@ -118,6 +143,7 @@ impl<'s> Additions<'s> {
     /// Forgets what was added, not the running totals.
     pub(super) fn clear(&mut self) {
         self.units.clear();
+        self.met.clear();
         for slice in &mut self.slices {
             slice.rows.clear();
             slice.tiles.clear();
@@ -138,21 +164,23 @@ impl<'s> Additions<'s> {
             let end = first + units[first..].iter().take_while(|&&other| other == unit).count();
             let weight = self.units.len() as u32;
             self.units.push(unit);
-            if self.index[unit as usize * count] == ABSENT {
+            let places = &mut self.index[unit as usize * count..(unit as usize + 1) * count];
+            if places[0] == ABSENT {
                 self.arrived.push(unit);
             }
-            let mut add = |slice: usize, cells: Range<usize>| {
-                let row = NewRow { sim, cells, unit, weight, slot };
-                self.slices[slice].add(&row, &mut self.index[unit as usize * count + slice], &mut self.fresh);
+            let mut add = |slice: usize, cells: Range<usize>, inputs: &[f64]| {
+                let row = NewRow { sim, cells, inputs, unit, weight, slot };
+                self.slices[slice].add(&row, &mut places[slice], &mut self.fresh);
             };
-            add(0, first..end);
+            add(0, first..end, sim.cells.summed(first..end, &mut self.summed));
             for (slices, values) in sim.layout.slice_of.iter().zip(&sim.cells.segment) {
                 if let Some(slices) = slices {
                     for cell in first..end {
-                        add(slices[values[cell] as usize], cell..cell + 1);
+                        add(slices[values[cell] as usize], cell..cell + 1, sim.cells.inputs(cell));
                     }
                 }
             }
+            self.met.push(places[0]);
             first = end;
         }
     }
@@ -178,13 +206,25 @@ fn answer(sim: &Simulator, metric: usize, block: Block, effect: Option<(usize, i
         Shape::Moments => 0,
         Shape::Grid(grid) => grid.len(),
     };
-    Answer { metric, block, effect, first_interval: 0, intervals }
+    let read = match (&sim.cells.metrics[metric], effect) {
+        (FlatMetric::Sums(place), None) => {
+            let y = place + if block == Block::Candidate { 2 } else { 0 };
+            Some(Read { y, y_before: y, onset: 0, x: y + 1 })
+        }
+        (FlatMetric::Sums(place), Some((stream, onset))) => {
+            sim.effects[stream].shown.map(|y| Read { y, y_before: *place, onset, x: place + 1 })
+        }
+        _ => None,
+    };
+    Answer { metric, block, effect, first_interval: 0, intervals, read }
 }
 
 /// Cells of one unit in one slot.
 struct NewRow<'a> {
     sim: &'a Simulator,
     cells: Range<usize>,
+    /// Of all of them.
+    inputs: &'a [f64],
     unit: u32,
     weight: u32,
     slot: usize,
@@ -214,32 +254,31 @@ impl SliceAdditions {
     }
 
     fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
-        let values = self.rows.len() as u32;
-        self.rows.push(Row { values, weight: row.weight });
-        let (totals, ladders) = self.totals.unit(row.unit, index);
+        let Self { answers, rows, tiles, entries, totals, due } = self;
+        rows.push(Row { values: rows.len() as u32, weight: row.weight });
+        let (totals, ladders) = totals.unit(row.unit, index);
         let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
-        let (mut rows, mut covered) = (0.0, [0.0; 2]);
-        for cell in row.cells.clone() {
-            let inputs = row.sim.cells.inputs(cell);
-            rows += inputs[0];
-            covered[0] += inputs[1];
-            covered[1] += inputs[2];
-        }
+        let [requests, covered, covered_candidate] = [0, 1, 2].map(|place| row.inputs[place]);
         let known = *seen as u8;
-        let newly_seen = [0, 1].map(|version| covered[version] > 0.0 && known & (1 << version) == 0);
-        *seen += f64::from(u8::from(newly_seen[0]) | u8::from(newly_seen[1]) << 1);
-        let [units, units_candidate] = newly_seen.map(|newly| f64::from(u8::from(newly)));
-        self.tiles.push([units, covered[0], rows, units_candidate, covered[1]]);
-        for ((answer, own), due) in self.answers.iter().zip(pairs.chunks_exact_mut(2)).zip(&mut self.due) {
-            let tile = match &row.sim.cells.metrics[answer.metric] {
+        let newly = |covered: f64, bit: u8| u8::from(covered > 0.0 && known & bit == 0);
+        let newly_seen = [newly(covered, 1), newly(covered_candidate, 2)];
+        *seen += f64::from(newly_seen[0] | newly_seen[1] << 1);
+        let [units, units_candidate] = newly_seen.map(f64::from);
+        tiles.push([units, covered, requests, units_candidate, covered_candidate]);
+        for ((answer, own), due) in answers.iter().zip(pairs.chunks_exact_mut(2)).zip(due) {
+            // Most answers, and nothing else, as fast as memory gives them.
+            if let Some(read) = answer.read {
+                tiles.push(row.read(read, own));
+                continue;
+            }
+            tiles.push(match &row.sim.cells.metrics[answer.metric] {
                 FlatMetric::Sums(place) => row.moments(answer, *place, own),
                 FlatMetric::Firsts(place) => row.firsts(answer, *place, own, due),
                 FlatMetric::Bins(lists) => {
                     let lists = lists.get(answer.version());
-                    row.intervals(answer, lists, own, ladders, fresh, &mut self.entries[answer.block as usize])
+                    row.intervals(answer, lists, own, ladders, fresh, &mut entries[answer.block as usize])
                 }
-            };
-            self.tiles.push(tile);
+            });
         }
     }
 }
@@ -259,7 +298,14 @@ impl NewRow<'_> {
         effect.applies[cell].then_some((effect, since))
     }
 
-    /// Y, X, YY, YX and XX; `own` are the unit's Y and X.
+    /// Y, X, YY, YX and XX of numbers that are known; `own` are the unit's Y and X.
+    #[inline]
+    fn read(&self, read: Read, own: &mut [f64]) -> [f64; MOMENTS] {
+        let y = if self.slot as i64 >= read.onset { read.y } else { read.y_before };
+        moments(self.inputs[y], self.inputs[read.x], own)
+    }
+
+    /// The same where they must be worked out, cell by cell.
     fn moments(&self, answer: &Answer, place: usize, own: &mut [f64]) -> [f64; MOMENTS] {
         let place = if answer.block == Block::Candidate { place + 2 } else { place };
         let (mut dy, mut dx) = (0.0, 0.0);
@@ -278,10 +324,7 @@ impl NewRow<'_> {
             };
             dy += adjustment.map_or(shown, |adjustment| adjustment.left(shown, (y, x)));
         }
-        let (y, x) = (own[0], own[1]);
-        own[0] += dy;
-        own[1] += dx;
-        [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
+        moments(dy, dx, own)
     }
 
     /// Y, X, YY, YX and XX of a unit that counts once, with its first request and with its first event.
@@ -381,6 +424,15 @@ impl NewRow<'_> {
     }
 }
 
+/// What Y and X add to the moments of a unit that had so much of them before.
+#[inline]
+fn moments(dy: f64, dx: f64, own: &mut [f64]) -> [f64; MOMENTS] {
+    let (y, x) = (own[0], own[1]);
+    own[0] += dy;
+    own[1] += dx;
+    [dy, dx, dy * (2.0 * y + dy), y * dx + x * dy + dy * dx, dx * (2.0 * x + dx)]
+}
+
 /// Each unit's totals since the window began.
 ///
 /// Units come in no order, so this is memory's work: what nearly every cell needs is packed together, and ladders, which few units
@@ -455,6 +507,108 @@ impl Ladders {
                 left ^= 1 << bit;
                 let interval = word * bits + bit as usize;
                 visit(interval, &mut counts[interval]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest;
+    use crate::ingest::testing::{log, write};
+    use crate::scenario::Scenario;
+    use crate::simulate::layout::Answers;
+    use crate::simulate::trajectory::{Arm, Reader, Span};
+
+    /// Effects that set in at once and in a segment, that set in later, and that grow; several cells of a unit in a slot.
+    const TEXT: &str = r#"
+[log]
+timestamp = "ts"
+segments = ["region"]
+slot = "1h"
+[assignment]
+unit = "user_id"
+[metrics.quality]
+kind = "mean"
+column = "{version}_quality"
+better = "higher"
+[metrics.ok]
+kind = "proportion"
+column = "{version}_ok"
+better = "higher"
+[[stages]]
+name = "40%"
+exposure = "40%"
+duration = "2h"
+look_every = "1h"
+[[gates]]
+name = "quality"
+metric = "quality"
+allow = "5%"
+by = ["region"]
+[[effects]]
+name = "worse in eu"
+metric = "quality"
+scale = 0.8
+only = { region = ["eu"] }
+[[effects]]
+name = "later"
+metric = "quality"
+shift = 0.3
+onset = "1h"
+[[effects]]
+name = "flips"
+metric = "ok"
+flip = "20%"
+[[effects]]
+name = "growing"
+metric = "ok"
+flip = "20%"
+ramp = "2h"
+"#;
+
+    fn simulator() -> (Scenario, Simulator) {
+        let scenario = Scenario::parse("scenario.toml", TEXT).unwrap_or_else(|error| panic!("{error}"));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("log.parquet");
+        write(&log(2000), &path);
+        let digest = digest::load(path.to_str().expect("text"), &scenario, &|_| ()).unwrap_or_else(|e| panic!("{e}"));
+        let sim = Simulator::new(&digest, &scenario);
+        (scenario, sim)
+    }
+
+    #[test]
+    fn what_effects_show_is_read_as_it_would_be_worked_out() {
+        let (scenario, sim) = simulator();
+        let shown: Vec<bool> = sim.effects.iter().map(|effect| effect.shown.is_some()).collect();
+        assert_eq!(shown, [true, true, true, false]);
+        let (_, mut plain) = simulator();
+        plain.effects.iter_mut().for_each(|effect| effect.shown = None);
+        let lanes: Vec<_> = (0..9).map(|replicate| (0, sim.replicate(&scenario, replicate))).collect();
+        assert_eq!(sim.trajectories(&lanes), plain.trajectories(&lanes));
+    }
+
+    #[test]
+    fn sums_at_a_place_are_those_of_their_meaning() {
+        let (scenario, sim) = simulator();
+        let trajectory = sim.trajectories(&[(0, sim.replicate(&scenario, 0))]).remove(0);
+        let reader = Reader { layout: &sim.layout, trajectory: &trajectory };
+        for metric in 0..2 {
+            let kept = sim.layout.kept(metric);
+            // Of the segments only quality is asked.
+            assert_eq!(kept.len(), if metric == 0 { 4 * sim.layout.slices.len() } else { 4 });
+            for (look, (slice, answers)) in (0..2).flat_map(|look| kept.iter().map(move |&kept| (look, kept))) {
+                let span = Span { look, since: None };
+                for (arm, answers) in [(Arm::Candidate, answers), (Arm::Stable, Answers::Stable)] {
+                    let (sums, covered) = reader.sums_at(look, reader.place(arm, answers, slice, metric));
+                    assert_eq!(sums, reader.sums(span, arm, answers, slice, metric, None));
+                    let counts = reader.counts_of(span, arm, answers, slice);
+                    assert_eq!(
+                        [sums.units, covered].map(f64::to_bits),
+                        [counts.units, counts.covered].map(f64::to_bits)
+                    );
+                }
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Cells as the simulation streams them: slot by slot, one row of numbers each.
 
+use std::ops::Range;
+
+use super::effects::EffectCells;
 use super::layout::Adjustment;
 use crate::digest::Digest;
 use crate::digest::bins::BinLists;
@@ -8,13 +11,17 @@ use crate::domain::metric::Metric;
 use crate::domain::version::{PerVersion, Version};
 use crate::stats::covariate;
 
-/// Cells with items merged; `inputs` holds rows, covered of each version, then Y and X of stable and of the candidate for each metric of sums.
+/// Cells with items merged; `inputs` holds rows, covered of each version, then Y and X of stable and of the candidate for each metric of sums,
+/// then Y of effects that show the same in every slot.
 pub(super) struct FlatCells {
     pub(super) unit: Vec<u32>,
     /// The unit of each cell by its place in `by_rank`.
     pub(super) rank: Vec<u32>,
-    /// Units, those with most cells first: their totals and weights then stay in the nearest caches.
+    /// Units, those with most cells first: their totals and weights then stay in the nearest caches. Those with about as many come as they
+    /// first ask, so that those that ask together lie together.
     pub(super) by_rank: Vec<u32>,
+    /// The place of each unit there.
+    pub(super) rank_of: Vec<u32>,
     pub(super) slot: Vec<u32>,
     pub(super) segment: Vec<Vec<u16>>,
     /// Where they are not merged: what tells them apart besides.
@@ -23,6 +30,8 @@ pub(super) struct FlatCells {
     pub(super) offsets: Vec<u32>,
     pub(super) inputs: Vec<f64>,
     pub(super) stride: usize,
+    /// Of these, what was recorded.
+    pub(super) recorded: usize,
     /// Per metric of the scenario.
     pub(super) metrics: Vec<FlatMetric>,
 }
@@ -86,6 +95,7 @@ impl FlatCells {
         Self {
             rank: unit.iter().map(|&unit| rank_of[unit as usize]).collect(),
             by_rank,
+            rank_of,
             unit,
             segment: cells.segment.iter().map(|column| starts.iter().map(|&cell| column[cell]).collect()).collect(),
             items: None,
@@ -93,8 +103,31 @@ impl FlatCells {
             offsets,
             inputs,
             stride,
+            recorded: stride,
             metrics,
         }
+    }
+
+    /// Puts what effects show beside what was recorded, where it is the same in every slot; `metrics` are theirs.
+    pub(super) fn show(&mut self, effects: &mut [EffectCells], metrics: &[usize]) {
+        let mut steady: Vec<(&EffectCells, usize)> = Vec::new();
+        for (effect, &metric) in effects.iter_mut().zip(metrics) {
+            if let (FlatMetric::Sums(place), true) = (&self.metrics[metric], effect.is_steady()) {
+                effect.shown = Some(self.recorded + steady.len());
+                steady.push((effect, *place));
+            }
+        }
+        let stride = self.recorded + steady.len();
+        let mut inputs = Vec::with_capacity(self.len() * stride);
+        for cell in 0..self.len() {
+            let recorded = &self.inputs(cell)[..self.recorded];
+            inputs.extend_from_slice(recorded);
+            inputs.extend(steady.iter().map(|&(effect, at)| {
+                let (y, x) = (recorded[at], recorded[at + 1]);
+                if effect.applies[cell] { effect.sum(cell, 0, y, x) } else { y }
+            }));
+        }
+        (self.inputs, self.stride) = (inputs, stride);
     }
 
     /// Makes a cell one request, of which the answers are known or not.
@@ -133,16 +166,31 @@ impl FlatCells {
     pub(super) fn inputs(&self, cell: usize) -> &[f64] {
         &self.inputs[cell * self.stride..(cell + 1) * self.stride]
     }
+
+    /// Inputs of neighbours together; `sums` has room for them.
+    pub(super) fn summed<'a>(&'a self, cells: Range<usize>, sums: &'a mut Vec<f64>) -> &'a [f64] {
+        if cells.len() == 1 {
+            return self.inputs(cells.start);
+        }
+        sums.clear();
+        sums.resize(self.stride, 0.0);
+        for cell in cells {
+            sums.iter_mut().zip(self.inputs(cell)).for_each(|(sum, input)| *sum += input);
+        }
+        sums
+    }
 }
 
-/// Units by their number of cells, most first, and the place of each among them.
+/// Units by the magnitude of their number of cells, largest first, then by their first cell; and the place of each among them.
 fn ranks(unit_of_cell: &[u32], units: usize) -> (Vec<u32>, Vec<u32>) {
     let mut cells = vec![0_u32; units];
-    for &unit in unit_of_cell {
+    let mut first = vec![u32::MAX; units];
+    for (cell, &unit) in unit_of_cell.iter().enumerate() {
         cells[unit as usize] += 1;
+        first[unit as usize] = first[unit as usize].min(cell as u32);
     }
     let mut by_rank: Vec<u32> = (0..units as u32).collect();
-    by_rank.sort_by_key(|&unit| std::cmp::Reverse(cells[unit as usize]));
+    by_rank.sort_by_key(|&unit| (cells[unit as usize].leading_zeros(), first[unit as usize]));
     let mut rank_of = vec![0; units];
     for (rank, &unit) in by_rank.iter().enumerate() {
         rank_of[unit as usize] = rank as u32;

@@ -27,6 +27,8 @@ pub(super) struct EffectCells {
     change: CellChange,
     /// What is then taken out.
     pub(super) adjustment: Option<Adjustment>,
+    /// Where cells show its Y among their inputs.
+    pub(super) shown: Option<usize>,
 }
 
 /// What an effect does to a cell.
@@ -86,7 +88,13 @@ impl EffectCells {
             }
         };
         let applies = (0..cells.len()).map(holds).collect();
-        Self { onset: slots(written.onset), ramp, applies, change, adjustment: None }
+        Self { onset: slots(written.onset), ramp, applies, change, adjustment: None, shown: None }
+    }
+
+    /// Whether what a cell shows does not depend on the slot, once it has set in.
+    pub(super) fn is_steady(&self) -> bool {
+        let is_sum = matches!(self.change, CellChange::Affine { .. } | CellChange::Add { .. });
+        is_sum && self.ramp == 0 && self.adjustment.is_none()
     }
 
     /// What a cell's Y becomes, so many slots after the onset; `x` is its X.
@@ -137,7 +145,7 @@ impl EffectCells {
     }
 
     fn everywhere(cells: &FlatCells, change: CellChange) -> Self {
-        Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change, adjustment: None }
+        Self { onset: 0, ramp: 0, applies: vec![true; cells.len()], change, adjustment: None, shown: None }
     }
 
     /// The same in cells that a lane has of its own: where their requests are, to the answers that they have of stable.
@@ -155,7 +163,7 @@ impl EffectCells {
             CellChange::MovedThresholds(moved) => CellChange::MovedThresholds(moved.clone()),
         };
         let applies = own.iter().map(|cell| self.applies[cell.requests as usize]).collect();
-        Self { onset: self.onset, ramp: self.ramp, applies, change, adjustment: self.adjustment }
+        Self { onset: self.onset, ramp: self.ramp, applies, change, adjustment: self.adjustment, shown: None }
     }
 
     /// Whether cells show the candidate's recorded answers in place of stable's.
@@ -228,7 +236,7 @@ mod tests {
     use crate::simulate::grid::Grid;
 
     fn effect(ramp: usize, change: CellChange) -> EffectCells {
-        EffectCells { onset: 0, ramp, applies: vec![true], change, adjustment: None }
+        EffectCells { onset: 0, ramp, applies: vec![true], change, adjustment: None, shown: None }
     }
 
     #[test]

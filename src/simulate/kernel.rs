@@ -54,9 +54,9 @@ pub(super) fn add_tiles(
     dispatch!(level, simd => tiles(simd, sums, values, first, rows, weights));
 }
 
-/// Adds entries, times their units' weights.
-pub(super) fn add_entries(level: Level, sums: &mut [Interval], entries: &[Entry], weights: &[Octet]) {
-    dispatch!(level, simd => intervals(simd, sums, entries, weights));
+/// Adds entries, times their units' weights, of units that have `any`.
+pub(super) fn add_entries(level: Level, sums: &mut [Interval], entries: &[Entry], weights: &[Octet], any: &[bool]) {
+    dispatch!(level, simd => intervals(simd, sums, entries, weights, any));
 }
 
 #[inline(always)]
@@ -79,8 +79,8 @@ fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, first: usize, 
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
-fn intervals<S: Simd>(simd: S, sums: &mut [Interval], entries: &[Entry], weights: &[Octet]) {
-    for entry in entries {
+fn intervals<S: Simd>(simd: S, sums: &mut [Interval], entries: &[Entry], weights: &[Octet], any: &[bool]) {
+    for entry in entries.iter().filter(|entry| any[entry.weight as usize]) {
         let weights = f64x8::from_slice(simd, &weights[entry.weight as usize]);
         for (sum, &value) in sums[entry.interval as usize].iter_mut().zip(&entry.values) {
             (f64x8::from_slice(simd, sum) + f64x8::splat(simd, value) * weights).store_slice(sum);
@@ -126,7 +126,10 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut number = || rng.random::<f64>() * 1e3 - 300.0;
         let tiles: Vec<[f64; MOMENTS]> = (0..90 * 7).map(|_| std::array::from_fn(|_| number())).collect();
-        let weights: Vec<Octet> = (0..60).map(|_| std::array::from_fn(|_| (number() / 200.0).round().abs())).collect();
+        let mut weights: Vec<Octet> =
+            (0..60).map(|_| std::array::from_fn(|_| (number() / 200.0).round().abs())).collect();
+        weights[7] = [0.0; LANES];
+        let any: Vec<bool> = weights.iter().map(|weights| weights.iter().any(|&weight| weight > 0.0)).collect();
         let rows: Vec<Row> = (0..90).step_by(2).map(|row| Row { values: row, weight: row / 2 }).collect();
         let values = Values { tiles: &tiles, per_row: 7 };
         let entries: Vec<Entry> = (0..300)
@@ -148,7 +151,7 @@ mod tests {
             add_tiles(level, &mut sums, values, 4, &rows[20..], &weights);
             assert_eq!(sums, expected, "{level:?}");
             let mut intervals = vec![[[0.25; LANES]; 3]; 11];
-            add_entries(level, &mut intervals, &entries, &weights);
+            add_entries(level, &mut intervals, &entries, &weights, &any);
             assert_eq!(intervals, expected_intervals, "{level:?}");
         }
     }

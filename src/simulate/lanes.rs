@@ -44,15 +44,14 @@ impl Lane {
         }
         let draws = who.sticky.redraws().then_some(hash);
         let mut lane = Self { replicate: replicate as u64, draws, ..Self::nobody(unit_keys.len(), who) };
-        for (unit, &key) in unit_keys.iter().enumerate() {
-            let copies = match simulation.resample {
-                Resample::Poisson => poisson_one(hash.uniform(who.copies_key(unit, key), COPIES_STREAM)),
-                Resample::None => 1,
-            };
-            for copy in 0..copies {
-                lane.put_copy(hash, (unit, key, copy), who);
+        let copies: Vec<u8> = match simulation.resample {
+            Resample::Poisson => {
+                let draw = |(unit, &key)| poisson_one(hash.uniform(who.copies_key(unit, key), COPIES_STREAM));
+                unit_keys.iter().enumerate().map(draw).collect()
             }
-        }
+            Resample::None => vec![1; unit_keys.len()],
+        };
+        each_copy(&copies, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who));
         lane
     }
 
@@ -65,13 +64,11 @@ impl Lane {
             return Self { swapped: Some(Box::new(Self::nobody(0, who))), ..lane };
         }
         let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
-        for (unit, &key) in unit_keys.iter().enumerate() {
-            for copy in 0..lane.copies[unit] {
-                if is_swapped(hash, key, copy) {
-                    swapped.put_copy(hash, (unit, key, copy), who);
-                }
-            }
-        }
+        each_copy(&lane.copies, |copy, units| {
+            let is_swapped = |unit: &&u32| is_swapped(hash, unit_keys[**unit as usize], copy);
+            let units: Vec<u32> = units.iter().filter(is_swapped).copied().collect();
+            swapped.put_copies(hash, &units, (unit_keys, copy), who);
+        });
         Self { swapped: Some(Box::new(swapped)), ..lane }
     }
 
@@ -111,25 +108,43 @@ impl Lane {
         }
     }
 
-    /// One more copy of a unit, by its index and key, at the places that it draws.
-    fn put_copy(&mut self, hash: KeyedHash, (unit, key, copy): (usize, u64, u8), who: &Who) {
-        let first = place(hash, key, copy, 0);
-        let at = |stage: usize| if stage > 0 && who.sticky.redraws() { place(hash, key, copy, stage) } else { first };
-        self.put(unit, at, who.turns(unit));
+    /// One more copy of each of some units, at the places that it draws by its key.
+    fn put_copies(&mut self, hash: KeyedHash, units: &[u32], (keys, copy): (&[u64], u8), who: &Who) {
+        let mut places = Vec::with_capacity(units.len());
+        for &unit in units {
+            self.copies[unit as usize] += 1;
+        }
+        for (stage, exposed) in self.exposed.iter_mut().enumerate() {
+            if stage == 0 || who.sticky.redraws() {
+                places.clear();
+                places.extend(units.iter().map(|&unit| place(hash, keys[unit as usize], copy, stage)));
+            }
+            let mut counted_of = self.counted.as_mut().map(|of| &mut of[stage]);
+            let mut served_of = self.served.as_mut().map(|of| &mut of[stage]);
+            for (unit, place) in units.iter().map(|&unit| unit as usize).zip(&places) {
+                let [counted, served] = who.turns(unit)[stage].holds(*place);
+                exposed[unit] += counted & served;
+                if let Some(of) = &mut counted_of {
+                    of[unit] += counted;
+                }
+                if let Some(of) = &mut served_of {
+                    of[unit] += served;
+                }
+            }
+        }
     }
 
-    /// One more copy of a unit, at its place in each stage.
-    fn put(&mut self, unit: usize, place: impl Fn(usize) -> f64, turns: &[Turn]) {
+    /// One more copy of a unit, at the same place in each stage.
+    fn put(&mut self, unit: usize, place: f64, turns: &[Turn]) {
         self.copies[unit] += 1;
         for (stage, turn) in turns.iter().enumerate() {
-            let place = place(stage);
-            let (counted, served) = (place < turn.counted, place < turn.exposure);
-            self.exposed[stage][unit] += u8::from(counted && served);
+            let [counted, served] = turn.holds(place);
+            self.exposed[stage][unit] += counted & served;
             if let Some(of) = &mut self.counted {
-                of[stage][unit] += u8::from(counted);
+                of[stage][unit] += counted;
             }
             if let Some(of) = &mut self.served {
-                of[stage][unit] += u8::from(served);
+                of[stage][unit] += served;
             }
         }
     }
@@ -139,7 +154,7 @@ impl Lane {
         let mut lane = Self::nobody(units.len(), who);
         for (unit, name) in units.iter().enumerate() {
             let place = bucketing.place(name);
-            lane.put(unit, |_| place, who.turns(unit));
+            lane.put(unit, place, who.turns(unit));
         }
         lane
     }
@@ -178,6 +193,17 @@ impl Lane {
     }
 }
 
+/// Visits the units that have a first copy, then those that have a second, and so on.
+///
+/// Unit by unit the processor would have to guess how many copies come.
+fn each_copy(copies: &[u8], mut visit: impl FnMut(u8, &[u32])) {
+    let mut units: Vec<u32> = (0..copies.len() as u32).collect();
+    for copy in 0..copies.iter().copied().max().unwrap_or(0) {
+        units.retain(|&unit| copies[unit as usize] > copy);
+        visit(copy, &units);
+    }
+}
+
 /// Whether the answers of a copy are exchanged under the `swap` null.
 pub(super) fn is_swapped(hash: KeyedHash, key: u64, copy: u8) -> bool {
     hash.uniform(key, SWAP_STREAM - u32::from(copy)) < 0.5
@@ -199,22 +225,25 @@ pub(super) struct Quad {
     pub(super) swapped: Option<Weights>,
 }
 
-/// Copies of each unit, those that are compared in each stage, and those on the candidate.
+/// Copies of each unit, those on the candidate in each stage, and those that are compared.
 pub(super) struct Weights {
-    pub(super) copies: Vec<[u8; QUAD]>,
-    /// All where there are none.
-    counted: Vec<Vec<[u8; QUAD]>>,
-    pub(super) exposed: Vec<Vec<[u8; QUAD]>>,
+    /// Those of a unit lie together, because units are met in no order: copies, then those on the candidate in each stage, then, where that
+    /// is not everybody, those that are compared in each stage.
+    words: Vec<[u8; QUAD]>,
+    /// Words of a unit.
+    width: usize,
+    /// Whether some are in no arm.
+    partial: bool,
 }
 
 impl Quad {
-    /// Packs lanes, units in this order.
-    pub(super) fn new(lanes: &[&Lane], by_rank: &[u32]) -> Self {
+    /// Packs lanes, each unit at its rank.
+    pub(super) fn new(lanes: &[&Lane], rank_of: &[u32]) -> Self {
         let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
         let partial = lanes.iter().any(|lane| lane.counted.is_some());
-        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), partial, by_rank);
+        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), partial, rank_of);
         let any_swapped = swapped.iter().any(Option::is_some);
-        let swapped = any_swapped.then(|| Weights::of(swapped.into_iter(), partial, by_rank));
+        let swapped = any_swapped.then(|| Weights::of(swapped.into_iter(), partial, rank_of));
         if let Some(swapped) = &swapped {
             weights.take(swapped);
         }
@@ -224,43 +253,54 @@ impl Quad {
 
 impl Weights {
     /// `partial` where a lane of the word leaves some out of both arms.
-    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, partial: bool, by_rank: &[u32]) -> Self {
-        let mut weights = Self { copies: Vec::new(), counted: Vec::new(), exposed: Vec::new() };
-        let pack = |packed: &mut Vec<[u8; QUAD]>, place: usize, counts: &[u8]| {
-            packed.resize(counts.len(), [0; QUAD]);
-            packed.iter_mut().zip(by_rank).for_each(|(packed, &unit)| packed[place] = counts[unit as usize]);
-        };
+    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, partial: bool, rank_of: &[u32]) -> Self {
+        let nobody = vec![0; rank_of.len()];
+        // Per word of a unit: the counts of each lane.
+        let mut counts: Vec<[&[u8]; QUAD]> = Vec::new();
         for (place, lane) in lanes.enumerate() {
             let Some(lane) = lane else { continue };
-            let stages = lane.exposed.len();
-            weights.exposed.resize(stages, Vec::new());
-            weights.counted.resize(if partial { stages } else { 0 }, Vec::new());
-            pack(&mut weights.copies, place, &lane.copies);
-            for (packed, counts) in weights.exposed.iter_mut().zip(&lane.exposed) {
-                pack(packed, place, counts);
-            }
-            for (stage, packed) in weights.counted.iter_mut().enumerate() {
-                pack(packed, place, lane.counted.as_ref().map_or(&lane.copies, |counted| &counted[stage]));
+            let of_stage = |stage| lane.counted.as_ref().map_or(&lane.copies, |counted: &Vec<Vec<u8>>| &counted[stage]);
+            let counted = (0..if partial { lane.exposed.len() } else { 0 }).map(of_stage);
+            let all: Vec<&Vec<u8>> = std::iter::once(&lane.copies).chain(&lane.exposed).chain(counted).collect();
+            counts.resize(all.len(), [&nobody; QUAD]);
+            counts.iter_mut().zip(all).for_each(|(word, of_lane)| word[place] = of_lane);
+        }
+        let width = counts.len();
+        let mut words = vec![[0; QUAD]; width * rank_of.len()];
+        for (unit, &rank) in rank_of.iter().enumerate() {
+            let words = &mut words[rank as usize * width..(rank as usize + 1) * width];
+            for (word, [a, b, c, d]) in words.iter_mut().zip(&counts) {
+                *word = [a[unit], b[unit], c[unit], d[unit]];
             }
         }
-        weights
+        Self { words, width, partial }
     }
 
     fn take(&mut self, others: &Self) {
-        let take = |own: &mut Vec<[u8; QUAD]>, others: &[[u8; QUAD]]| {
-            for (own, other) in own.iter_mut().flatten().zip(others.iter().flatten()) {
-                *own -= other;
-            }
-        };
-        take(&mut self.copies, &others.copies);
-        let (own, others) =
-            (self.exposed.iter_mut().chain(&mut self.counted), others.exposed.iter().chain(&others.counted));
-        own.zip(others).for_each(|(own, others)| take(own, others));
+        for (own, other) in self.words.as_flattened_mut().iter_mut().zip(others.words.as_flattened()) {
+            *own -= other;
+        }
     }
 
-    /// Copies of each unit in the arms of a stage.
-    pub(super) fn counted(&self, stage: usize) -> &[[u8; QUAD]] {
-        self.counted.get(stage).unwrap_or(&self.copies)
+    /// Copies of a unit.
+    pub(super) fn copies(&self, unit: usize) -> [u8; QUAD] {
+        self.words[unit * self.width]
+    }
+
+    /// Its copies on the candidate in a stage.
+    pub(super) fn exposed(&self, stage: usize, unit: usize) -> [u8; QUAD] {
+        self.words[unit * self.width + 1 + stage]
+    }
+
+    /// Whether all its copies are in an arm of each stage.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.partial
+    }
+
+    /// Its copies in the arms of a stage.
+    pub(super) fn counted(&self, stage: usize, unit: usize) -> [u8; QUAD] {
+        let place = if self.partial { self.width.div_ceil(2) + stage } else { 0 };
+        self.words[unit * self.width + place]
     }
 }
 
@@ -281,7 +321,13 @@ const AT_MOST: [f64; 18] = {
 /// The Poisson(1) variate of a uniform number, by inversion.
 #[must_use]
 pub fn poisson_one(uniform: f64) -> u8 {
-    AT_MOST.iter().take_while(|&&at_most| uniform >= at_most).count() as u8
+    // They grow, so those that are reached come first: counted without a branch, and more than a few are rare.
+    let count = |some: &[f64]| -> u8 { some.iter().map(|&at_most| u8::from(uniform >= at_most)).sum() };
+    let (few, more) = AT_MOST.split_at(8);
+    match count(few) {
+        8 => 8 + count(more),
+        count => count,
+    }
 }
 
 #[cfg(test)]
@@ -367,6 +413,30 @@ mod tests {
             assert!(lane.exposed[0][unit] <= lane.exposed[1][unit] && lane.exposed[1][unit] <= lane.copies[unit]);
         }
         assert_eq!((lane.counted, lane.served), (None, None), "everyone is in an arm");
+    }
+
+    #[test]
+    fn a_quad_holds_what_its_lanes_hold_by_rank() {
+        for control in ["rest", "matched"] {
+            let (lane, _) = lane(&["exposure = 0.05", "exposure = 0.4"], control);
+            let (units, nobody) = (lane.copies.len(), Lane { copies: vec![0; lane.copies.len()], ..lane.clone() });
+            let rank_of: Vec<u32> = (0..units as u32).rev().collect();
+            let weights = Quad::new(&[&lane, &nobody, &lane], &rank_of).weights;
+            assert_eq!(weights.is_whole(), control == "rest");
+            for unit in 0..units {
+                let (rank, copies) = (units - 1 - unit, lane.copies[unit]);
+                assert_eq!(weights.copies(rank), [copies, 0, copies, 0]);
+                for stage in 0..2 {
+                    let exposed = lane.exposed[stage][unit];
+                    assert_eq!(weights.exposed(stage, rank), [exposed, exposed, exposed, 0]);
+                    let counted = lane.counted.as_ref().map_or(weights.copies(rank), |counted| {
+                        let counted = counted[stage][unit];
+                        [counted, counted, counted, 0]
+                    });
+                    assert_eq!(weights.counted(stage, rank), counted);
+                }
+            }
+        }
     }
 
     #[test]

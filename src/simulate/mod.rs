@@ -195,11 +195,12 @@ impl Simulator {
     #[must_use]
     pub fn new(digest: &Digest, scenario: &Scenario) -> Self {
         let mut layout = Layout::new(digest, scenario);
-        let cells = FlatCells::new(digest, &scenario.metrics);
+        let mut cells = FlatCells::new(digest, &scenario.metrics);
         for gate in scenario.gates.iter().filter(|gate| gate.covariate) {
             layout.adjustments[gate.metric] = cells.adjustment(gate.metric, digest.units.len());
         }
-        let effects = streams(&layout, &cells, digest, scenario);
+        let mut effects = streams(&layout, &cells, digest, scenario);
+        cells.show(&mut effects, &layout.stream_metrics);
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
         let who = Arc::new(Who::new(digest, scenario));

@@ -93,12 +93,15 @@ impl Way<'_> {
         own: OwnStage,
     ) -> Trajectory {
         let units = own.lane.copies.len();
+        let mut cells = source.cells.put_together(&own.cells, units, plan.slots);
+        let mut effects: Vec<_> = source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect();
+        cells.show(&mut effects, &sim.layout.stream_metrics);
         let of_stage = Simulator {
             layout: sim.layout.clone(),
             plan: vec![*plan],
             who: Arc::clone(&sim.who),
-            cells: source.cells.put_together(&own.cells, units, plan.slots),
-            effects: source.effects.iter().map(|effect| effect.put_together(&own.cells)).collect(),
+            cells,
+            effects,
             unit_keys: Vec::new(),
             sessions: None,
             spare: Spare::default(),
@@ -175,11 +178,12 @@ impl Apart {
 
 impl FlatCells {
     fn put_together(&self, own: &[OwnCell], units: usize, slots: usize) -> Self {
-        let mut inputs = Vec::with_capacity(own.len() * self.stride);
+        let stride = self.recorded;
+        let mut inputs = Vec::with_capacity(own.len() * stride);
         for cell in own {
             let row = inputs.len();
             inputs.extend_from_slice(&self.inputs(cell.requests as usize)[..Self::HEAD]);
-            inputs.resize(row + self.stride, 0.0);
+            inputs.resize(row + stride, 0.0);
             for (version, &from) in Version::BOTH.into_iter().zip([&cell.answers.stable, &cell.answers.candidate]) {
                 if from == NO_CELL {
                     continue;
@@ -206,12 +210,14 @@ impl FlatCells {
             unit: own.iter().map(|cell| cell.unit).collect(),
             rank: own.iter().map(|cell| cell.unit).collect(),
             by_rank: (0..units as u32).collect(),
+            rank_of: (0..units as u32).collect(),
             slot: own.iter().map(|cell| cell.slot).collect(),
             segment: self.segment.iter().map(column).collect(),
             items: None,
             offsets: offsets.collect(),
             inputs,
-            stride: self.stride,
+            stride,
+            recorded: stride,
             metrics: metrics.collect(),
         }
     }

@@ -106,7 +106,7 @@ impl Rider {
             start,
             held,
             begins,
-            quad: Quad::new(&lane_refs, &sim.cells.by_rank),
+            quad: Quad::new(&lane_refs, &sim.cells.rank_of),
             served: Served {
                 copies: vec![[0; QUAD]; if ever.is_some() { 0 } else { sim.units() }],
                 units: [0.0; QUAD],
@@ -130,15 +130,19 @@ impl Rider {
         };
         for &unit in units {
             let unit = unit as usize;
-            let exposed = both(&|weights| weights.exposed[stage][unit]);
+            let exposed = both(&|weights| weights.exposed(stage, unit));
             if let Some(ever) = &mut to.ever {
-                let copies = both(&|weights| weights.copies[unit]);
+                let copies = both(&|weights| weights.copies(unit));
                 let unit = sim.cells.by_rank[unit] as usize;
                 let began = |sessions: &Sessions| sessions.stage(unit, &self.begins[..=stage]);
                 let drew = sim.sessions.as_ref().map_or(Some(stage), began);
                 let begins = sim.sessions.as_ref().is_some_and(|sessions| sessions.first[unit] == slot);
                 ever.meet(sim, Met { unit, drew, begins, copies, exposed });
                 to.units = ever.met;
+                continue;
+            }
+            // Exposure only grows: who is not on the candidate never was.
+            if exposed == [0; QUAD] && quad.weights.is_whole() {
                 continue;
             }
             let served = &mut to.copies[unit];
@@ -239,6 +243,9 @@ impl<'a> Window<'a> {
         for slot in 0..slots {
             let known = additions.units.len();
             additions.add_slot(sim.cells_of(begin + slot), slot);
+            for (rides, sums) in &mut self.groups {
+                sums.meet(&additions.arrived, rides, riders);
+            }
             let under_way = |ride: &Ride| slot < self.plan[ride.stage].slots;
             for ride in rides.iter().filter(|ride| under_way(ride)) {
                 if slot == ride.ends {
@@ -255,7 +262,7 @@ impl<'a> Window<'a> {
             if look || additions.units.len() >= WAITING_ROWS {
                 for (rides, sums) in &mut self.groups {
                     if rides.iter().any(under_way) {
-                        sums.add(self.level, additions, rides, riders);
+                        sums.add(self.level, additions);
                     }
                 }
                 additions.clear();
@@ -368,9 +375,11 @@ impl Sums {
     }
 }
 
-/// Weights of the rows that wait, lane by lane.
+/// Weights of the units that the window has met, and of the rows that wait, lane by lane.
 #[derive(Default)]
 struct OctetWeights {
+    /// Copies in the arms, and those on the candidate, of each unit in the order in which they were met.
+    met: Vec<[[u8; LANES]; 2]>,
     copies: RowWeights,
     exposed: RowWeights,
 }
@@ -395,19 +404,28 @@ impl RowWeights {
 }
 
 impl OctetWeights {
-    fn fill(&mut self, units: &[u32], halves: [Option<(&Weights, usize)>; LANES / QUAD]) {
+    fn meet(&mut self, units: &[u32], halves: [Option<(&Weights, usize)>; LANES / QUAD]) {
+        for &unit in units {
+            let mut met = [[0; LANES]; 2];
+            let [copies, exposed] = &mut met;
+            let places = copies.chunks_exact_mut(QUAD).zip(exposed.chunks_exact_mut(QUAD)).zip(halves);
+            for ((copies, exposed), half) in places {
+                let Some((weights, stage)) = half else { continue };
+                copies.copy_from_slice(&weights.counted(stage, unit as usize));
+                exposed.copy_from_slice(&weights.exposed(stage, unit as usize));
+            }
+            self.met.push(met);
+        }
+    }
+
+    /// Rows are those of these units, by the order in which they were met.
+    fn fill(&mut self, units: &[u32]) {
         self.copies.clear();
         self.exposed.clear();
         for &unit in units {
-            let quads = |of: &dyn Fn(&Weights, usize) -> [u8; QUAD]| {
-                let [first, second] = halves.map(|half| half.map_or([0; QUAD], |(weights, stage)| of(weights, stage)));
-                let mut octet = [0; LANES];
-                octet[..QUAD].copy_from_slice(&first);
-                octet[QUAD..].copy_from_slice(&second);
-                octet
-            };
-            self.copies.push(quads(&|weights, stage| weights.counted(stage)[unit as usize]));
-            self.exposed.push(quads(&|weights, stage| weights.exposed[stage][unit as usize]));
+            let [copies, exposed] = self.met[unit as usize];
+            self.copies.push(copies);
+            self.exposed.push(exposed);
         }
     }
 }
@@ -421,15 +439,23 @@ impl LaneSums {
         Self { slices: slices.iter().map(sums).collect(), ..Self::default() }
     }
 
-    /// Adds the rows that wait.
-    fn add(&mut self, level: Level, additions: &Additions<'_>, rides: &[Ride], riders: &[Rider]) {
+    /// Takes units that the window meets for the first time.
+    fn meet(&mut self, units: &[u32], rides: &[Ride], riders: &[Rider]) {
         let half = |half: usize| rides.get(half).map(|ride| (&riders[ride.rider].quad, ride.stage));
         let halves: [Option<(&Quad, usize)>; LANES / QUAD] = std::array::from_fn(half);
-        self.own.fill(&additions.units, halves.map(|half| half.map(|(quad, stage)| (&quad.weights, stage))));
+        self.own.meet(units, halves.map(|half| half.map(|(quad, stage)| (&quad.weights, stage))));
         let swapped = halves.map(|half| half.and_then(|(quad, stage)| Some((quad.swapped.as_ref()?, stage))));
-        let any_swapped = swapped.iter().any(Option::is_some);
+        if swapped.iter().any(Option::is_some) {
+            self.swapped.meet(units, swapped);
+        }
+    }
+
+    /// Adds the rows that wait.
+    fn add(&mut self, level: Level, additions: &Additions<'_>) {
+        self.own.fill(&additions.met);
+        let any_swapped = !self.swapped.met.is_empty();
         if any_swapped {
-            self.swapped.fill(&additions.units, swapped);
+            self.swapped.fill(&additions.met);
         }
         for (sums, slice) in self.slices.iter_mut().zip(&additions.slices) {
             let own = [Block::Stable, Block::Candidate, Block::Effects];
@@ -530,7 +556,7 @@ impl Adder<'_> {
         for (&from, to) in blocks.iter().zip(Block::ALL) {
             let intervals = &mut sums.intervals[self.slice.first_interval(to)..];
             let entries: &[Entry] = &self.slice.entries[from as usize];
-            kernel::add_entries(self.level, intervals, entries, &weights.lanes);
+            kernel::add_entries(self.level, intervals, entries, &weights.lanes, &weights.any);
         }
     }
 }

@@ -29,6 +29,11 @@ impl Turn {
         Self { exposure: exposure.get(), counted: f64::INFINITY }
     }
 
+    /// Whether a copy at a place is compared, and whether it is on the candidate: ones and zeros.
+    pub(super) fn holds(self, place: f64) -> [u8; 2] {
+        [u8::from(place < self.counted), u8::from(place < self.exposure)]
+    }
+
     /// Whether the stage compares such units.
     #[must_use]
     pub fn compares(self) -> bool {
