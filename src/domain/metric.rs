@@ -139,6 +139,12 @@ impl MetricKind {
         matches!(self, Self::Proportion { .. } | Self::Rare { .. })
     }
 
+    /// Whether it is a mean of one value of each request or unit, as shares are.
+    #[must_use]
+    pub fn is_mean(&self) -> bool {
+        matches!(self, Self::Mean { .. }) || self.is_share()
+    }
+
     /// Whether a unit counts once, however many requests or events it has.
     #[must_use]
     pub fn is_rare(&self) -> bool {

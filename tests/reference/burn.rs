@@ -90,14 +90,7 @@ fn burn_rates_are_counted_over_the_stages_that_a_window_reaches_back_to() {
             for (stage, plan) in case.plan.stages.iter().enumerate() {
                 let said = played[0].verdicts[1][lens][stage].as_ref().expect("the gate asks");
                 for (index, question) in player.gates[1].questions.iter().enumerate() {
-                    let slice: Slice = match simulator.layout.slices[question.slice] {
-                        layout::Slice::Overall => None,
-                        layout::Slice::Segment { column, value } => {
-                            let value = &case.digest.segments[column].values[value];
-                            let known = log::VALUES[column].iter().map(|known| known.unwrap_or("(null)"));
-                            Some((column, known.into_iter().find(|known| known == value).expect("a value of the log")))
-                        }
-                    };
+                    let slice = case.slice(&simulator, question.slice);
                     let looks = (1..=plan.looks)
                         .map(|look| burns(&case, &copies, burn, begin + look * plan.slots_per_look, slice, world));
                     let looks: Vec<Option<bool>> = looks.collect();

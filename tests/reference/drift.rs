@@ -141,14 +141,7 @@ fn distances_are_counted_row_by_row() {
                     let lens = player.gates[1 + gate].lens_of_world[of_program];
                     let said = played[0].verdicts[1 + gate][lens][stage].as_ref().expect("the gate asks");
                     for (index, question) in player.gates[1 + gate].questions.iter().enumerate() {
-                        let slice: Slice = match simulator.layout.slices[question.slice] {
-                            layout::Slice::Overall => None,
-                            layout::Slice::Segment { column, value } => {
-                                let value = &case.digest.segments[column].values[value];
-                                let mut known = log::VALUES[column].iter().map(|known| known.unwrap_or("(null)"));
-                                Some((column, known.find(|known| known == value).expect("a value of the log")))
-                            }
-                        };
+                        let slice = case.slice(&simulator, question.slice);
                         let at = |look: usize| {
                             let slots = begin..begin + look * plan.slots_per_look;
                             let shown = Shown { case: &case, copies: &copies, stage, slots, slice };

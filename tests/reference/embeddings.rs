@@ -149,14 +149,7 @@ fn distances_of_embeddings_are_counted_row_by_row() {
                     let lens = player.gates[gate].lens_of_world[world];
                     let said = played[0].verdicts[gate][lens][stage].as_ref().expect("the gate asks");
                     for (index, question) in player.gates[gate].questions.iter().enumerate() {
-                        let slice: Slice = match simulator.layout.slices[question.slice] {
-                            layout::Slice::Overall => None,
-                            layout::Slice::Segment { column, value } => {
-                                let value = &case.digest.segments[column].values[value];
-                                let mut known = log::VALUES[column].iter().map(|known| known.unwrap_or("(null)"));
-                                Some((column, known.find(|known| known == value).expect("a value of the log")))
-                            }
-                        };
+                        let slice = case.slice(&simulator, question.slice);
                         let what = format!("seed {seed}, world {world}, stage {stage}, gate {gate}, {slice:?}");
                         let record = said.questions[index];
                         let Some([candidate, stable]) = shown(&case, &copies, (stage, slots.clone()), slice, recorded)

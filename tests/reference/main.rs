@@ -116,6 +116,14 @@ impl Case {
         Self::new(log, plan, start)
     }
 
+    /// What one of the program's slices is about.
+    fn slice(&self, simulator: &Simulator, index: usize) -> Slice {
+        let layout::Slice::Segment { column, value } = simulator.layout.slices[index] else { return None };
+        let value = &self.digest.segments[column].values[value];
+        let mut known = log::VALUES[column].iter().map(|known| known.unwrap_or("(null)"));
+        Some((column, known.find(|known| known == value).expect("a value of the log")))
+    }
+
     fn moment(&self) -> Moment {
         Moment(self.digest.first.0 + self.start as i64 * self.digest.slot.0)
     }

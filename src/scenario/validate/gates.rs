@@ -322,12 +322,7 @@ fn margin(at: &At, written: &Quantity, metric: Option<&Metric>, problems: &mut P
 /// Percentage points, of metrics that are shares or may be.
 pub(super) fn points(at: &At, number: f64, metric: Option<&Metric>, problems: &mut Problems) -> Option<f64> {
     match metric.map(|metric| &metric.kind) {
-        Some(
-            kind @ (MetricKind::Ratio { .. }
-            | MetricKind::Quantile { .. }
-            | MetricKind::Drift { .. }
-            | MetricKind::Embedding { .. }),
-        ) => problems.wrong(
+        Some(kind) if !kind.is_mean() => problems.wrong(
             at,
             format!("but a {} has no percentage points", kind.name()),
             "use a number in the metric's unit, or a percentage",

@@ -49,13 +49,7 @@ fn errors(
 ) -> Option<JudgeErrors> {
     let keys = [("sensitivity", &written.sensitivity), ("specificity", &written.specificity)];
     let first = at.key(keys.iter().find(|(_, share)| share.is_some())?.0);
-    if let Some(
-        kind @ (MetricKind::Ratio { .. }
-        | MetricKind::Quantile { .. }
-        | MetricKind::Drift { .. }
-        | MetricKind::Embedding { .. }),
-    ) = kind
-    {
+    if let Some(kind) = kind.filter(|kind| !kind.is_mean()) {
         let message =
             format!("`{}` is of a judge that says yes or no, not of a {}", problems.name(&first), kind.name());
         return problems.add(&first, message, "use a metric of kind `proportion`");
@@ -93,13 +87,7 @@ fn human(
     problems: &mut Problems,
 ) -> Option<PerVersion<String>> {
     let template = written.human.as_ref()?;
-    if let Some(
-        kind @ (MetricKind::Ratio { .. }
-        | MetricKind::Quantile { .. }
-        | MetricKind::Drift { .. }
-        | MetricKind::Embedding { .. }),
-    ) = kind
-    {
+    if let Some(kind) = kind.filter(|kind| !kind.is_mean()) {
         let message = format!("`{}` corrects a mean or a proportion, not a {}", problems.name(at), kind.name());
         return problems.add(at, message, "leave `human` out, or measure a mean");
     }
