@@ -642,14 +642,7 @@ impl Part {
         }
         for (index, column) in own() {
             if column.reading.column().is_none() {
-                let outcome = |part| choice.outcome(part, column.of);
-                let computed = match &column.reading {
-                    Reading::Sum(expression) => self.computed(index, expression, outcome),
-                    Reading::Feature { column: name, feature, length } => {
-                        let set = format!("embedding {name} of {:?} by {}", column.of, column.key);
-                        self.feature(&set, name, (*feature, *length), outcome)
-                    }
-                };
+                let computed = self.computed(index, column, &choice);
                 raws.extend(computed.raws);
                 parsed.push(computed.value.alias(value(index)));
                 names.push(col(value(index)));
@@ -738,6 +731,18 @@ impl Part {
         }
     }
 
+    /// A value that is computed from what versions leave of columns.
+    fn computed(&self, index: usize, column: &ValueColumn, choice: &Choice<'_>) -> Computed {
+        let outcome = |part| choice.outcome(part, column.of);
+        match &column.reading {
+            Reading::Sum(expression) => self.sum(index, expression, outcome),
+            Reading::Feature { column: name, feature, length } => {
+                let set = format!("embedding {name} of {:?} by {}", column.of, column.key);
+                self.feature(&set, name, (*feature, *length), outcome)
+            }
+        }
+    }
+
     /// A feature of embeddings, of what `outcome` leaves of their column. All features are computed where the first one is.
     fn feature(
         &self,
@@ -772,7 +777,7 @@ impl Part {
     }
 
     /// What a value is computed from and how, of what `outcome` leaves of the columns; null without one of them.
-    fn computed(&self, index: usize, expression: &Expression, outcome: impl Fn(Expr) -> Expr) -> Computed {
+    fn sum(&self, index: usize, expression: &Expression, outcome: impl Fn(Expr) -> Expr) -> Computed {
         let mut computed = Computed {
             raws: Vec::new(),
             value: lit(expression.constant),

@@ -58,7 +58,7 @@ fn add(to: &mut Added, embedding: Option<[f64; 2]>) {
 
 /// Means of features, the sum of their variances over units, and what units are worth.
 struct Means {
-    means: [f64; FEATURES],
+    of: [f64; FEATURES],
     noise: f64,
     effective: f64,
 }
@@ -74,7 +74,7 @@ fn means(units: &[Added]) -> Option<Means> {
         units.iter().flat_map(|unit| (0..FEATURES).map(move |at| (unit.0[at] - means[at] * unit.1).powi(2)));
     let squares: f64 = units.iter().map(|unit| unit.1 * unit.1).sum();
     Some(Means {
-        means,
+        of: means,
         noise: count / (count - 1.0) * residuals.sum::<f64>() / (requests * requests),
         effective: requests * requests / squares,
     })
@@ -91,7 +91,7 @@ fn spread(log: &Log, slice: Slice) -> Spread {
     let Some(of) = means(&users) else { return Spread::of(&[0.0; FEATURES * FEATURES], FEATURES) };
     let product = |at: usize| {
         let (i, j) = (at / FEATURES, at % FEATURES);
-        users.iter().map(|unit| (unit.0[i] - of.means[i] * unit.1) * (unit.0[j] - of.means[j] * unit.1)).sum()
+        users.iter().map(|unit| (unit.0[i] - of.of[i] * unit.1) * (unit.0[j] - of.of[j] * unit.1)).sum()
     };
     Spread::of(&(0..FEATURES * FEATURES).map(product).collect::<Vec<f64>>(), FEATURES)
 }
@@ -158,8 +158,7 @@ fn distances_of_embeddings_are_counted_row_by_row() {
                             continue;
                         };
                         let pairs = FEATURES as f64 / 2.0;
-                        let square =
-                            (0..FEATURES).map(|at| (candidate.means[at] - stable.means[at]).powi(2)).sum::<f64>();
+                        let square = (0..FEATURES).map(|at| (candidate.of[at] - stable.of[at]).powi(2)).sum::<f64>();
                         let noise = candidate.noise + stable.noise;
                         let distance = ((square - noise) / pairs).max(0.0).sqrt();
                         let too_few = candidate.effective.min(stable.effective) < 4.0;

@@ -26,11 +26,9 @@ pub(super) fn measure(at: &At, gate: &wire::Gate, metric: Option<&Metric>, probl
             let hint = "use `mmd`, or leave it out: embeddings have no order";
             return problems.wrong(&at_measure, "but the metric is of embeddings", hint);
         }
-        Some(wire::Measure::Mmd) => Measure::Mmd,
+        _ if embeddings => Measure::Mmd,
         Some(wire::Measure::Psi) => Measure::Psi,
-        Some(wire::Measure::Ks) => Measure::Ks,
-        None if embeddings => Measure::Mmd,
-        None => Measure::Ks,
+        _ => Measure::Ks,
     };
     refuse_tests(at, gate, measure, problems);
     if measure == Measure::Mmd && gate.window.is_some() {
