@@ -88,10 +88,10 @@ fn spread(log: &Log, slice: Slice) -> Spread {
         add(users.entry(row.unit).or_default(), row.stable.embedding());
     }
     let users: Vec<Added> = users.into_values().collect();
-    let Some(of) = means(&users) else { return Spread::of(&[0.0; FEATURES * FEATURES], FEATURES) };
+    let Some(known) = means(&users) else { return Spread::of(&[0.0; FEATURES * FEATURES], FEATURES) };
     let product = |at: usize| {
         let (i, j) = (at / FEATURES, at % FEATURES);
-        users.iter().map(|unit| (unit.0[i] - of.of[i] * unit.1) * (unit.0[j] - of.of[j] * unit.1)).sum()
+        users.iter().map(|unit| (unit.0[i] - known.of[i] * unit.1) * (unit.0[j] - known.of[j] * unit.1)).sum()
     };
     Spread::of(&(0..FEATURES * FEATURES).map(product).collect::<Vec<f64>>(), FEATURES)
 }
