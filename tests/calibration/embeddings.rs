@@ -109,11 +109,18 @@ fn distances_of_embeddings_err_as_seldom_as_stated() {
             assert!(failed(gate, World::Null) <= fails, "gate {gate}, stage {stage}");
         }
     }
-    for gate in [ANY, ANY_OFTEN, DRIFT, DRIFT_ONCE] {
+    for gate in [ANY, ANY_OFTEN] {
         let caught = run.failed(gate, World::Recorded, LARGE);
         assert!(share(caught) > 0.7, "gate {gate}: {caught} caught");
     }
-    assert!(share(run.passed(DRIFT_ONCE, World::Null, LARGE)) > 0.8);
+    // With a limit a gate is cautious, as if the drift pointed where the noise is widest; it sees what is far beyond.
+    for gate in [DRIFT, DRIFT_ONCE] {
+        let (caught, passed) = (run.failed(gate, World::Recorded, LARGE), run.passed(gate, World::Recorded, LARGE));
+        assert!(caught > run.failed(gate, World::Margin(gate), LARGE), "gate {gate}: {caught} caught");
+        assert!(share(passed) < ALPHA, "gate {gate}: {passed} passed");
+    }
+    let passed = run.passed(DRIFT_ONCE, World::Null, LARGE);
+    assert!(share(passed) > 0.25, "{passed} passed");
     // Noise is taken off the distance, so that a bare threshold at the truth is passed by about half.
     let past = share(run.failed(BARE, World::Margin(BARE), LARGE));
     assert!((0.3..0.7).contains(&past), "{past}");
