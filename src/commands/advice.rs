@@ -1,5 +1,7 @@
 //! What the sources call common mistakes of a release plan, each with the number behind it, before anything is simulated.
 
+use std::collections::BTreeMap;
+
 use crate::digest::Digest;
 use crate::domain::gate::{Gate, Looks, Test};
 use crate::domain::metric::{Direction, Margin, Metric, MetricKind};
@@ -8,6 +10,7 @@ use crate::domain::rollout::{PairSource, Promotion, Stage};
 use crate::gate::question::ExpectedArms;
 use crate::outcome::player::Player;
 use crate::outcome::rows::segment;
+use crate::paired::golden::Golden;
 use crate::power::closed_form::{self, Plan};
 use crate::power::rest::Rest;
 use crate::report::{Segment, ShadowRow, Warning, labels};
@@ -17,15 +20,24 @@ use crate::simulate::trajectory::{Arm, Reader, Span};
 /// Smaller segments could hide anything, and say little about a plan.
 const SMALLEST_SEGMENT: f64 = 0.02;
 
+/// Where more of a golden set's rows than this would have to be others to have the traffic's segments, it does not resemble the traffic.
+const UNLIKE: f64 = 0.2;
+
 /// A gate whose smallest regression seen is more than this many times what it allows does not see its own margin.
 const SEES: f64 = 2.0;
 
 /// Advice on a plan, in the order of its stages and gates.
-pub(super) fn all(player: &Player<'_>, digest: &Digest, shadow: &[ShadowRow]) -> Vec<Warning> {
+pub(super) fn all(
+    player: &Player<'_>,
+    digest: &Digest,
+    shadow: &[ShadowRow],
+    golden: &[Option<Golden>],
+) -> Vec<Warning> {
     let plans = closed_form::plans(player, &Rest::of_stages(player));
     let plan = Advisor { player, scenario: player.scenario, digest, plans: &plans };
     [
         plan.short_stages(),
+        plan.unlike_traffic(golden),
         plan.small_segments(),
         plan.hidden_segments(shadow),
         plan.no_rollback(),
@@ -44,6 +56,17 @@ fn off_hours(stage: &Stage, (what, takes): (&str, &str), closed: &[f64], all: &[
         labels::duration(all.iter().sum::<f64>() / all.len().max(1) as f64)
     );
     (waiting > 0).then(|| advice("off-hours", format!("stage {}", stage.name), text))
+}
+
+/// Share of the requests that has each value of a segment column.
+fn mix(digest: &Digest, column: usize) -> BTreeMap<&str, f64> {
+    let segment = &digest.segments[column];
+    let mut rows = vec![0.0; segment.values.len()];
+    for (&value, &of_cell) in digest.cells.segment[column].iter().zip(&digest.cells.rows) {
+        rows[usize::from(value)] += of_cell;
+    }
+    let total = rows.iter().sum::<f64>().max(1.0);
+    segment.values.iter().zip(rows).map(|(value, rows)| (value.as_str(), rows / total)).collect()
 }
 
 struct Advisor<'a> {
@@ -119,6 +142,32 @@ impl Advisor<'_> {
             advice("short-stage", format!("stage {}", stage.name), text)
         };
         short.map(text).collect()
+    }
+
+    /// Golden sets whose segments are not those of the traffic, as far as the stage's gates tell them apart.
+    fn unlike_traffic(&self, golden: &[Option<Golden>]) -> Vec<Warning> {
+        let of_set = |(stage, golden): (&Stage, &Golden)| -> Vec<Warning> {
+            let columns = golden.columns.iter().enumerate().filter_map(|(column, own)| Some((column, (*own)?)));
+            let of_column = |(column, own): (usize, usize)| {
+                let (set, traffic) = (mix(&golden.digest, own), mix(self.digest, column));
+                let of_set = |value: &str| set.get(value).copied().unwrap_or(0.0);
+                let lacks = |(value, share): (&&str, &f64)| (share - of_set(value)).max(0.0);
+                let unlike: f64 = traffic.iter().map(lacks).sum();
+                let (rarest, share) = traffic.iter().max_by(|&a, &b| lacks(a).total_cmp(&lacks(b)))?;
+                let segment = &self.digest.segments[column].name;
+                let text = format!(
+                    "{} of the rows of its golden set would have to be others to have the traffic's mix of `{segment}`: {segment} = {rarest} is {} of \
+                     the traffic and {} of the set; add such rows, or take it as evidence on what it holds",
+                    labels::percent(unlike),
+                    labels::percent(*share),
+                    labels::percent(of_set(rarest))
+                );
+                (unlike > UNLIKE).then(|| advice("unlike-traffic", format!("stage {}", stage.name), text))
+            };
+            columns.filter_map(of_column).collect()
+        };
+        let sets = self.scenario.stages.iter().zip(golden);
+        sets.filter_map(|(stage, golden)| Some((stage, golden.as_ref()?))).flat_map(of_set).collect()
     }
 
     /// Under `no-fail` a gate that no stage lets see its margin is none.

@@ -39,7 +39,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8> {
     }
     let simulator = Simulator::new(&digest, &scenario);
     let player = Player::new(&scenario, &simulator, starts).with_pairs(&digest, &golden);
-    for line in advice::all(&player, &digest, &shadow::report(&digest, &scenario)) {
+    for line in advice::all(&player, &digest, &shadow::report(&digest, &scenario), &golden) {
         let (place, words) = (labels::visible(&line.r#where), labels::visible(&line.text));
         let _ = writeln!(text, "\nadvice: {place}: {words} [{}]", line.code);
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::support::{Home, Report, demo_log, repository};
+use crate::support::{Home, Report, Rows, demo_log, repository, scenario};
 
 fn bundled(home: &Home, more: &[&str], out: &str) -> Report {
     let scenario = repository("scenarios/golden-then-shadow.toml").display().to_string();
@@ -206,4 +206,25 @@ fn the_number_of_threads_does_not_matter() {
     let [one, three] =
         [("1", "one"), ("3", "three")].map(|(n, out)| bundled(&home, &["--replicates", "20", "--threads", n], out));
     assert!(one.files == three.files);
+}
+
+#[test]
+fn check_says_that_a_golden_set_is_not_like_the_traffic() {
+    let home = Home::new();
+    home.write("log.csv", Rows::small().csv());
+    let stage = "[[stages]]\nname = \"golden\"\nkind = \"eval\"\nlog = \"golden.csv\"\ngates = [\"quality\"]\n\n[[stages]]\nname = \"10%\"";
+    home.write("s.toml", scenario(&[("[[stages]]\nname = \"10%\"", stage)]));
+    let check = |golden: Rows| {
+        home.write("golden.csv", golden.csv());
+        home.succeeds(&["check", "log.csv", "--scenario", "s.toml"])
+    };
+    // A third of the users is of region `us`, and of the set nobody.
+    let said = check(Rows::small().set_all("region", |_, _| "eu".into()));
+    let row = said.lines().find(|line| line.contains("[unlike-traffic]")).unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        row.contains("stage golden: 33 % of the rows")
+            && row.contains("region = us is 33 % of the traffic and 0 % of the set"),
+        "{row}"
+    );
+    assert!(!check(Rows::small()).contains("unlike-traffic"));
 }
