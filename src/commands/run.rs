@@ -71,6 +71,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let evidence = warnings::Evidence {
         scenario: &scenario,
         digest: &digest,
+        embeddings: &simulator.layout.embeddings,
         bucketing: &*bucketing,
         log: &log,
         shadow: &shadow,

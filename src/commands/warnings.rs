@@ -36,6 +36,8 @@ const DRIFTED: f64 = 0.1;
 pub(super) struct Evidence<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) digest: &'a Digest,
+    /// Per metric of the scenario.
+    pub(super) embeddings: &'a [Option<Embedding>],
     pub(super) bucketing: &'a dyn Bucketing,
     pub(super) log: &'a LogFacts,
     pub(super) shadow: &'a [ShadowRow],
@@ -222,7 +224,7 @@ fn bandwidths(evidence: &Evidence<'_>) -> Vec<Warning> {
     /// Mean likeness of two answers, between which distances are seen.
     const SEEN: (f64, f64) = (0.02, 0.98);
     let of = |metric: usize| {
-        let alike = Embedding::of(evidence.digest, evidence.scenario, metric, &[])?.alike();
+        let alike = evidence.embeddings[metric].as_ref()?.alike();
         let (what, remedy) = if alike < SEEN.0 {
             (
                 "next to none of stable's embeddings is like another, so that one answer is as far away as any other",

@@ -296,7 +296,7 @@ impl Columns {
                     break;
                 }
                 let found = guarded(|| part.first_length(column.shown())).and_then(super::engine::collect);
-                let found = found.and_then(|found| guarded(|| Ok(found.column(LOWEST)?.i64()?.get(0))));
+                let found = found.and_then(|found| guarded(|| Ok(found.column(LENGTH)?.i64()?.get(0))));
                 let found = found.map_err(|message| Error::at(place, format!("cannot be read: {message}")))?;
                 known.extend(found.map(|length| (column.key.clone(), usize::try_from(length).unwrap_or_default())));
             }
@@ -722,6 +722,14 @@ impl Part {
         Ok(self.scan()?.select([self.text_of(name).cast(DataType::Int64).min().alias(LOWEST)]))
     }
 
+    /// A column as it is stored; null where there is none.
+    fn raw_of(&self, name: &str) -> Expr {
+        match self.origin(name) {
+            Some(Origin::Typed(column, _) | Origin::Text(column)) => column,
+            None => lit(NULL).cast(DataType::String),
+        }
+    }
+
     /// A column as text.
     fn text_of(&self, name: &str) -> Expr {
         match self.origin(name) {
@@ -751,13 +759,8 @@ impl Part {
         (feature, length): (Feature, usize),
         outcome: impl Fn(Expr) -> Expr,
     ) -> Computed {
-        let raws = (feature.index == 0).then(|| {
-            let column = match self.origin(column) {
-                Some(Origin::Typed(column, _) | Origin::Text(column)) => column,
-                None => lit(NULL).cast(DataType::String),
-            };
-            embeddings::features(outcome(column), feature, length).alias(set)
-        });
+        let raws = (feature.index == 0)
+            .then(|| embeddings::features(outcome(self.raw_of(column)), feature, length).alias(set));
         Computed {
             raws: raws.into_iter().collect(),
             value: col(set).struct_().field_by_index(feature.index as i64),
@@ -768,12 +771,8 @@ impl Part {
 
     /// How many numbers the first embedding of a column has; null without one.
     pub(crate) fn first_length(&self, name: &str) -> PolarsResult<LazyFrame> {
-        let column = match self.origin(name) {
-            Some(Origin::Typed(column, _) | Origin::Text(column)) => column,
-            None => lit(NULL).cast(DataType::String),
-        };
-        let lengths = self.scan()?.select([embeddings::lengths(column).alias(LOWEST)]);
-        Ok(lengths.filter(col(LOWEST).is_not_null()).limit(1))
+        let lengths = self.scan()?.select([embeddings::lengths(self.raw_of(name)).alias(LENGTH)]);
+        Ok(lengths.filter(col(LENGTH).is_not_null()).limit(1))
     }
 
     /// What a value is computed from and how, of what `outcome` leaves of the columns; null without one of them.
@@ -807,6 +806,9 @@ impl Part {
 
 /// Name of what [`Part::lowest`] gives.
 pub(crate) const LOWEST: &str = "lowest";
+
+/// Name of what [`Part::first_length`] gives.
+const LENGTH: &str = "length";
 
 /// Whether a row is one that counts.
 const COUNTS: &str = "row counts";

@@ -1,4 +1,4 @@
-//! Small logs and scenarios for tests of this folder and of `digest`.
+//! Small logs and scenarios for tests of this folder, of `digest` and of `simulate`.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,6 +7,7 @@ use polars::prelude::*;
 
 use crate::assign::Platform;
 use crate::assign::overrides::Overrides;
+use crate::digest::{self, Digest};
 use crate::domain::metric::{Direction, Metric, MetricKind, Source};
 use crate::domain::quantity::Seconds;
 use crate::domain::rollout::{Delay, Kayenta, Promotion, Recovery, Rollout, Starts, Sticky};
@@ -179,6 +180,16 @@ pub(crate) fn text_times(frame: &DataFrame) -> DataFrame {
         .map(|time| time.map(|time| jiff::Timestamp::from_microsecond(time).unwrap().to_string()));
     let texts: StringChunked = texts.collect();
     with(frame, texts.with_name("ts".into()).into_column())
+}
+
+/// A scenario, and the digest of a log of so many rows.
+pub(crate) fn loaded(text: &str, rows: usize) -> (Scenario, Digest) {
+    let scenario = Scenario::parse("scenario.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.parquet");
+    write(&log(rows), &path);
+    let digest = digest::load(path.to_str().unwrap(), &scenario, &|_| ()).unwrap_or_else(|error| panic!("{error}"));
+    (scenario, digest)
 }
 
 /// Writes a log in the format of its name.

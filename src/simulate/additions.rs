@@ -515,8 +515,7 @@ impl Ladders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest;
-    use crate::ingest::testing::{log, write};
+    use crate::ingest::testing::loaded;
     use crate::scenario::Scenario;
     use crate::simulate::layout::Answers;
     use crate::simulate::trajectory::{Arm, Reader, Span};
@@ -569,11 +568,7 @@ ramp = "2h"
 "#;
 
     fn simulator() -> (Scenario, Simulator) {
-        let scenario = Scenario::parse("scenario.toml", TEXT).unwrap_or_else(|error| panic!("{error}"));
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("log.parquet");
-        write(&log(2000), &path);
-        let digest = digest::load(path.to_str().expect("text"), &scenario, &|_| ()).unwrap_or_else(|e| panic!("{e}"));
+        let (scenario, digest) = loaded(TEXT, 2000);
         let sim = Simulator::new(&digest, &scenario);
         (scenario, sim)
     }

@@ -49,14 +49,19 @@ impl Embedding {
             }
             units
         };
-        let stable = units_of(Slice::Overall).means();
+        let overall = units_of(Slice::Overall);
+        let stable = overall.means();
+        let spread_of = |&slice: &Slice| match slice {
+            Slice::Overall => overall.spread(),
+            Slice::Segment { .. } => units_of(slice).spread(),
+        };
         let opposite = |pair: &[f64]| {
             let length = pair[0].hypot(pair[1]);
             if length > 0.0 { [-pair[0] / length, -pair[1] / length] } else { [1.0, 0.0] }
         };
         Some(Self {
             outlier: stable.chunks_exact(2).flat_map(opposite).collect(),
-            spread: slices.iter().map(|&slice| units_of(slice).spread()).collect(),
+            spread: slices.iter().map(spread_of).collect(),
             stable,
         })
     }

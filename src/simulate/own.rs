@@ -263,9 +263,7 @@ impl Trajectory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest;
-    use crate::ingest::testing::{log, write};
-    use crate::scenario::Scenario;
+    use crate::ingest::testing::loaded;
 
     /// A matched control, an effect that grows in a segment, flips, a quantile, a rare event, the `swap` null, a stage that is held.
     const TEXT: &str = r#"
@@ -359,11 +357,7 @@ null = "swap"
 
     #[test]
     fn copies_with_the_answers_of_their_unit_are_the_log_itself() {
-        let scenario = Scenario::parse("scenario.toml", TEXT).unwrap_or_else(|error| panic!("{error}"));
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("log.parquet");
-        write(&log(2000), &path);
-        let digest = digest::load(path.to_str().expect("text"), &scenario, &|_| ()).unwrap_or_else(|e| panic!("{e}"));
+        let (scenario, digest) = loaded(TEXT, 2000);
         let sim = Simulator::new(&digest, &scenario);
         let held = vec![2, 0];
         for replicate in 0..8 {
