@@ -8,7 +8,7 @@ use super::tally::Rows;
 use crate::domain::version::Version;
 
 /// Rows that are worked on together: all that is known of them stays in the nearest cache.
-pub(super) const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 64;
 
 /// Room for a block.
 #[derive(Debug, Clone, Default)]
@@ -70,8 +70,8 @@ impl Block {
                     multiples(&self.masks[mask], &self.numbers[a], &self.numbers[b], 1.0 / quantum)
                 }
             };
-            for (row, summand) in self.summands.chunks_exact_mut(self.width).zip(summands) {
-                row[1 + index] = summand;
+            for (row, summand) in self.summands.chunks_exact_mut(self.width).zip(&summands) {
+                row[1 + index] = *summand;
             }
         }
     }

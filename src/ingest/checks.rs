@@ -211,13 +211,27 @@ fn trues(flags: &Column) -> PolarsResult<u64> {
 
 impl Seen {
     fn see(&mut self, values: &Column, unparsed: &Column) -> PolarsResult<()> {
-        let values = values.f64()?;
-        // Neither sees NaN, unless there is nothing else.
-        self.low = values.min().map_or(self.low, |low| self.low.min(low));
-        self.high = values.max().map_or(self.high, |high| self.high.max(high));
-        self.nan += u64::from(values.is_nan().sum().unwrap_or_default());
+        for values in values.f64()?.downcast_iter() {
+            let numbers = values.values().iter().copied();
+            match values.validity() {
+                None => self.add(numbers),
+                // A null says as little as a 0 does.
+                Some(valid) => self.add(numbers.zip(valid).map(|(value, valid)| if valid { value } else { 0.0 })),
+            }
+        }
         self.unparsed += trues(unparsed)?;
         Ok(())
+    }
+
+    fn add(&mut self, values: impl Iterator<Item = f64>) {
+        let mut seen = *self;
+        for value in values {
+            // Neither takes NaN.
+            seen.low = if value < seen.low { value } else { seen.low };
+            seen.high = if value > seen.high { value } else { seen.high };
+            seen.nan += u64::from(value.is_nan());
+        }
+        *self = seen;
     }
 
     fn rules(&self, index: usize, (side, column): (Side, &ValueColumn), rules: &mut Vec<Rule>) {
@@ -409,4 +423,27 @@ pub(crate) fn blame(place: &str, parts: &Parts, columns: &Columns, message: &str
         })
         .collect();
     if problems.is_empty() { Error::at(place, format!("cannot be read: {message}")) } else { Error::from(problems) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_nan_nor_what_lies_beneath_a_null_is_seen_as_a_number() {
+        let seen = |values: Float64Chunked| {
+            let unparsed = BooleanChunked::full("unparsed".into(), false, values.len());
+            let mut seen = Seen::default();
+            seen.see(&values.into_column(), &unparsed.into_column()).unwrap();
+            (seen.low, seen.high, seen.nan)
+        };
+        let numbers: Float64Chunked = [Some(-9.0), None, Some(f64::NAN), Some(-14.0), None].into_iter().collect();
+        // Where there is a null, 10 lies beneath it.
+        let mut numbers = numbers + 10.0;
+        assert_eq!(seen(numbers.clone()), (-4.0, 1.0, 1));
+        numbers.append(&Float64Chunked::from_slice("more".into(), &[f64::NAN, 3.0, f64::NEG_INFINITY])).unwrap();
+        assert_eq!(seen(numbers), (f64::NEG_INFINITY, 3.0, 2));
+        assert_eq!(seen(Float64Chunked::full("nan".into(), f64::NAN, 3)), (0.0, 0.0, 3));
+        assert_eq!(seen(Float64Chunked::full_null("null".into(), 3)), (0.0, 0.0, 0));
+    }
 }

@@ -108,9 +108,9 @@ fn hash(id: &str) -> u64 {
     xxh3_64(id.as_bytes()).max(1)
 }
 
-/// Drawers by the first bits of a hash: what is in one fits a near cache.
+/// Drawers by the first bits of a hash: so few that the processor keeps the ends of all at hand, and what is in one fits a cache.
 const DRAWERS: usize = 1 << DRAWER_BITS;
-const DRAWER_BITS: u32 = 12;
+const DRAWER_BITS: u32 = 10;
 
 /// Hashes of the ids of one round.
 struct Hashes {
