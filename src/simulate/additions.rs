@@ -8,8 +8,9 @@ use std::ops::Range;
 use super::Simulator;
 use super::cells::FlatMetric;
 use super::effects::EffectCells;
-use super::kernel::{Entry, Row, Values};
+use super::kernel::{Entry, Row, TILE, Values};
 use super::layout::{MOMENTS, Shape};
+use super::row::{RowPlan, UNITS};
 use crate::digest::bins::BinLists;
 use crate::domain::version::Version;
 
@@ -19,7 +20,7 @@ const ABSENT: u32 = u32::MAX;
 /// Bytes that memory moves at once.
 const CACHE_LINE: usize = 64;
 
-/// Whose answers a slice's tiles and intervals are about, in this order; counts come before, in a tile of their own.
+/// Whose answers a slice's sums and intervals are about, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Block {
     Stable,
@@ -42,18 +43,20 @@ pub(super) struct Answer {
     pub(super) first_interval: usize,
     /// Number of its intervals.
     pub(super) intervals: usize,
+    /// Where a row has its Y, X, YY, YX and XX; with intervals its X and XX, and nothing else.
+    pub(super) at: [usize; MOMENTS],
     /// Where its Y and X can be read, where nothing need be worked out.
-    read: Option<Read>,
+    pub(super) read: Option<Read>,
 }
 
 /// Where Y and X of an answer are among a cell's inputs.
 #[derive(Debug, Clone, Copy)]
-struct Read {
+pub(super) struct Read {
     /// Y from the slot on at which an effect sets in, and before.
-    y: usize,
-    y_before: usize,
-    onset: i64,
-    x: usize,
+    pub(super) y: usize,
+    pub(super) y_before: usize,
+    pub(super) onset: i64,
+    pub(super) x: usize,
 }
 
 /// What is known of a unit of a rare metric, as bits of its second total: it was seen; it had an event of its own; an effect met it.
@@ -64,6 +67,8 @@ const MET: u8 = 4;
 /// Additions to every slice since they were last cleared.
 pub(super) struct Additions<'s> {
     sim: &'s Simulator,
+    /// Whether answers of some rows are exchanged.
+    swaps: bool,
     /// Unit of each row of weights, by rank.
     pub(super) units: Vec<u32>,
     /// The same by the order in which units were met in the window.
@@ -83,23 +88,30 @@ pub(super) struct Additions<'s> {
 /// Additions to one slice.
 #[derive(Default)]
 pub(super) struct SliceAdditions {
-    /// Stable's, the candidate's, effects'; tile `1 + i` belongs to answer `i`.
+    /// Stable's, the candidate's, effects'.
     pub(super) answers: Vec<Answer>,
+    pub(super) plan: RowPlan,
     pub(super) rows: Vec<Row>,
-    tiles: Vec<[f64; MOMENTS]>,
+    tiles: Vec<[f64; TILE]>,
+    /// The same with answers exchanged.
+    exchanged: Vec<[f64; TILE]>,
     /// Per block.
     pub(super) entries: [Vec<Entry>; 3],
     totals: Totals,
     /// Per answer, of excesses of a rare metric: units that should have an event and do not yet.
     due: Vec<f64>,
+    /// Of a row's denominators: what its unit had before, and what it adds.
+    x: Vec<[f64; 2]>,
 }
 
 impl<'s> Additions<'s> {
-    pub(super) fn new(sim: &'s Simulator) -> Self {
+    /// With `swaps` for lanes in which some answers are exchanged.
+    pub(super) fn new(sim: &'s Simulator, swaps: bool) -> Self {
         let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
         let index = vec![ABSENT; sim.units() * slices.len()];
         Self {
             sim,
+            swaps,
             units: Vec::new(),
             met: Vec::new(),
             arrived: Vec::new(),
@@ -132,7 +144,8 @@ impl<'s> Additions<'s> {
                 answer.first_interval = first[answer.block as usize];
                 first[answer.block as usize] += answer.intervals;
             }
-            for unit in slice.totals.restart(slice.answers.len()) {
+            slice.plan = RowPlan::new(self.sim, &mut slice.answers, self.swaps);
+            for unit in slice.totals.restart(slice.plan.totals()) {
                 self.index[unit as usize * count + at] = ABSENT;
             }
             let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
@@ -158,6 +171,7 @@ impl<'s> Additions<'s> {
         let count = self.slices.len();
         self.approach(cells.clone());
         self.arrived.clear();
+        self.slices.iter_mut().for_each(|slice| slice.plan.set_in(slot));
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
@@ -187,6 +201,16 @@ impl<'s> Additions<'s> {
 }
 
 impl Additions<'_> {
+    /// Works out what the rows add when answers are exchanged, where some are.
+    pub(super) fn exchange(&mut self) {
+        if !self.swaps {
+            return;
+        }
+        for SliceAdditions { plan, tiles, exchanged, .. } in &mut self.slices {
+            plan.exchange(tiles, exchanged);
+        }
+    }
+
     /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
     fn approach(&self, cells: Range<usize>) {
         let (of_cells, count) = (&self.sim.cells, self.slices.len());
@@ -216,7 +240,7 @@ fn answer(sim: &Simulator, metric: usize, block: Block, effect: Option<(usize, i
         }
         _ => None,
     };
-    Answer { metric, block, effect, first_interval: 0, intervals, read }
+    Answer { metric, block, effect, first_interval: 0, intervals, at: [0; MOMENTS], read }
 }
 
 /// Cells of one unit in one slot.
@@ -231,15 +255,9 @@ struct NewRow<'a> {
 }
 
 impl SliceAdditions {
-    pub(super) fn values(&self) -> Values<'_> {
-        Values { tiles: &self.tiles, per_row: 1 + self.answers.len() }
-    }
-
-    /// Tiles of a block.
-    pub(super) fn tiles_of(&self, block: Block) -> Range<usize> {
-        let before = |block: Block| self.answers.partition_point(|answer| (answer.block as usize) < block as usize);
-        let end = self.answers.partition_point(|answer| answer.block as usize <= block as usize);
-        1 + before(block)..1 + end
+    /// What rows add, or add when answers are exchanged.
+    pub(super) fn values(&self, exchanged: bool) -> Values<'_> {
+        Values { tiles: if exchanged { &self.exchanged } else { &self.tiles }, per_row: self.plan.tiles }
     }
 
     /// Intervals of the blocks before a block.
@@ -254,36 +272,66 @@ impl SliceAdditions {
     }
 
     fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
-        let Self { answers, rows, tiles, entries, totals, due } = self;
+        let Self { answers, plan, rows, tiles, exchanged: _, entries, totals, due, x } = self;
         rows.push(Row { values: rows.len() as u32, weight: row.weight });
         let (totals, ladders) = totals.unit(row.unit, index);
-        let (seen, pairs) = totals.split_first_mut().expect("totals are not empty");
-        let [requests, covered, covered_candidate] = [0, 1, 2].map(|place| row.inputs[place]);
+        let first = tiles.len();
+        tiles.resize(first + plan.tiles, [0.0; TILE]);
+        let values = tiles[first..].as_flattened_mut();
+        let (seen, totals) = totals.split_first_mut().expect("totals are not empty");
         let known = *seen as u8;
         let newly = |covered: f64, bit: u8| u8::from(covered > 0.0 && known & bit == 0);
-        let newly_seen = [newly(covered, 1), newly(covered_candidate, 2)];
+        let newly_seen = [newly(row.inputs[1], 1), newly(row.inputs[2], 2)];
         *seen += f64::from(newly_seen[0] | newly_seen[1] << 1);
-        let [units, units_candidate] = newly_seen.map(f64::from);
-        tiles.push([units, covered, requests, units_candidate, covered_candidate]);
-        for ((answer, own), due) in answers.iter().zip(pairs.chunks_exact_mut(2)).zip(due) {
-            // Most answers, and nothing else, as fast as memory gives them.
-            if let Some(read) = answer.read {
-                tiles.push(row.read(read, own));
-                continue;
+        values[..UNITS].copy_from_slice(&newly_seen.map(f64::from));
+        let mut totals = totals.iter_mut();
+        x.clear();
+        for part in &plan.parts {
+            for (value, &input) in values[part.alone_at..].iter_mut().zip(&part.alone) {
+                *value = row.inputs[input];
             }
-            tiles.push(match &row.sim.cells.metrics[answer.metric] {
+            let pairs = values[part.x_at..].chunks_exact_mut(2);
+            for ((values, &input), total) in pairs.zip(&part.x).zip(&mut totals) {
+                let (before, more) = (*total, row.inputs[input]);
+                *total += more;
+                values[0] = more;
+                values[1] = more * (2.0 * before + more);
+                x.push([before, more]);
+            }
+        }
+        for part in &plan.parts {
+            let triples = values[part.y_at..].chunks_exact_mut(3);
+            for ((values, y), total) in triples.zip(&part.y).zip(&mut totals) {
+                let ([x, dx], before, more) = (x[y.x], *total, row.inputs[y.now]);
+                *total += more;
+                values[0] = more;
+                values[1] = more * (2.0 * before + more);
+                values[2] = before * dx + x * more + more * dx;
+            }
+        }
+        let mut others = totals.into_slice().chunks_exact_mut(2);
+        for &index in plan.parts.iter().flat_map(|part| &part.others) {
+            let (answer, own) = (&answers[index], others.next().expect("each has two"));
+            let moments = match &row.sim.cells.metrics[answer.metric] {
                 FlatMetric::Sums(place) => row.moments(answer, *place, own),
-                FlatMetric::Firsts(place) => row.firsts(answer, *place, own, due),
+                FlatMetric::Firsts(place) => row.firsts(answer, *place, own, &mut due[index]),
                 FlatMetric::Bins(lists) => {
                     let lists = lists.get(answer.version());
                     row.intervals(answer, lists, own, ladders, fresh, &mut entries[answer.block as usize])
                 }
-            });
+            };
+            let numbers = answer.worked_out();
+            values[answer.at[0]..answer.at[0] + numbers].copy_from_slice(&moments[..numbers]);
         }
     }
 }
 
 impl Answer {
+    /// Numbers that a row has of it where they are worked out.
+    pub(super) fn worked_out(&self) -> usize {
+        if self.intervals > 0 { 2 } else { MOMENTS }
+    }
+
     fn version(&self) -> Version {
         if self.block == Block::Candidate { Version::Candidate } else { Version::Stable }
     }
@@ -298,14 +346,7 @@ impl NewRow<'_> {
         effect.applies[cell].then_some((effect, since))
     }
 
-    /// Y, X, YY, YX and XX of numbers that are known; `own` are the unit's Y and X.
-    #[inline]
-    fn read(&self, read: Read, own: &mut [f64]) -> [f64; MOMENTS] {
-        let y = if self.slot as i64 >= read.onset { read.y } else { read.y_before };
-        moments(self.inputs[y], self.inputs[read.x], own)
-    }
-
-    /// The same where they must be worked out, cell by cell.
+    /// Y, X, YY, YX and XX, cell by cell; `own` are the unit's Y and X.
     fn moments(&self, answer: &Answer, place: usize, own: &mut [f64]) -> [f64; MOMENTS] {
         let place = if answer.block == Block::Candidate { place + 2 } else { place };
         let (mut dy, mut dx) = (0.0, 0.0);
@@ -441,18 +482,19 @@ fn moments(dy: f64, dx: f64, own: &mut [f64]) -> [f64; MOMENTS] {
 struct Totals {
     /// Units seen so far, in the order of their totals.
     seen: Vec<u32>,
-    /// Of which versions a covered request was seen, as bits, then Y and X, or X and where the ladder is, of each answer.
+    /// Of which versions a covered request was seen, as bits, then what is read, then of other answers Y and X, or X and where the
+    /// ladder is.
     sums: Vec<f64>,
     width: usize,
     ladders: Ladders,
 }
 
 impl Totals {
-    /// Forgets everything; gives the units that it was about.
-    fn restart(&mut self, answers: usize) -> Vec<u32> {
+    /// Forgets everything; gives the units that it was about. From now on a unit has so many totals.
+    fn restart(&mut self, width: usize) -> Vec<u32> {
         self.sums.clear();
         self.ladders.words.clear();
-        self.width = 1 + 2 * answers;
+        self.width = width;
         std::mem::take(&mut self.seen)
     }
 

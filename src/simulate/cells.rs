@@ -32,6 +32,8 @@ pub(super) struct FlatCells {
     pub(super) stride: usize,
     /// Of these, what was recorded.
     pub(super) recorded: usize,
+    /// Of each input: the first that is the same in every cell.
+    pub(super) same: Vec<usize>,
     /// Per metric of the scenario.
     pub(super) metrics: Vec<FlatMetric>,
 }
@@ -104,6 +106,7 @@ impl FlatCells {
             inputs,
             stride,
             recorded: stride,
+            same: Vec::new(),
             metrics,
         }
     }
@@ -128,6 +131,13 @@ impl FlatCells {
             }));
         }
         (self.inputs, self.stride) = (inputs, stride);
+        self.same = (0..stride).map(|input| self.first_same(input)).collect();
+    }
+
+    /// The first input that is the same in every cell.
+    fn first_same(&self, input: usize) -> usize {
+        let is_same = |other: &usize| self.inputs.chunks_exact(self.stride).all(|row| row[*other] == row[input]);
+        (0..input).find(is_same).unwrap_or(input)
     }
 
     /// Makes a cell one request, of which the answers are known or not.

@@ -5,16 +5,17 @@
 
 use fearless_simd::{Level, Simd, SimdBase, dispatch, f64x8};
 
-use super::layout::MOMENTS;
-
 /// Lanes that are added to together: one wide register of doubles.
 pub(super) const LANES: usize = 8;
 
 /// One number of each lane.
 pub(super) type Octet = [f64; LANES];
 
-/// Sums that stay in registers while rows pass: a metric's moments.
-pub(super) type Tile = [Octet; MOMENTS];
+/// As many sums of eight lanes as stay in registers, beside the weights, while rows pass.
+pub(super) const TILE: usize = 6;
+
+/// Sums that are added to together.
+pub(super) type Tile = [Octet; TILE];
 
 /// Sums of one interval between thresholds.
 pub(super) type Interval = [Octet; 3];
@@ -38,20 +39,13 @@ pub(super) struct Row {
 /// Values of rows, as many tiles each.
 #[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
-    pub(super) tiles: &'a [[f64; MOMENTS]],
+    pub(super) tiles: &'a [[f64; TILE]],
     pub(super) per_row: usize,
 }
 
-/// Adds tiles `first..first + sums.len()` of each row, times its weights.
-pub(super) fn add_tiles(
-    level: Level,
-    sums: &mut [Tile],
-    values: Values<'_>,
-    first: usize,
-    rows: &[Row],
-    weights: &[Octet],
-) {
-    dispatch!(level, simd => tiles(simd, sums, values, first, rows, weights));
+/// Adds the first tiles of each row, as many as there are sums, times its weights.
+pub(super) fn add_tiles(level: Level, sums: &mut [Tile], values: Values<'_>, rows: &[Row], weights: &[Octet]) {
+    dispatch!(level, simd => tiles(simd, sums, values, rows, weights));
 }
 
 /// Adds entries, times their units' weights, of units that have `any`.
@@ -61,11 +55,11 @@ pub(super) fn add_entries(level: Level, sums: &mut [Interval], entries: &[Entry]
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
-fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, first: usize, rows: &[Row], weights: &[Octet]) {
+fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, rows: &[Row], weights: &[Octet]) {
     for (index, sums) in sums.iter_mut().enumerate() {
         let mut kept = sums.map(|sum| f64x8::from_slice(simd, &sum));
         for row in rows {
-            let row_values = &values.tiles[row.values as usize * values.per_row + first + index];
+            let row_values = &values.tiles[row.values as usize * values.per_row + index];
             let weights = f64x8::from_slice(simd, &weights[row.weight as usize]);
             for (kept, &value) in kept.iter_mut().zip(row_values) {
                 *kept += f64x8::splat(simd, value) * weights;
@@ -108,12 +102,12 @@ mod tests {
     }
 
     /// Plain loops over the same rows.
-    fn plainly(sums: &mut [Tile], values: Values<'_>, first: usize, rows: &[Row], weights: &[Octet]) {
+    fn plainly(sums: &mut [Tile], values: Values<'_>, rows: &[Row], weights: &[Octet]) {
         for row in rows {
             for (index, tile) in sums.iter_mut().enumerate() {
-                for (moment, sums) in tile.iter_mut().enumerate() {
+                for (number, sums) in tile.iter_mut().enumerate() {
                     for (lane, sum) in sums.iter_mut().enumerate() {
-                        let value = values.tiles[row.values as usize * values.per_row + first + index][moment];
+                        let value = values.tiles[row.values as usize * values.per_row + index][number];
                         *sum += value * weights[row.weight as usize][lane];
                     }
                 }
@@ -125,7 +119,7 @@ mod tests {
     fn every_instruction_set_gives_the_bytes_of_plain_loops() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut number = || rng.random::<f64>() * 1e3 - 300.0;
-        let tiles: Vec<[f64; MOMENTS]> = (0..90 * 7).map(|_| std::array::from_fn(|_| number())).collect();
+        let tiles: Vec<[f64; TILE]> = (0..90 * 7).map(|_| std::array::from_fn(|_| number())).collect();
         let mut weights: Vec<Octet> =
             (0..60).map(|_| std::array::from_fn(|_| (number() / 200.0).round().abs())).collect();
         weights[7] = [0.0; LANES];
@@ -135,8 +129,8 @@ mod tests {
         let entries: Vec<Entry> = (0..300)
             .map(|i| Entry { weight: i % 60, interval: i * 7 % 11, values: std::array::from_fn(|_| number()) })
             .collect();
-        let mut expected = vec![[[0.5; LANES]; MOMENTS]; 3];
-        plainly(&mut expected, values, 4, &rows, &weights);
+        let mut expected = vec![[[0.5; LANES]; TILE]; 3];
+        plainly(&mut expected, values, &rows, &weights);
         let mut expected_intervals = vec![[[0.25; LANES]; 3]; 11];
         for entry in &entries {
             for (sums, value) in expected_intervals[entry.interval as usize].iter_mut().zip(entry.values) {
@@ -146,9 +140,9 @@ mod tests {
             }
         }
         for level in levels() {
-            let mut sums = vec![[[0.5; LANES]; MOMENTS]; 3];
-            add_tiles(level, &mut sums, values, 4, &rows[..20], &weights);
-            add_tiles(level, &mut sums, values, 4, &rows[20..], &weights);
+            let mut sums = vec![[[0.5; LANES]; TILE]; 3];
+            add_tiles(level, &mut sums, values, &rows[..20], &weights);
+            add_tiles(level, &mut sums, values, &rows[20..], &weights);
             assert_eq!(sums, expected, "{level:?}");
             let mut intervals = vec![[[0.25; LANES]; 3]; 11];
             add_entries(level, &mut intervals, &entries, &weights, &any);

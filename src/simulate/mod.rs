@@ -14,6 +14,7 @@ pub mod lanes;
 mod own;
 pub mod returning;
 mod rollout;
+mod row;
 mod spells;
 pub mod trajectory;
 mod trials;

@@ -218,6 +218,7 @@ impl FlatCells {
             inputs,
             stride,
             recorded: stride,
+            same: Vec::new(),
             metrics: metrics.collect(),
         }
     }

@@ -11,7 +11,7 @@ use fearless_simd::Level;
 
 use super::additions::{Additions, Block, SliceAdditions};
 use super::exposure::{Ever, Met, Sessions};
-use super::kernel::{self, Entry, Interval, LANES, Octet, Row, Tile};
+use super::kernel::{self, Entry, Interval, LANES, Octet, Row, TILE, Tile};
 use super::lanes::{Lane, QUAD, Quad, Weights};
 use super::layout::{COUNTS, Layout, MOMENTS};
 use super::trajectory::Trajectory;
@@ -38,7 +38,7 @@ pub(super) fn play(
         Rider::new(sim, plan, &lanes[group], held, looks)
     };
     let mut riders: Vec<Rider> = groups(lanes, held).into_iter().map(rider).collect();
-    let mut additions = Additions::new(sim);
+    let mut additions = Additions::new(sim, lanes.iter().any(|(_, lane)| lane.swapped.is_some()));
     for (begin, rides) in windows(plan, elapsed, &riders) {
         let mut window = Window::new(sim, plan, &rides);
         window.play(sim, begin, &mut additions, &mut riders);
@@ -260,6 +260,7 @@ impl<'a> Window<'a> {
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
             let look = rides.iter().any(looks_now);
             if look || additions.units.len() >= WAITING_ROWS {
+                additions.exchange();
                 for (rides, sums) in &mut self.groups {
                     if rides.iter().any(under_way) {
                         sums.add(self.level, additions);
@@ -309,7 +310,7 @@ struct Places {
 
 /// One answer: where its sums are among those of the lanes, and where they belong in the slice.
 struct Place {
-    tile: usize,
+    from: [usize; MOMENTS],
     intervals: std::ops::Range<usize>,
     at: usize,
     /// Whether it is stable's: those are kept over all traffic too.
@@ -323,7 +324,7 @@ impl Places {
             let place = |index: usize, at: usize, stable: bool| {
                 let answer = &slice.answers[index];
                 let first = bases[answer.block as usize] + answer.first_interval;
-                Place { tile: 1 + index, intervals: first..first + answer.intervals, at, stable }
+                Place { from: answer.at, intervals: first..first + answer.intervals, at, stable }
             };
             let metrics = plan.metrics.len();
             let answers = (0..2 * metrics).map(|index| {
@@ -358,6 +359,8 @@ struct LaneSums {
 
 /// Of one slice: tiles and intervals as in its additions.
 struct SliceSums {
+    /// Where counts are.
+    counts: [usize; COUNTS],
     /// Counts and stable's answers over both arms together.
     all: Sums,
     /// Counts and everybody's answers over the candidate's arm.
@@ -370,8 +373,13 @@ struct Sums {
 }
 
 impl Sums {
+    /// Of each lane, by the number of a row.
+    fn number(&self, at: usize) -> &Octet {
+        &self.tiles.as_flattened()[at]
+    }
+
     fn new(tiles: usize, intervals: usize) -> Self {
-        Self { tiles: vec![[[0.0; LANES]; MOMENTS]; tiles], intervals: vec![[[0.0; LANES]; 3]; intervals] }
+        Self { tiles: vec![[[0.0; LANES]; TILE]; tiles], intervals: vec![[[0.0; LANES]; 3]; intervals] }
     }
 }
 
@@ -433,8 +441,9 @@ impl OctetWeights {
 impl LaneSums {
     fn new(slices: &[SliceAdditions]) -> Self {
         let sums = |slice: &SliceAdditions| SliceSums {
-            all: Sums::new(slice.tiles_of(Block::Stable).end, slice.first_interval(Block::Candidate)),
-            arm: Sums::new(slice.tiles_of(Block::Effects).end, slice.all_intervals()),
+            counts: slice.plan.counts,
+            all: Sums::new(slice.plan.stable_tiles, slice.first_interval(Block::Candidate)),
+            arm: Sums::new(slice.plan.tiles, slice.all_intervals()),
         };
         Self { slices: slices.iter().map(sums).collect(), ..Self::default() }
     }
@@ -459,12 +468,13 @@ impl LaneSums {
         }
         for (sums, slice) in self.slices.iter_mut().zip(&additions.slices) {
             let own = [Block::Stable, Block::Candidate, Block::Effects];
-            let mut adder = Adder { level, slice, rows: &mut self.rows };
+            let mut adder = Adder { level, slice, exchanged: false, rows: &mut self.rows };
             adder.add(&mut sums.all, &self.own.copies, &own[..1]);
             adder.add(&mut sums.arm, &self.own.exposed, &own);
             if any_swapped {
                 // Stable's sums get the candidate's answers, and the other way round.
                 let exchanged = [Block::Candidate, Block::Stable];
+                let mut adder = Adder { exchanged: true, ..adder };
                 adder.add(&mut sums.all, &self.swapped.copies, &exchanged[..1]);
                 adder.add(&mut sums.arm, &self.swapped.exposed, &exchanged);
             }
@@ -479,11 +489,10 @@ impl LaneSums {
                 let lane = first_lane + index;
                 let (all, arm) = trajectory.at(layout, look);
                 let (all, arm) = (&mut all[plan.all_at..], &mut arm[plan.arm_at..]);
-                let counts = |sums: &Sums, to: &mut [f64]| {
-                    to.iter_mut().zip(&sums.tiles[0]).take(COUNTS).for_each(|(to, sums)| *to = sums[lane]);
-                };
-                counts(&sums.all, all);
-                counts(&sums.arm, arm);
+                for (place, &from) in sums.counts.iter().enumerate() {
+                    all[place] = sums.all.number(from)[lane];
+                    arm[place] = sums.arm.number(from)[lane];
+                }
                 for place in &places.slices[slice] {
                     place.write(&sums.arm, lane, arm);
                     if place.stable {
@@ -505,14 +514,13 @@ impl LaneSums {
 
 impl Place {
     fn write(&self, sums: &Sums, lane: usize, to: &mut [f64]) {
-        let tile = &sums.tiles[self.tile];
+        let to_places = &mut to[self.at..];
         if self.intervals.is_empty() {
-            to[self.at..self.at + MOMENTS].iter_mut().zip(tile).for_each(|(to, sums)| *to = sums[lane]);
+            to_places.iter_mut().zip(&self.from).for_each(|(to, &from)| *to = sums.number(from)[lane]);
             return;
         }
         // X and XX; then Y, YY and YX of each threshold, which are those of all intervals from there on.
-        to[self.at] = tile[0][lane];
-        to[self.at + 1] = tile[1][lane];
+        to_places.iter_mut().zip(&self.from).take(2).for_each(|(to, &from)| *to = sums.number(from)[lane]);
         let thresholds = to[self.at + 2..].chunks_exact_mut(3).take(self.intervals.len());
         let mut above = [0.0; 3];
         for (to, sums) in thresholds.zip(&sums.intervals[self.intervals.clone()]).rev() {
@@ -528,6 +536,7 @@ impl Place {
 struct Adder<'a> {
     level: Level,
     slice: &'a SliceAdditions,
+    exchanged: bool,
     rows: &'a mut Vec<Row>,
 }
 
@@ -539,20 +548,8 @@ impl Adder<'_> {
         if self.rows.is_empty() {
             return;
         }
-        let mut add = |tiles: std::ops::Range<usize>, first: usize| {
-            kernel::add_tiles(
-                self.level,
-                &mut sums.tiles[tiles],
-                self.slice.values(),
-                first,
-                self.rows,
-                &weights.lanes,
-            );
-        };
-        add(0..1, 0);
-        for (&from, to) in blocks.iter().zip(Block::ALL) {
-            add(self.slice.tiles_of(to), self.slice.tiles_of(from).start);
-        }
+        let values = self.slice.values(self.exchanged);
+        kernel::add_tiles(self.level, &mut sums.tiles, values, self.rows, &weights.lanes);
         for (&from, to) in blocks.iter().zip(Block::ALL) {
             let intervals = &mut sums.intervals[self.slice.first_interval(to)..];
             let entries: &[Entry] = &self.slice.entries[from as usize];
