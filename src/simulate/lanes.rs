@@ -59,7 +59,13 @@ impl Lane {
             }
             Resample::None => vec![1; unit_keys.len()],
         };
-        each_copy(&copies, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who));
+        match who.all_alike() {
+            Some(turns) if !who.sticky.redraws() => {
+                lane.put_first_copies(hash, unit_keys, &copies, turns);
+                each_copy(&copies, 1, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who));
+            }
+            _ => each_copy(&copies, 0, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who)),
+        }
         lane
     }
 
@@ -78,7 +84,7 @@ impl Lane {
             return Self { swapped: Some(Box::new(Self::nobody(who, Vec::new))), ..lane };
         }
         let mut swapped = Self { draws: lane.draws, ..Self::nobody(who, || zeros(unit_keys.len(), spare)) };
-        each_copy(&lane.copies, |copy, units| {
+        each_copy(&lane.copies, 0, |copy, units| {
             let is_swapped = |unit: &&u32| is_swapped(hash, unit_keys[**unit as usize], copy);
             let units: Vec<u32> = units.iter().filter(is_swapped).copied().collect();
             swapped.put_copies(hash, &units, (unit_keys, copy), who);
@@ -120,6 +126,19 @@ impl Lane {
             draws: None,
             replicate: u64::MAX,
             is_census: false,
+        }
+    }
+
+    /// The first copy of each unit that has any, where the stages are the same for all: unit by unit in order, whether it has one or not.
+    fn put_first_copies(&mut self, hash: KeyedHash, keys: &[u64], copies: &[u8], turns: &[Turn]) {
+        let places: Vec<f64> = keys.iter().map(|&key| place(hash, key, 0, 0)).collect();
+        for (own, &copies) in self.copies.iter_mut().zip(copies) {
+            *own = copies.min(1);
+        }
+        for (exposed, turn) in self.exposed.iter_mut().zip(turns) {
+            for ((exposed, &place), &own) in exposed.iter_mut().zip(&places).zip(&self.copies) {
+                *exposed = own & u8::from(place < turn.exposure);
+            }
         }
     }
 
@@ -223,12 +242,12 @@ fn zeros(count: usize, spare: &Shelf<Vec<u8>>) -> Vec<u8> {
     zeros
 }
 
-/// Visits the units that have a first copy, then those that have a second, and so on.
+/// Visits the units that have more copies than `before`, then those that have one more, and so on.
 ///
 /// Unit by unit the processor would have to guess how many copies come.
-fn each_copy(copies: &[u8], mut visit: impl FnMut(u8, &[u32])) {
+fn each_copy(copies: &[u8], before: u8, mut visit: impl FnMut(u8, &[u32])) {
     let mut units: Vec<u32> = (0..copies.len() as u32).collect();
-    for copy in 0..copies.iter().copied().max().unwrap_or(0) {
+    for copy in before..copies.iter().copied().max().unwrap_or(0) {
         units.retain(|&unit| copies[unit as usize] > copy);
         visit(copy, &units);
     }

@@ -11,7 +11,7 @@ use fearless_simd::Level;
 
 use super::additions::{Additions, Block, SliceAdditions};
 use super::exposure::{Ever, Met, Sessions};
-use super::kernel::{self, Entry, Interval, LANES, Octet, Row, TILE, Tile};
+use super::kernel::{self, Copies, Entry, Interval, LANES, Octet, Row, RowWeights, TILE, Tile};
 use super::lanes::{Lane, QUAD, Quad, Weights};
 use super::layout::{COUNTS, Layout, MOMENTS};
 use super::trajectory::Trajectory;
@@ -415,28 +415,9 @@ impl Sums {
 #[derive(Default)]
 struct OctetWeights {
     /// Copies in the arms, and those on the candidate, of each unit in the order in which they were met.
-    met: Vec<[[u8; LANES]; 2]>,
+    met: Vec<Copies>,
     copies: RowWeights,
     exposed: RowWeights,
-}
-
-/// One weight per row and lane, and which rows have any.
-#[derive(Default)]
-struct RowWeights {
-    lanes: Vec<Octet>,
-    any: Vec<bool>,
-}
-
-impl RowWeights {
-    fn clear(&mut self) {
-        self.lanes.clear();
-        self.any.clear();
-    }
-
-    fn push(&mut self, weights: [u8; LANES]) {
-        self.lanes.push(weights.map(f64::from));
-        self.any.push(u64::from_ne_bytes(weights) != 0);
-    }
 }
 
 impl OctetWeights {
@@ -455,14 +436,8 @@ impl OctetWeights {
     }
 
     /// Rows are those of these units, by the order in which they were met.
-    fn fill(&mut self, units: &[u32]) {
-        self.copies.clear();
-        self.exposed.clear();
-        for &unit in units {
-            let [copies, exposed] = self.met[unit as usize];
-            self.copies.push(copies);
-            self.exposed.push(exposed);
-        }
+    fn fill(&mut self, level: Level, units: &[u32]) {
+        kernel::weigh(level, &self.met, units, [&mut self.copies, &mut self.exposed]);
     }
 }
 
@@ -489,10 +464,10 @@ impl LaneSums {
 
     /// Adds the rows that wait.
     fn add(&mut self, level: Level, additions: &Additions<'_>) {
-        self.own.fill(&additions.met);
+        self.own.fill(level, &additions.met);
         let any_swapped = !self.swapped.met.is_empty();
         if any_swapped {
-            self.swapped.fill(&additions.met);
+            self.swapped.fill(level, &additions.met);
         }
         for (sums, slice) in self.slices.iter_mut().zip(&additions.slices) {
             let own = [Block::Stable, Block::Candidate, Block::Effects];
