@@ -4,11 +4,11 @@
     cargo build --release --locked
     /tmp/peers/bin/python benches/peers/run.py ../shared/datasets/llm-shadow.parquet
 
-The question: a candidate that is exactly as good as stable gets 20 % of the users for 24 hours. How often does a one-sided
+The question: a candidate that is exactly as good as stable gets 20 % of the users for 63 hours. How often does a one-sided
 test at 5 % call it worse, on the last look and on any look, a look every 15 minutes, for each of four metrics? Users are
 assigned anew in every replicate, and standard errors are clustered by user.
 
-- `cluster-experiments`: its PowerAnalysis with clustered OLS, on the rows of the 24 hours. One look, one metric.
+- `cluster-experiments`: its PowerAnalysis with clustered OLS, on the rows of these hours. One look, one metric.
 - `dense`: NumPy. One matrix of assignments, one product of it with the features of all users per look.
 - `incremental`: NumPy. The same, with only the users of the last 15 minutes in each product.
 - `replay`: the program, on two threads. What a replicate costs is the difference of two runs, since a run does more than
@@ -37,7 +37,7 @@ import polars as pl
 
 HERE = Path(__file__).parent
 METRICS = {"quality": "higher", "error": "lower", "safety_flag": "lower", "cost_usd": "lower"}
-EXPOSURE, ALPHA, HOURS, SLOT_S = 0.2, 0.05, 24, 900
+EXPOSURE, ALPHA, HOURS, SLOT_S = 0.2, 0.05, 63, 900
 LOOKS = HOURS * 3600 // SLOT_S
 # Upper 5 % of the normal distribution.
 CRITICAL = 1.6448536269514722
@@ -46,7 +46,7 @@ DEVIATES = 3.89
 
 
 def read(path):
-    """The rows of the first 24 hours, with users as codes and stable's metrics as floats."""
+    """The rows of the first hours, with users as codes and stable's metrics as floats."""
     columns = ["ts", "user_id", *(f"stable_{metric}" for metric in METRICS)]
     log = pl.scan_parquet(path).select(columns)
     first = log.select(pl.col("ts").min()).collect().item()

@@ -11,8 +11,7 @@ use crate::error::{EXIT_INTERRUPTED, EXIT_MISSED, Result};
 use crate::outcome::player::Player;
 use crate::outcome::rows;
 use crate::outcome::tally::Tally;
-use crate::power::rest::Rest;
-use crate::power::{self, closed_form};
+use crate::power::{self, Forms};
 use crate::report::{self, Report};
 use crate::scenario::Scenario;
 use crate::shadow;
@@ -45,11 +44,20 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     // Up to here nothing has been begun that would have to be ended: without a handler Ctrl-C works at once.
     let stop = interrupted();
     progress.start("replaying", scenario.simulation.replicates);
-    player.play(&stop, |played| {
-        progress.advance(played.len());
-        for replicate in played {
-            tally.add(&player, replicate);
-        }
+    let bucketing = production(&scenario.assignment);
+    let without_replicates =
+        || rayon::join(|| Forms::new(&player, &digest), || exact::replay(&player, &digest, &*bucketing));
+    let ahead = std::thread::scope(|scope| {
+        let mut ahead = None;
+        player.play(&stop, |played| {
+            // Behind all replicates in the queue: for a thread that has none left.
+            ahead.get_or_insert_with(|| scope.spawn(without_replicates));
+            progress.advance(played.len());
+            for replicate in played {
+                tally.add(&player, replicate);
+            }
+        });
+        ahead.and_then(|ahead| ahead.join().ok())
     });
     if stop.load(Ordering::Relaxed) {
         progress.finish();
@@ -57,15 +65,9 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     }
 
     progress.step("planning");
-    let bucketing = production(&scenario.assignment);
-    let closed_forms = || {
-        let rests = Rest::of_stages(&player);
-        (closed_form::plans(&player, &rests), rests)
-    };
-    let ((plans, rests), (exact, sample_ratio)) =
-        rayon::join(closed_forms, || exact::replay(&player, &digest, &*bucketing));
+    let (forms, (exact, sample_ratio)) = ahead.unwrap_or_else(without_replicates);
     let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
-    let gates = rows::gates(&player, &tally, &plans, &digest);
+    let gates = rows::gates(&player, &tally, &forms.plans, &digest);
     let self_check = rows::self_check(&player, &tally, &digest);
     let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio, &digest)].concat();
     let evidence = warnings::Evidence {
@@ -80,7 +82,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         self_check: &self_check,
     };
     let mut power_curves = rows::power_curves(&player, &tally);
-    let planning = power::planning(&player, &tally, &digest, (&plans, &rests), &mut power_curves);
+    let planning = power::planning(&player, &tally, &digest, &forms, &mut power_curves);
     let mut warnings = warnings::all(&evidence);
     warnings.extend(power::warnings(&planning));
     let report = Report {
@@ -91,7 +93,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         replicates: tally.replicates,
         scenario: facts::scenario(&scenario, player.starts.len(), &*bucketing),
         metrics: facts::metrics(&scenario, &digest),
-        stages: rows::stages(&player, &tally, &plans, &digest),
+        stages: rows::stages(&player, &tally, &forms.plans, &digest),
         budget: rows::budget(&player),
         sentinels: rows::sentinels(&player, &tally),
         true_exposure: rows::true_exposure(&player, &tally),

@@ -56,6 +56,20 @@ struct Side {
 }
 
 impl Side {
+    /// Room for so many looks.
+    fn of_looks(looks: usize) -> Self {
+        let room = || Vec::with_capacity(looks);
+        Self {
+            ratio: room(),
+            variance: room(),
+            rounding: room(),
+            effective_units: room(),
+            units: room(),
+            covered: room(),
+            thresholds: Vec::new(),
+        }
+    }
+
     fn push(&mut self, sums: &UnitSums, covered: f64) {
         self.units.push(sums.units);
         self.covered.push(covered);
@@ -117,7 +131,7 @@ impl<'a> Screen<'a> {
     }
 
     fn side_of_quantile(&self, asker: &Asker<'_>, slice: usize, arm: Arm, answers: Answers, place: StagePlace) -> Side {
-        let mut side = Side::default();
+        let mut side = Side::of_looks(place.plan.looks());
         for look in 0..place.plan.looks() {
             let arms = LookArms { reader: self.reader, span: place.span(look, Window::Stage) };
             let index = match arm {
@@ -146,7 +160,9 @@ impl<'a> Screen<'a> {
         }
         let mut sides: Vec<_> = asked
             .iter()
-            .map(|&(slice, arm, answers)| (self.reader.place(arm, answers, slice, metric), Side::default()))
+            .map(|&(slice, arm, answers)| {
+                (self.reader.place(arm, answers, slice, metric), Side::of_looks(place.plan.looks()))
+            })
             .collect();
         for look in 0..place.plan.looks() {
             let Span { look, .. } = place.span(look, Window::Stage);

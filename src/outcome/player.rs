@@ -626,6 +626,7 @@ impl<'a> Player<'a> {
         lanes.extend(censused.iter().map(|&start| (start, self.simulator.everybody())));
         let held = &held[..held.len().min(played)];
         let mut all = self.simulator.held_trajectories(&lanes, held);
+        self.simulator.take_back_lanes(lanes);
         let of_lanes = all.split_off(played).into_iter().map(|census| self.simulator.census_of_lane(census));
         let censuses = censused.into_iter().zip(of_lanes).collect();
         let mut whole = all.split_off(judged);

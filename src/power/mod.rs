@@ -22,6 +22,7 @@ use crate::outcome::tally::Tally;
 use crate::report::planning::{NeedRow, Planning, ShadowWorth, Side};
 use crate::report::{PowerCurve, Warning, labels};
 use crate::scenario::Scenario;
+use crate::shadow::{self, Against};
 use closed_form::Plan;
 use needs::{OfStage, Planner};
 use rest::Rest;
@@ -32,9 +33,10 @@ pub fn planning(
     player: &Player<'_>,
     tally: &Tally,
     digest: &Digest,
-    (plans, rests): (&[Plan], &[Option<Rest>]),
+    forms: &Forms,
     curves: &mut [PowerCurve],
 ) -> Planning {
+    let Forms { plans, rests, shadow } = forms;
     let planner = Planner { player, tally, digest, plans, rests };
     let stages: Vec<OfStage> =
         (0..player.scenario.stages.len()).into_par_iter().map(|stage| planner.of_stage(stage)).collect();
@@ -53,14 +55,37 @@ pub fn planning(
         planning.maps.extend(found.maps);
     }
     planning.sizes = sizes::curves(player, tally, digest);
-    planning.shadow = worth::rows(digest, player.scenario, &planning.needs);
+    planning.shadow = worth::rows(shadow, player.scenario, &planning.needs);
     planning
+}
+
+/// What planning needs and no replicate changes.
+pub struct Forms {
+    /// Closed forms of every question at every stage.
+    pub plans: Vec<Plan>,
+    /// Of every stage: what the log would bring if it went on.
+    pub rests: Vec<Option<Rest>>,
+    /// What pairs show of each gate.
+    pub shadow: Vec<Against>,
+}
+
+impl Forms {
+    /// Works them out.
+    #[must_use]
+    pub fn new(player: &Player<'_>, digest: &Digest) -> Self {
+        let plans = || {
+            let rests = Rest::of_stages(player);
+            (closed_form::plans(player, &rests), rests)
+        };
+        let ((plans, rests), shadow) = rayon::join(plans, || shadow::against_gates(digest, player.scenario));
+        Self { plans, rests, shadow }
+    }
 }
 
 /// What shadow mode has shown about each gate, and what it would take to show more.
 #[must_use]
 pub fn shadow_worth(digest: &Digest, scenario: &Scenario) -> Vec<ShadowWorth> {
-    worth::rows(digest, scenario, &[])
+    worth::rows(&shadow::against_gates(digest, scenario), scenario, &[])
 }
 
 /// Gates whose closed form and replay disagree beyond Monte Carlo error: one warning per gate and side, naming the worst place.

@@ -1,15 +1,14 @@
 //! What shadow mode has shown about each gate, what it would take to show more, and what is left for the canary.
 
-use crate::digest::Digest;
 use crate::report::labels;
 use crate::report::planning::{NeedRow, ShadowWorth};
 use crate::scenario::Scenario;
-use crate::shadow::{self, Against};
+use crate::shadow::Against;
 use crate::stats::normal;
 
 /// One row per gate with `allow`, and per slice it asks in; without needs nothing is said of a canary.
-pub(super) fn rows(digest: &Digest, scenario: &Scenario, needs: &[NeedRow]) -> Vec<ShadowWorth> {
-    shadow::against_gates(digest, scenario).iter().map(|found| row(found, scenario, needs)).collect()
+pub(super) fn rows(shown: &[Against], scenario: &Scenario, needs: &[NeedRow]) -> Vec<ShadowWorth> {
+    shown.iter().map(|found| row(found, scenario, needs)).collect()
 }
 
 fn row(found: &Against, scenario: &Scenario, needs: &[NeedRow]) -> ShadowWorth {

@@ -73,7 +73,7 @@ pub(super) struct Additions<'s> {
     pub(super) units: Vec<u32>,
     /// The same by the order in which units were met in the window.
     pub(super) met: Vec<u32>,
-    /// Units of the slot added last that have not asked in the window before.
+    /// Units of the cells added last that have not asked in the window before.
     pub(super) arrived: Vec<u32>,
     /// Per slice of the layout.
     pub(super) slices: Vec<SliceAdditions>,
@@ -83,6 +83,12 @@ pub(super) struct Additions<'s> {
     fresh: Vec<u32>,
     /// Inputs of several cells.
     summed: Vec<f64>,
+}
+
+/// What is kept of one window and not needed in the next.
+pub(super) struct Running {
+    slices: Vec<SliceAdditions>,
+    index: Vec<u32>,
 }
 
 /// Additions to one slice.
@@ -107,8 +113,11 @@ pub(super) struct SliceAdditions {
 impl<'s> Additions<'s> {
     /// With `swaps` for lanes in which some answers are exchanged.
     pub(super) fn new(sim: &'s Simulator, swaps: bool) -> Self {
-        let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
-        let index = vec![ABSENT; sim.units() * slices.len()];
+        let Running { slices, index } = sim.spare.running.take().unwrap_or_else(|| {
+            let slices: Vec<_> = sim.layout.plans.iter().map(|_| SliceAdditions::default()).collect();
+            let index = vec![ABSENT; sim.units() * slices.len()];
+            Running { slices, index }
+        });
         Self {
             sim,
             swaps,
@@ -122,11 +131,27 @@ impl<'s> Additions<'s> {
         }
     }
 
+    /// Leaves its memory to the next.
+    pub(super) fn take_back(mut self) {
+        self.forget();
+        self.sim.spare.running.put([Running { slices: self.slices, index: self.index }]);
+    }
+
+    /// Forgets all running totals.
+    fn forget(&mut self) {
+        let count = self.slices.len();
+        for (at, slice) in self.slices.iter_mut().enumerate() {
+            for unit in slice.totals.restart() {
+                self.index[unit as usize * count + at] = ABSENT;
+            }
+        }
+    }
+
     /// Begins a window; `onsets` are the different slots at which each stream sets in.
     pub(super) fn begin(&mut self, onsets: &[Vec<i64>]) {
         self.clear();
-        let count = self.slices.len();
-        for (at, (slice, plan)) in self.slices.iter_mut().zip(&self.sim.layout.plans).enumerate() {
+        self.forget();
+        for (slice, plan) in self.slices.iter_mut().zip(&self.sim.layout.plans) {
             slice.answers.clear();
             let metrics = plan.metrics.iter().map(|&(metric, _)| metric);
             for block in [Block::Stable, Block::Candidate] {
@@ -145,9 +170,7 @@ impl<'s> Additions<'s> {
                 first[answer.block as usize] += answer.intervals;
             }
             slice.plan = RowPlan::new(self.sim, &mut slice.answers, self.swaps);
-            for unit in slice.totals.restart(slice.plan.totals()) {
-                self.index[unit as usize * count + at] = ABSENT;
-            }
+            slice.totals.width = slice.plan.totals();
             let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
             self.fresh.resize(self.fresh.len().max(most), 0);
         }
@@ -164,14 +187,18 @@ impl<'s> Additions<'s> {
         }
     }
 
-    /// Adds the cells of one slot of the window. A unit's cells in a slot are one row of all requests.
-    pub(super) fn add_slot(&mut self, cells: Range<usize>, slot: usize) {
+    /// Goes on to a slot of the window.
+    pub(super) fn set_in(&mut self, slot: usize) {
+        self.slices.iter_mut().for_each(|slice| slice.plan.set_in(slot));
+    }
+
+    /// Adds cells of a slot of the window, all those of each of their units. A unit's cells in a slot are one row of all requests.
+    pub(super) fn add_cells(&mut self, cells: Range<usize>, slot: usize) {
         let sim = self.sim;
         let units = &sim.cells.rank[..cells.end];
         let count = self.slices.len();
         self.approach(cells.clone());
         self.arrived.clear();
-        self.slices.iter_mut().for_each(|slice| slice.plan.set_in(slot));
         let mut first = cells.start;
         while first < cells.end {
             let unit = units[first];
@@ -211,17 +238,24 @@ impl Additions<'_> {
         }
     }
 
-    /// Reads totals of many units at once, so that the caches wait for them together and not for one after the other.
+    /// Reads totals of many units at once, then their ladders, so that the caches wait for them together and not for one after the other.
     fn approach(&self, cells: Range<usize>) {
         let (of_cells, count) = (&self.sim.cells, self.slices.len());
-        let read = |unit: u32, slice: usize| self.slices[slice].totals.read(self.index[unit as usize * count + slice]);
-        let mut sum: f64 = of_cells.rank[cells.clone()].iter().map(|&unit| read(unit, 0)).sum();
+        let place = |unit: u32, slice: usize| self.index[unit as usize * count + slice];
+        let units = &of_cells.rank[cells.clone()];
+        let mut sum: f64 = units.iter().map(|&unit| self.slices[0].totals.read(place(unit, 0))).sum();
+        let mut words: u32 = 0;
         for (slices, values) in self.sim.layout.slice_of.iter().zip(&of_cells.segment) {
             let Some(slices) = slices else { continue };
-            let of_cell = |(&unit, &value): (&u32, &u16)| read(unit, slices[value as usize]);
-            sum += of_cells.rank[cells.clone()].iter().zip(&values[cells.clone()]).map(of_cell).sum::<f64>();
+            let of_cells =
+                || units.iter().zip(&values[cells.clone()]).map(|(&unit, &value)| (unit, slices[value as usize]));
+            sum += of_cells().map(|(unit, slice)| self.slices[slice].totals.read(place(unit, slice))).sum::<f64>();
+            words ^= of_cells()
+                .map(|(unit, slice)| self.slices[slice].read_ladders(place(unit, slice)))
+                .fold(0, |a, b| a ^ b);
         }
-        std::hint::black_box(sum);
+        words ^= units.iter().map(|&unit| self.slices[0].read_ladders(place(unit, 0))).fold(0, |a, b| a ^ b);
+        std::hint::black_box((sum, words));
     }
 }
 
@@ -269,6 +303,16 @@ impl SliceAdditions {
     /// Intervals of all blocks.
     pub(super) fn all_intervals(&self) -> usize {
         self.answers.iter().map(|answer| answer.intervals).sum()
+    }
+
+    /// A word of each cache line of a unit's ladders.
+    fn read_ladders(&self, index: u32) -> u32 {
+        if index == ABSENT {
+            return 0;
+        }
+        let of_unit = &self.totals.sums[index as usize * self.totals.width..];
+        let places = self.plan.ladders.iter().map(|&(at, intervals)| (of_unit[at], intervals));
+        places.map(|(place, intervals)| self.totals.ladders.read(place, intervals)).fold(0, |a, b| a ^ b)
     }
 
     fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
@@ -490,12 +534,11 @@ struct Totals {
 }
 
 impl Totals {
-    /// Forgets everything; gives the units that it was about. From now on a unit has so many totals.
-    fn restart(&mut self, width: usize) -> Vec<u32> {
+    /// Forgets everything; gives the units that it was about.
+    fn restart(&mut self) -> std::vec::Drain<'_, u32> {
         self.sums.clear();
         self.ladders.words.clear();
-        self.width = width;
-        std::mem::take(&mut self.seen)
+        self.seen.drain(..)
     }
 
     /// The sum of a number of each cache line of a unit's totals.
@@ -533,6 +576,15 @@ impl Ladders {
             self.words.resize(self.words.len() + intervals.div_ceil(bits) + intervals, 0);
         }
         self.words[*place as usize - 1 + interval / bits] |= 1 << (interval % bits);
+    }
+
+    /// A word of each cache line of a ladder.
+    fn read(&self, place: f64, intervals: usize) -> u32 {
+        if place == 0.0 {
+            return 0;
+        }
+        let words = self.words[place as usize - 1..].iter().take(intervals + intervals.div_ceil(u32::BITS as usize));
+        words.step_by(CACHE_LINE / size_of::<u32>()).fold(0, |a, b| a ^ b)
     }
 
     /// Visits the intervals that hold requests, highest first.

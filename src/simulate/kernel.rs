@@ -48,6 +48,33 @@ pub(super) fn add_tiles(level: Level, sums: &mut [Tile], values: Values<'_>, row
     dispatch!(level, simd => tiles(simd, sums, values, rows, weights));
 }
 
+/// Copies of a unit, in the arms and on the candidate.
+pub(super) type Copies = [[u8; LANES]; 2];
+
+/// Weights of rows, lane by lane: of these units by the order in which they were met. Gives those of both counts, of whom some lane has any.
+pub(super) fn weigh(level: Level, met: &[Copies], units: &[u32], to: [&mut RowWeights; 2]) {
+    let [copies, exposed] = to;
+    dispatch!(level, _simd => weights(met, units, copies, exposed));
+}
+
+/// One weight per row and lane, and which rows have any.
+#[derive(Default)]
+pub(super) struct RowWeights {
+    pub(super) lanes: Vec<Octet>,
+    pub(super) any: Vec<bool>,
+}
+
+impl RowWeights {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
+    fn of(&mut self, counts: impl Iterator<Item = [u8; LANES]> + Clone) {
+        self.lanes.clear();
+        self.lanes.extend(counts.clone().map(|counts| counts.map(f64::from)));
+        self.any.clear();
+        self.any.extend(counts.map(|counts| u64::from_ne_bytes(counts) != 0));
+    }
+}
+
 /// Adds entries, times their units' weights, of units that have `any`.
 pub(super) fn add_entries(level: Level, sums: &mut [Interval], entries: &[Entry], weights: &[Octet], any: &[bool]) {
     dispatch!(level, simd => intervals(simd, sums, entries, weights, any));
@@ -69,6 +96,13 @@ fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, rows: &[Row], 
             kept.store_slice(sum);
         }
     }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
+fn weights(met: &[Copies], units: &[u32], copies: &mut RowWeights, exposed: &mut RowWeights) {
+    copies.of(units.iter().map(|&unit| met[unit as usize][0]));
+    exposed.of(units.iter().map(|&unit| met[unit as usize][1]));
 }
 
 #[inline(always)]
@@ -139,7 +173,13 @@ mod tests {
                 }
             }
         }
+        let met: Vec<Copies> = (0..60).map(|unit| [[unit / 9; LANES], [0, 3, 0, 0, unit % 5, 0, 0, unit]]).collect();
         for level in levels() {
+            let [mut copies, mut exposed] = [RowWeights::default(), RowWeights::default()];
+            weigh(level, &met, &[59, 3, 0], [&mut copies, &mut exposed]);
+            assert_eq!(copies.lanes, [[6.0; LANES], [0.0; LANES], [0.0; LANES]], "{level:?}");
+            assert_eq!(exposed.lanes[0], [0.0, 3.0, 0.0, 0.0, 4.0, 0.0, 0.0, 59.0], "{level:?}");
+            assert_eq!((copies.any, exposed.any), (vec![true, false, false], vec![true; 3]), "{level:?}");
             let mut sums = vec![[[0.5; LANES]; TILE]; 3];
             add_tiles(level, &mut sums, values, &rows[..20], &weights);
             add_tiles(level, &mut sums, values, &rows[20..], &weights);

@@ -1,5 +1,6 @@
 //! Who is in a replicate, how often, and when each is on the candidate.
 
+use super::spare::Shelf;
 use super::who::{Turn, Who};
 use crate::assign::{Bucketing, KeyedHash};
 use crate::scenario::{Resample, Simulation};
@@ -37,13 +38,20 @@ pub struct Lane {
 impl Lane {
     /// Every copy of every unit draws its own place, once and for all stages or in each of them. What a user sends is copied as often as the
     /// user is: users are the sample, whatever draws.
-    pub(super) fn replicate(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
+    pub(super) fn replicate(
+        unit_keys: &[u64],
+        who: &Who,
+        simulation: &Simulation,
+        replicate: usize,
+        spare: &Shelf<Vec<u8>>,
+    ) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         if who.hands_out_cookies() {
             return Self::of_users(hash, who, simulation, replicate);
         }
         let draws = who.sticky.redraws().then_some(hash);
-        let mut lane = Self { replicate: replicate as u64, draws, ..Self::nobody(unit_keys.len(), who) };
+        let mut lane =
+            Self { replicate: replicate as u64, draws, ..Self::nobody(who, || zeros(unit_keys.len(), spare)) };
         let copies: Vec<u8> = match simulation.resample {
             Resample::Poisson => {
                 let draw = |(unit, &key)| poisson_one(hash.uniform(who.copies_key(unit, key), COPIES_STREAM));
@@ -51,20 +59,32 @@ impl Lane {
             }
             Resample::None => vec![1; unit_keys.len()],
         };
-        each_copy(&copies, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who));
+        match who.all_alike() {
+            Some(turns) if !who.sticky.redraws() => {
+                lane.put_first_copies(hash, unit_keys, &copies, turns);
+                each_copy(&copies, 1, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who));
+            }
+            _ => each_copy(&copies, 0, |copy, units| lane.put_copies(hash, units, (unit_keys, copy), who)),
+        }
         lane
     }
 
     /// The same units in the same arms, with the answers of each copy exchanged with probability 1/2.
-    pub(super) fn swapped(unit_keys: &[u64], who: &Who, simulation: &Simulation, replicate: usize) -> Self {
+    pub(super) fn swapped(
+        unit_keys: &[u64],
+        who: &Who,
+        simulation: &Simulation,
+        replicate: usize,
+        spare: &Shelf<Vec<u8>>,
+    ) -> Self {
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let lane = Self::replicate(unit_keys, who, simulation, replicate);
+        let lane = Self::replicate(unit_keys, who, simulation, replicate, spare);
         if who.hands_out_cookies() {
             // Which copies, their draws say.
-            return Self { swapped: Some(Box::new(Self::nobody(0, who))), ..lane };
+            return Self { swapped: Some(Box::new(Self::nobody(who, Vec::new))), ..lane };
         }
-        let mut swapped = Self { draws: lane.draws, ..Self::nobody(unit_keys.len(), who) };
-        each_copy(&lane.copies, |copy, units| {
+        let mut swapped = Self { draws: lane.draws, ..Self::nobody(who, || zeros(unit_keys.len(), spare)) };
+        each_copy(&lane.copies, 0, |copy, units| {
             let is_swapped = |unit: &&u32| is_swapped(hash, unit_keys[**unit as usize], copy);
             let units: Vec<u32> = units.iter().filter(is_swapped).copied().collect();
             swapped.put_copies(hash, &units, (unit_keys, copy), who);
@@ -79,25 +99,26 @@ impl Lane {
             Resample::None => 1,
         };
         let copies = (0..who.count_holders(0)).map(copies).collect();
-        Self { replicate: replicate as u64, copies, draws: Some(hash), ..Self::nobody(0, who) }
+        Self { replicate: replicate as u64, copies, draws: Some(hash), ..Self::nobody(who, Vec::new) }
     }
 
     /// So many copies of every user, who draw their cookies on the way.
     pub(super) fn census_of_users(hash: KeyedHash, who: &Who, copies: u8) -> Self {
-        Self { copies: vec![copies; who.count_holders(0)], draws: Some(hash), ..Self::nobody(0, who) }
+        Self { copies: vec![copies; who.count_holders(0)], draws: Some(hash), ..Self::nobody(who, Vec::new) }
     }
 
     /// Spells of users in one stage, two by two: the first on stable, the second on the candidate.
     pub(super) fn of_spells(copies: Vec<u8>, who: &Who) -> Self {
         let on_candidate = |(spell, &copies): (usize, &u8)| if spell % 2 == 1 { copies } else { 0 };
         let exposed = vec![copies.iter().enumerate().map(on_candidate).collect()];
-        Self { copies, exposed, ..Self::nobody(0, who) }
+        Self { copies, exposed, ..Self::nobody(who, Vec::new) }
     }
 
-    fn nobody(units: usize, who: &Who) -> Self {
-        let nobody = || vec![vec![0; units]; who.stages()];
+    /// No copies of anybody, as many zeros as there are units.
+    fn nobody(who: &Who, zeros: impl Fn() -> Vec<u8>) -> Self {
+        let nobody = || (0..who.stages()).map(|_| zeros()).collect();
         Self {
-            copies: vec![0; units],
+            copies: zeros(),
             counted: who.partial.then(nobody),
             exposed: nobody(),
             served: who.waves.then(nobody),
@@ -105,6 +126,19 @@ impl Lane {
             draws: None,
             replicate: u64::MAX,
             is_census: false,
+        }
+    }
+
+    /// The first copy of each unit that has any, where the stages are the same for all: unit by unit in order, whether it has one or not.
+    fn put_first_copies(&mut self, hash: KeyedHash, keys: &[u64], copies: &[u8], turns: &[Turn]) {
+        let places: Vec<f64> = keys.iter().map(|&key| place(hash, key, 0, 0)).collect();
+        for (own, &copies) in self.copies.iter_mut().zip(copies) {
+            *own = copies.min(1);
+        }
+        for (exposed, turn) in self.exposed.iter_mut().zip(turns) {
+            for ((exposed, &place), &own) in exposed.iter_mut().zip(&places).zip(&self.copies) {
+                *exposed = own & u8::from(place < turn.exposure);
+            }
         }
     }
 
@@ -151,7 +185,7 @@ impl Lane {
 
     /// Exactly the logged units, assigned by a platform's hash.
     pub(super) fn production(units: &[String], who: &Who, bucketing: &dyn Bucketing) -> Self {
-        let mut lane = Self::nobody(units.len(), who);
+        let mut lane = Self::nobody(who, || vec![0; units.len()]);
         for (unit, name) in units.iter().enumerate() {
             let place = bucketing.place(name);
             lane.put(unit, place, who.turns(unit));
@@ -176,6 +210,13 @@ impl Lane {
         })
     }
 
+    /// Its counts, when they are read no more.
+    pub(super) fn into_counts(self) -> Vec<Vec<u8>> {
+        let of_stages = [Some(self.exposed), self.counted, self.served].into_iter().flatten().flatten();
+        let swapped = self.swapped.map_or_else(Vec::new, |swapped| swapped.into_counts());
+        std::iter::once(self.copies).chain(of_stages).chain(swapped).filter(|counts| counts.capacity() > 0).collect()
+    }
+
     /// Every unit once, all on the candidate, so often in each stage.
     pub(super) fn census(units: usize, weights: &[&dyn Fn(usize) -> u8]) -> Self {
         let of_stage = |weight: &&dyn Fn(usize) -> u8| (0..units).map(weight).collect();
@@ -193,12 +234,20 @@ impl Lane {
     }
 }
 
-/// Visits the units that have a first copy, then those that have a second, and so on.
+/// So many zeros, in memory that lies by if there is any.
+fn zeros(count: usize, spare: &Shelf<Vec<u8>>) -> Vec<u8> {
+    let mut zeros = spare.take().unwrap_or_default();
+    zeros.clear();
+    zeros.resize(count, 0);
+    zeros
+}
+
+/// Visits the units that have more copies than `before`, then those that have one more, and so on.
 ///
 /// Unit by unit the processor would have to guess how many copies come.
-fn each_copy(copies: &[u8], mut visit: impl FnMut(u8, &[u32])) {
+fn each_copy(copies: &[u8], before: u8, mut visit: impl FnMut(u8, &[u32])) {
     let mut units: Vec<u32> = (0..copies.len() as u32).collect();
-    for copy in 0..copies.iter().copied().max().unwrap_or(0) {
+    for copy in before..copies.iter().copied().max().unwrap_or(0) {
         units.retain(|&unit| copies[unit as usize] > copy);
         visit(copy, &units);
     }
@@ -237,23 +286,33 @@ pub(super) struct Weights {
 }
 
 impl Quad {
-    /// Packs lanes, each unit at its rank.
-    pub(super) fn new(lanes: &[&Lane], rank_of: &[u32]) -> Self {
+    /// Packs lanes, each unit at its rank, into words that lie by.
+    pub(super) fn new(lanes: &[&Lane], rank_of: &[u32], spare: &Shelf<Vec<[u8; QUAD]>>) -> Self {
         let swapped: Vec<Option<&Lane>> = lanes.iter().map(|lane| lane.swapped.as_deref()).collect();
         let partial = lanes.iter().any(|lane| lane.counted.is_some());
-        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), partial, rank_of);
+        let mut weights = Weights::of(lanes.iter().map(|lane| Some(*lane)), partial, rank_of, spare);
         let any_swapped = swapped.iter().any(Option::is_some);
-        let swapped = any_swapped.then(|| Weights::of(swapped.into_iter(), partial, rank_of));
+        let swapped = any_swapped.then(|| Weights::of(swapped.into_iter(), partial, rank_of, spare));
         if let Some(swapped) = &swapped {
             weights.take(swapped);
         }
         Self { weights, swapped }
     }
+
+    /// Its words, when they are read no more.
+    pub(super) fn into_words(self) -> impl Iterator<Item = Vec<[u8; QUAD]>> {
+        [Some(self.weights), self.swapped].into_iter().flatten().map(|weights| weights.words)
+    }
 }
 
 impl Weights {
     /// `partial` where a lane of the word leaves some out of both arms.
-    fn of<'l>(lanes: impl Iterator<Item = Option<&'l Lane>>, partial: bool, rank_of: &[u32]) -> Self {
+    fn of<'l>(
+        lanes: impl Iterator<Item = Option<&'l Lane>>,
+        partial: bool,
+        rank_of: &[u32],
+        spare: &Shelf<Vec<[u8; QUAD]>>,
+    ) -> Self {
         let nobody = vec![0; rank_of.len()];
         // Per word of a unit: the counts of each lane.
         let mut counts: Vec<[&[u8]; QUAD]> = Vec::new();
@@ -266,7 +325,9 @@ impl Weights {
             counts.iter_mut().zip(all).for_each(|(word, of_lane)| word[place] = of_lane);
         }
         let width = counts.len();
-        let mut words = vec![[0; QUAD]; width * rank_of.len()];
+        let mut words = spare.take().unwrap_or_default();
+        // Every word is written.
+        words.resize(width * rank_of.len(), [0; QUAD]);
         for (unit, &rank) in rank_of.iter().enumerate() {
             let words = &mut words[rank as usize * width..(rank as usize + 1) * width];
             for (word, [a, b, c, d]) in words.iter_mut().zip(&counts) {
@@ -388,7 +449,7 @@ mod tests {
             trials: None,
         };
         let keys: Vec<u64> = digest.units.iter().map(|unit| crate::assign::unit_key(unit)).collect();
-        let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0);
+        let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0, &Shelf::default());
         (lane, internal)
     }
 
@@ -421,7 +482,7 @@ mod tests {
             let (lane, _) = lane(&["exposure = 0.05", "exposure = 0.4"], control);
             let (units, nobody) = (lane.copies.len(), Lane { copies: vec![0; lane.copies.len()], ..lane.clone() });
             let rank_of: Vec<u32> = (0..units as u32).rev().collect();
-            let weights = Quad::new(&[&lane, &nobody, &lane], &rank_of).weights;
+            let weights = Quad::new(&[&lane, &nobody, &lane], &rank_of, &Shelf::default()).weights;
             assert_eq!(weights.is_whole(), control == "rest");
             for unit in 0..units {
                 let (rank, copies) = (units - 1 - unit, lane.copies[unit]);

@@ -15,6 +15,7 @@ mod own;
 pub mod returning;
 mod rollout;
 mod row;
+mod spare;
 mod spells;
 pub mod trajectory;
 mod trials;
@@ -35,7 +36,8 @@ use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
 use lanes::Lane;
 use own::Way;
-use trajectory::{Spare, Trajectory};
+use spare::Spare;
+use trajectory::Trajectory;
 use trials::Outputs;
 use who::Who;
 
@@ -253,13 +255,13 @@ impl Simulator {
     /// A lane with the assignment and copies of one replicate.
     #[must_use]
     pub fn replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
-        Lane::replicate(&self.unit_keys, &self.who, &scenario.simulation, replicate)
+        Lane::replicate(&self.unit_keys, &self.who, &scenario.simulation, replicate, &self.spare.counts)
     }
 
     /// A lane with the same units in the same arms, under the `swap` null.
     #[must_use]
     pub fn swapped_replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
-        Lane::swapped(&self.unit_keys, &self.who, &scenario.simulation, replicate)
+        Lane::swapped(&self.unit_keys, &self.who, &scenario.simulation, replicate, &self.spare.counts)
     }
 
     /// A lane of exactly the logged units, assigned by a platform's hash.
@@ -350,7 +352,12 @@ impl Simulator {
         self.spare.put(trajectories);
     }
 
-    /// Gives their memory up.
+    /// The same of lanes.
+    pub fn take_back_lanes(&self, lanes: Vec<(usize, Lane)>) {
+        self.spare.counts.put(lanes.into_iter().flat_map(|(_, lane)| lane.into_counts()));
+    }
+
+    /// Gives their memory up, and what else was kept for the next.
     pub fn forget_taken_back(&self) {
         self.spare.clear();
     }

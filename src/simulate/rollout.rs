@@ -11,14 +11,14 @@ use fearless_simd::Level;
 
 use super::additions::{Additions, Block, SliceAdditions};
 use super::exposure::{Ever, Met, Sessions};
-use super::kernel::{self, Entry, Interval, LANES, Octet, Row, TILE, Tile};
+use super::kernel::{self, Copies, Entry, Interval, LANES, Octet, Row, RowWeights, TILE, Tile};
 use super::lanes::{Lane, QUAD, Quad, Weights};
 use super::layout::{COUNTS, Layout, MOMENTS};
 use super::trajectory::Trajectory;
 use super::{Simulator, StagePlan};
 
 /// Rows that wait at most before they are added: they and their weights stay in the nearest caches.
-const WAITING_ROWS: usize = 512;
+const WAITING_ROWS: usize = 256;
 
 /// The onset of an effect that does not set in during a stage.
 const NEVER: i64 = i64::MAX;
@@ -43,7 +43,12 @@ pub(super) fn play(
         let mut window = Window::new(sim, plan, &rides);
         window.play(sim, begin, &mut additions, &mut riders);
     }
-    riders.into_iter().flat_map(|rider| rider.trajectories).collect()
+    additions.take_back();
+    let trajectories = |rider: Rider| {
+        sim.spare.words.put(rider.quad.into_words());
+        rider.trajectories
+    };
+    riders.into_iter().flat_map(trajectories).collect()
 }
 
 /// Neighbours with the same start that are held alike, a quad at a time.
@@ -106,14 +111,14 @@ impl Rider {
             start,
             held,
             begins,
-            quad: Quad::new(&lane_refs, &sim.cells.rank_of),
+            quad: Quad::new(&lane_refs, &sim.cells.rank_of, &sim.spare.words),
             served: Served {
                 copies: vec![[0; QUAD]; if ever.is_some() { 0 } else { sim.units() }],
                 units: [0.0; QUAD],
                 ever,
             },
             beyond: None,
-            trajectories: lanes.iter().map(|_| sim.spare.take(&sim.layout, looks)).collect(),
+            trajectories: lanes.iter().map(|_| sim.spare.trajectory(&sim.layout, looks)).collect(),
         }
     }
 
@@ -241,32 +246,31 @@ impl<'a> Window<'a> {
             self.onsets.iter().map(|(&key, onsets)| (key, Places::new(sim, additions, onsets))).collect();
         let slots = rides.iter().map(|ride| self.plan[ride.stage].slots).max().unwrap_or(0);
         for slot in 0..slots {
-            let known = additions.units.len();
-            additions.add_slot(sim.cells_of(begin + slot), slot);
-            for (rides, sums) in &mut self.groups {
-                sums.meet(&additions.arrived, rides, riders);
-            }
+            additions.set_in(slot);
             let under_way = |ride: &Ride| slot < self.plan[ride.stage].slots;
-            for ride in rides.iter().filter(|ride| under_way(ride)) {
-                if slot == ride.ends {
-                    riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
+            for ride in rides.iter().filter(|ride| under_way(ride) && slot == ride.ends) {
+                riders[ride.rider].beyond = Some(riders[ride.rider].served.clone());
+            }
+            for cells in sim.bunches_of(begin + slot) {
+                let known = additions.units.len();
+                additions.add_cells(cells, slot);
+                for (rides, sums) in &mut self.groups {
+                    sums.meet(&additions.arrived, rides, riders);
                 }
-                let rider = &mut riders[ride.rider];
-                // Who has the candidate in a stage has it from the first request there on.
-                let asking =
-                    if rider.served.ever.is_some() { &additions.units[known..] } else { &additions.arrived[..] };
-                rider.serve(sim, ride.stage, begin + slot, asking);
+                for ride in rides.iter().filter(|ride| under_way(ride)) {
+                    let rider = &mut riders[ride.rider];
+                    // Who has the candidate in a stage has it from the first request there on.
+                    let asking =
+                        if rider.served.ever.is_some() { &additions.units[known..] } else { &additions.arrived[..] };
+                    rider.serve(sim, ride.stage, begin + slot, asking);
+                }
+                if additions.units.len() >= WAITING_ROWS {
+                    self.add(additions, slot);
+                }
             }
             let looks_now = |ride: &Ride| under_way(ride) && (slot + 1) % self.plan[ride.stage].slots_per_look == 0;
-            let look = rides.iter().any(looks_now);
-            if look || additions.units.len() >= WAITING_ROWS {
-                additions.exchange();
-                for (rides, sums) in &mut self.groups {
-                    if rides.iter().any(under_way) {
-                        sums.add(self.level, additions);
-                    }
-                }
-                additions.clear();
+            if rides.iter().any(looks_now) {
+                self.add(additions, slot);
             }
             for (rides, sums) in &self.groups {
                 for (half, ride) in rides.iter().enumerate().filter(|(_, ride)| looks_now(ride)) {
@@ -285,6 +289,18 @@ impl<'a> Window<'a> {
             riders[ride.rider].beyond = None;
         }
     }
+
+    /// Adds the rows that wait to the sums of those that are under way in a slot.
+    fn add(&mut self, additions: &mut Additions<'_>, slot: usize) {
+        additions.exchange();
+        let plan = self.plan;
+        for (rides, sums) in &mut self.groups {
+            if rides.iter().any(|ride| slot < plan[ride.stage].slots) {
+                sums.add(self.level, additions);
+            }
+        }
+        additions.clear();
+    }
 }
 
 impl Simulator {
@@ -299,6 +315,18 @@ impl Simulator {
             return 0..0;
         }
         offsets[slot] as usize..offsets[slot + 1] as usize
+    }
+
+    /// Cells of a slot, some units at a time.
+    fn bunches_of(&self, slot: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (mut left, rank) = (self.cells_of(slot), &self.cells.rank);
+        std::iter::from_fn(move || {
+            let start = left.start;
+            let some = (start + WAITING_ROWS).min(left.end);
+            let same = |cell: &usize| rank[*cell] == rank[cell - 1];
+            left.start = some + (some..left.end).take_while(|cell| start < some && same(cell)).count();
+            (start < left.start).then_some(start..left.start)
+        })
     }
 }
 
@@ -387,28 +415,9 @@ impl Sums {
 #[derive(Default)]
 struct OctetWeights {
     /// Copies in the arms, and those on the candidate, of each unit in the order in which they were met.
-    met: Vec<[[u8; LANES]; 2]>,
+    met: Vec<Copies>,
     copies: RowWeights,
     exposed: RowWeights,
-}
-
-/// One weight per row and lane, and which rows have any.
-#[derive(Default)]
-struct RowWeights {
-    lanes: Vec<Octet>,
-    any: Vec<bool>,
-}
-
-impl RowWeights {
-    fn clear(&mut self) {
-        self.lanes.clear();
-        self.any.clear();
-    }
-
-    fn push(&mut self, weights: [u8; LANES]) {
-        self.lanes.push(weights.map(f64::from));
-        self.any.push(u64::from_ne_bytes(weights) != 0);
-    }
 }
 
 impl OctetWeights {
@@ -427,14 +436,8 @@ impl OctetWeights {
     }
 
     /// Rows are those of these units, by the order in which they were met.
-    fn fill(&mut self, units: &[u32]) {
-        self.copies.clear();
-        self.exposed.clear();
-        for &unit in units {
-            let [copies, exposed] = self.met[unit as usize];
-            self.copies.push(copies);
-            self.exposed.push(exposed);
-        }
+    fn fill(&mut self, level: Level, units: &[u32]) {
+        kernel::weigh(level, &self.met, units, [&mut self.copies, &mut self.exposed]);
     }
 }
 
@@ -461,10 +464,10 @@ impl LaneSums {
 
     /// Adds the rows that wait.
     fn add(&mut self, level: Level, additions: &Additions<'_>) {
-        self.own.fill(&additions.met);
+        self.own.fill(level, &additions.met);
         let any_swapped = !self.swapped.met.is_empty();
         if any_swapped {
-            self.swapped.fill(&additions.met);
+            self.swapped.fill(level, &additions.met);
         }
         for (sums, slice) in self.slices.iter_mut().zip(&additions.slices) {
             let own = [Block::Stable, Block::Candidate, Block::Effects];

@@ -20,6 +20,8 @@ pub(super) struct RowPlan {
     pub(super) stable_tiles: usize,
     /// Where each count is.
     pub(super) counts: [usize; COUNTS],
+    /// Of answers with intervals: where a unit's totals say where its ladder is, and the number of intervals.
+    pub(super) ladders: Vec<(usize, usize)>,
     /// Where a row has what it adds when answers are exchanged, if it then adds anything.
     exchanged: Vec<Option<usize>>,
 }
@@ -124,7 +126,13 @@ impl RowPlan {
         let [covered, requests, covered_candidate] = counted.map(count_at);
         let counts = [0, covered, requests, 1, covered_candidate];
         let exchanged = if swaps { exchanged(answers, counts, at) } else { Vec::new() };
-        Self { parts, tiles: at / TILE, stable_tiles, counts, exchanged }
+        let mut plan = Self { parts, tiles: at / TILE, stable_tiles, counts, exchanged, ladders: Vec::new() };
+        let others: Vec<usize> = plan.parts.iter().flat_map(|part| &part.others).copied().collect();
+        let first = plan.totals() - 2 * others.len();
+        let with_intervals =
+            others.iter().enumerate().map(|(place, &answer)| (first + 2 * place + 1, answers[answer].intervals));
+        plan.ladders = with_intervals.filter(|&(_, intervals)| intervals > 0).collect();
+        plan
     }
 
     /// Running totals that a unit needs: which versions' covered requests were seen, then those of numbers that are read, then two of

@@ -44,7 +44,7 @@ impl Simulator {
         held: &[usize],
     ) -> Trajectory {
         let looks = plan.iter().map(StagePlan::looks).sum();
-        let mut trajectory = self.spare.take(&self.layout, looks);
+        let mut trajectory = self.spare.trajectory(&self.layout, looks);
         let mut spells = Spells::new(self, lane);
         let (mut met, mut active) = (Vec::with_capacity(looks), Vec::with_capacity(looks));
         let way = Way { plan, elapsed, start: *start, held };

@@ -1,7 +1,5 @@
 //! What both arms' sums were at every look of one replicate.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::grid::GridPlace;
 use super::layout::{Answers, COUNTS, Layout, Shape};
 use crate::stats::cluster::UnitSums;
@@ -33,7 +31,7 @@ impl Trajectory {
     }
 
     /// As long as another, with what was in it: every look writes all that readers read, bar units.
-    fn renewed(mut self) -> Self {
+    pub(super) fn renewed(mut self) -> Self {
         self.exposed_units.fill(0.0);
         self.active_units.fill(0.0);
         self.begun_requests.fill(0.0);
@@ -50,31 +48,15 @@ impl Trajectory {
         sums.for_each(|sum| *sum *= factor);
     }
 
+    /// Whether it is one of so many looks.
+    pub(super) fn fits(&self, layout: &Layout, looks: usize) -> bool {
+        self.arm.len() == layout.arm_width * looks
+    }
+
     /// Sums over both arms and over the candidate's, at a look.
     pub(super) fn at(&mut self, layout: &Layout, look: usize) -> (&mut [f64], &mut [f64]) {
         let of = |width: usize| look * width..(look + 1) * width;
         (&mut self.all[of(layout.all_width)], &mut self.arm[of(layout.arm_width)])
-    }
-}
-
-/// Trajectories that nobody reads any more: memory that the system need not clear again for the next.
-#[derive(Default)]
-pub(super) struct Spare(Mutex<Vec<Trajectory>>);
-
-impl Spare {
-    pub(super) fn put(&self, trajectories: Vec<Trajectory>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(trajectories);
-    }
-
-    pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// One of so many looks.
-    pub(super) fn take(&self, layout: &Layout, looks: usize) -> Trajectory {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let fits = last.filter(|trajectory| trajectory.arm.len() == layout.arm_width * looks);
-        fits.map_or_else(|| Trajectory::empty(layout, looks), Trajectory::renewed)
     }
 }
 

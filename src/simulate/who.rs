@@ -126,6 +126,12 @@ impl Who {
         &self.turns[self.kind_of[unit] as usize]
     }
 
+    /// What the stages mean for every unit, where that is the same and every one of them is in an arm.
+    pub(super) fn all_alike(&self) -> Option<&[Turn]> {
+        let [turns] = &self.turns[..] else { return None };
+        (!self.partial && !self.waves).then_some(turns)
+    }
+
     /// Whether some are served that are not compared.
     #[must_use]
     pub fn has_waves(&self) -> bool {

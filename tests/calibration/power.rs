@@ -4,8 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use replay::outcome::rows;
 use replay::outcome::tally::Tally;
-use replay::power::rest::Rest;
-use replay::power::{self, closed_form};
+use replay::power::{self, Forms};
 use replay::report::planning::Side;
 use replay::simulate::Simulator;
 
@@ -107,10 +106,9 @@ fn the_closed_form_is_what_is_replayed() {
     let mut tally = Tally::new(&player);
     player
         .play(&AtomicBool::new(false), |played| played.into_iter().for_each(|replicate| tally.add(&player, replicate)));
-    let rests = Rest::of_stages(&player);
-    let plans = closed_form::plans(&player, &rests);
+    let forms = Forms::new(&player, &loaded.digest);
     let mut curves = rows::power_curves(&player, &tally);
-    let planning = power::planning(&player, &tally, &loaded.digest, (&plans, &rests), &mut curves);
+    let planning = power::planning(&player, &tally, &loaded.digest, &forms, &mut curves);
 
     let (mut settings, mut agree) = (0, 0);
     println!("gate, exposure, hours, side, closed form, replayed (95 %)");
