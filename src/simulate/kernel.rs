@@ -51,10 +51,10 @@ pub(super) fn add_tiles(level: Level, sums: &mut [Tile], values: Values<'_>, row
 /// Copies of a unit, in the arms and on the candidate.
 pub(super) type Copies = [[u8; LANES]; 2];
 
-/// Weights of rows, lane by lane: of these units by the order in which they were met. Gives those of both counts, of whom some lane has any.
-pub(super) fn weigh(level: Level, met: &[Copies], units: &[u32], to: [&mut RowWeights; 2]) {
-    let [copies, exposed] = to;
-    dispatch!(level, _simd => weights(met, units, copies, exposed));
+/// Weights of rows: of these units, by the order in which they were met.
+pub(super) fn weigh(level: Level, met: &[Copies], units: &[u32], mut to: [&mut RowWeights; 2]) {
+    to.iter_mut().for_each(|weights| weights.resize(units.len()));
+    dispatch!(level, _simd => weights(met, units, to));
 }
 
 /// One weight per row and lane, and which rows have any.
@@ -65,13 +65,10 @@ pub(super) struct RowWeights {
 }
 
 impl RowWeights {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
-    fn of(&mut self, counts: impl Iterator<Item = [u8; LANES]> + Clone) {
-        self.lanes.clear();
-        self.lanes.extend(counts.clone().map(|counts| counts.map(f64::from)));
-        self.any.clear();
-        self.any.extend(counts.map(|counts| u64::from_ne_bytes(counts) != 0));
+    /// Room for so many rows.
+    fn resize(&mut self, rows: usize) {
+        self.lanes.resize(rows, [0.0; LANES]);
+        self.any.resize(rows, false);
     }
 }
 
@@ -100,9 +97,16 @@ fn tiles<S: Simd>(simd: S, sums: &mut [Tile], values: Values<'_>, rows: &[Row], 
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
-fn weights(met: &[Copies], units: &[u32], copies: &mut RowWeights, exposed: &mut RowWeights) {
-    copies.of(units.iter().map(|&unit| met[unit as usize][0]));
-    exposed.of(units.iter().map(|&unit| met[unit as usize][1]));
+fn weights(met: &[Copies], units: &[u32], weights: [&mut RowWeights; 2]) {
+    for (of, RowWeights { lanes, any }) in weights.into_iter().enumerate() {
+        for ((&unit, lanes), any) in units.iter().zip(lanes).zip(any) {
+            let counts = met[unit as usize][of];
+            for (weight, count) in lanes.iter_mut().zip(counts) {
+                *weight = f64::from(count);
+            }
+            *any = u64::from_ne_bytes(counts) != 0;
+        }
+    }
 }
 
 #[inline(always)]
