@@ -679,6 +679,21 @@ ramp = "2h"
     }
 
     #[test]
+    fn answers_that_share_a_denominator_have_the_sums_that_they_would_have_alone() {
+        let (scenario, sim) = simulator();
+        let (_, mut apart) = simulator();
+        apart.cells.same = (0..apart.cells.stride).collect();
+        let tiles = |sim: &Simulator| {
+            let mut additions = Additions::new(sim, false);
+            additions.begin(&vec![vec![0]; sim.effects.len()]);
+            additions.slices[0].plan.tiles
+        };
+        assert!(tiles(&sim) < tiles(&apart));
+        let lanes: Vec<_> = (0..9).map(|replicate| (0, sim.replicate(&scenario, replicate))).collect();
+        assert_eq!(sim.trajectories(&lanes), apart.trajectories(&lanes));
+    }
+
+    #[test]
     fn sums_at_a_place_are_those_of_their_meaning() {
         let (scenario, sim) = simulator();
         let trajectory = sim.trajectories(&[(0, sim.replicate(&scenario, 0))]).remove(0);

@@ -136,7 +136,9 @@ impl FlatCells {
 
     /// The first input that is the same in every cell.
     fn first_same(&self, input: usize) -> usize {
-        let is_same = |other: &usize| self.inputs.chunks_exact(self.stride).all(|row| row[*other] == row[input]);
+        let is_same = |other: &usize| {
+            self.inputs.chunks_exact(self.stride).all(|row| row[*other].to_bits() == row[input].to_bits())
+        };
         (0..input).find(is_same).unwrap_or(input)
     }
 

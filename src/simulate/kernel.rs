@@ -53,7 +53,9 @@ pub(super) type Copies = [[u8; LANES]; 2];
 
 /// Weights of rows: of these units, by the order in which they were met.
 pub(super) fn weigh(level: Level, met: &[Copies], units: &[u32], mut to: [&mut RowWeights; 2]) {
-    to.iter_mut().for_each(|weights| weights.resize(units.len()));
+    for weights in &mut to {
+        weights.resize(units.len());
+    }
     dispatch!(level, _simd => weights(met, units, to));
 }
 
@@ -181,8 +183,12 @@ mod tests {
         for level in levels() {
             let [mut copies, mut exposed] = [RowWeights::default(), RowWeights::default()];
             weigh(level, &met, &[59, 3, 0], [&mut copies, &mut exposed]);
-            assert_eq!(copies.lanes, [[6.0; LANES], [0.0; LANES], [0.0; LANES]], "{level:?}");
-            assert_eq!(exposed.lanes[0], [0.0, 3.0, 0.0, 0.0, 4.0, 0.0, 0.0, 59.0], "{level:?}");
+            assert_eq!(
+                copies.lanes.iter().map(|lanes| lanes.map(|weight| weight as u8)).collect::<Vec<_>>(),
+                [[6; LANES], [0; LANES], [0; LANES]],
+                "{level:?}"
+            );
+            assert_eq!(exposed.lanes[0].map(|weight| weight as u8), [0, 3, 0, 0, 4, 0, 0, 59], "{level:?}");
             assert_eq!((copies.any, exposed.any), (vec![true, false, false], vec![true; 3]), "{level:?}");
             let mut sums = vec![[[0.5; LANES]; TILE]; 3];
             add_tiles(level, &mut sums, values, &rows[..20], &weights);

@@ -116,12 +116,9 @@ impl RowPlan {
             read[part] += 1;
             answer.at = [y, x, y + 1, y + 2, x + 1];
         }
-        let count_at = |count: usize| match shared(&parts[0].x, count) {
-            Some(x) => x_at(x),
-            None => {
-                let alone = parts[0].alone.iter().position(|&input| input == count);
-                parts[0].alone_at + alone.expect("counts are kept")
-            }
+        let count_at = |count: usize| {
+            let alone = || parts[0].alone_at + parts[0].alone.iter().position(|&input| input == count).expect("kept");
+            shared(&parts[0].x, count).map_or_else(alone, x_at)
         };
         let [covered, requests, covered_candidate] = counted.map(count_at);
         let counts = [0, covered, requests, 1, covered_candidate];
