@@ -57,7 +57,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
                 tally.add(&player, replicate);
             }
         });
-        ahead.and_then(|ahead| ahead.join().ok())
+        ahead.map(|ahead| ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     if stop.load(Ordering::Relaxed) {
         progress.finish();

@@ -170,7 +170,7 @@ impl<'s> Additions<'s> {
                 first[answer.block as usize] += answer.intervals;
             }
             slice.plan = RowPlan::new(self.sim, &mut slice.answers, self.swaps);
-            slice.totals.width = slice.plan.totals();
+            slice.totals.width = slice.plan.totals;
             let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
             self.fresh.resize(self.fresh.len().max(most), 0);
         }
@@ -240,21 +240,18 @@ impl Additions<'_> {
 
     /// Reads totals of many units at once, then their ladders, so that the caches wait for them together and not for one after the other.
     fn approach(&self, cells: Range<usize>) {
-        let (of_cells, count) = (&self.sim.cells, self.slices.len());
-        let place = |unit: u32, slice: usize| self.index[unit as usize * count + slice];
-        let units = &of_cells.rank[cells.clone()];
-        let mut sum: f64 = units.iter().map(|&unit| self.slices[0].totals.read(place(unit, 0))).sum();
-        let mut words: u32 = 0;
-        for (slices, values) in self.sim.layout.slice_of.iter().zip(&of_cells.segment) {
-            let Some(slices) = slices else { continue };
-            let of_cells =
-                || units.iter().zip(&values[cells.clone()]).map(|(&unit, &value)| (unit, slices[value as usize]));
-            sum += of_cells().map(|(unit, slice)| self.slices[slice].totals.read(place(unit, slice))).sum::<f64>();
-            words ^= of_cells()
-                .map(|(unit, slice)| self.slices[slice].read_ladders(place(unit, slice)))
-                .fold(0, |a, b| a ^ b);
-        }
-        words ^= units.iter().map(|&unit| self.slices[0].read_ladders(place(unit, 0))).fold(0, |a, b| a ^ b);
+        let (sim, count) = (self.sim, self.slices.len());
+        let units = &sim.cells.rank[cells.clone()];
+        let totals = || {
+            let of_segments = sim.layout.slice_of.iter().zip(&sim.cells.segment).filter_map(|(slices, values)| {
+                let slices = slices.as_ref()?;
+                Some(units.iter().zip(&values[cells.clone()]).map(|(&unit, &value)| (unit, slices[value as usize])))
+            });
+            let all = units.iter().map(|&unit| (unit, 0)).chain(of_segments.flatten());
+            all.map(|(unit, slice)| (&self.slices[slice], self.index[unit as usize * count + slice]))
+        };
+        let sum: f64 = totals().map(|(slice, index)| slice.totals.read(index)).sum();
+        let words = totals().map(|(slice, index)| slice.read_ladders(index)).fold(0, u32::wrapping_add);
         std::hint::black_box((sum, words));
     }
 }
@@ -312,7 +309,7 @@ impl SliceAdditions {
         }
         let of_unit = &self.totals.sums[index as usize * self.totals.width..];
         let places = self.plan.ladders.iter().map(|&(at, intervals)| (of_unit[at], intervals));
-        places.map(|(place, intervals)| self.totals.ladders.read(place, intervals)).fold(0, |a, b| a ^ b)
+        places.map(|(place, intervals)| self.totals.ladders.read(place, intervals)).fold(0, u32::wrapping_add)
     }
 
     fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
@@ -584,7 +581,7 @@ impl Ladders {
             return 0;
         }
         let words = self.words[place as usize - 1..].iter().take(intervals + intervals.div_ceil(u32::BITS as usize));
-        words.step_by(CACHE_LINE / size_of::<u32>()).fold(0, |a, b| a ^ b)
+        words.step_by(CACHE_LINE / size_of::<u32>()).fold(0, |sum, &word| sum.wrapping_add(word))
     }
 
     /// Visits the intervals that hold requests, highest first.
@@ -684,7 +681,7 @@ ramp = "2h"
         let totals = |swaps: bool| {
             let mut additions = Additions::new(&sim, swaps);
             additions.begin(&vec![vec![0]; sim.effects.len()]);
-            additions.slices[0].plan.totals()
+            additions.slices[0].plan.totals
         };
         assert!(totals(false) < totals(true));
         let mut lanes: Vec<_> = (0..9).map(|replicate| (0, sim.replicate(&scenario, replicate))).collect();

@@ -106,7 +106,7 @@ impl FlatCells {
             inputs,
             stride,
             recorded: stride,
-            same: Vec::new(),
+            same: (0..stride).collect(),
             metrics,
         }
     }
@@ -131,10 +131,14 @@ impl FlatCells {
             }));
         }
         (self.inputs, self.stride) = (inputs, stride);
-        self.same = (0..stride).map(|input| self.first_same(input)).collect();
+        self.same = (0..stride).collect();
     }
 
-    /// The first input that is the same in every cell.
+    /// Finds inputs that are the same. Until then each is taken for another: with cells of a replicate's own, looking costs more than it saves.
+    pub(super) fn find_same(&mut self) {
+        self.same = (0..self.stride).map(|input| self.first_same(input)).collect();
+    }
+
     fn first_same(&self, input: usize) -> usize {
         let is_same = |other: &usize| {
             self.inputs.chunks_exact(self.stride).all(|row| row[*other].to_bits() == row[input].to_bits())

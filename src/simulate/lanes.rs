@@ -35,23 +35,25 @@ pub struct Lane {
     pub(super) is_census: bool,
 }
 
-impl Lane {
+/// Whom replicates are drawn from, and how.
+pub(super) struct Drawing<'a> {
+    pub(super) unit_keys: &'a [u64],
+    pub(super) who: &'a Who,
+    pub(super) simulation: &'a Simulation,
+    pub(super) spare: &'a Shelf<Vec<u8>>,
+}
+
+impl Drawing<'_> {
     /// Every copy of every unit draws its own place, once and for all stages or in each of them. What a user sends is copied as often as the
     /// user is: users are the sample, whatever draws.
-    pub(super) fn replicate(
-        unit_keys: &[u64],
-        who: &Who,
-        simulation: &Simulation,
-        replicate: usize,
-        spare: &Shelf<Vec<u8>>,
-    ) -> Self {
+    pub(super) fn replicate(&self, replicate: usize) -> Lane {
+        let Self { unit_keys, who, simulation, .. } = *self;
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
         if who.hands_out_cookies() {
-            return Self::of_users(hash, who, simulation, replicate);
+            return Lane::of_users(hash, who, simulation, replicate);
         }
         let draws = who.sticky.redraws().then_some(hash);
-        let mut lane =
-            Self { replicate: replicate as u64, draws, ..Self::nobody(who, || zeros(unit_keys.len(), spare)) };
+        let mut lane = Lane { replicate: replicate as u64, draws, ..self.nobody() };
         let copies: Vec<u8> = match simulation.resample {
             Resample::Poisson => {
                 let draw = |(unit, &key)| poisson_one(hash.uniform(who.copies_key(unit, key), COPIES_STREAM));
@@ -70,28 +72,35 @@ impl Lane {
     }
 
     /// The same units in the same arms, with the answers of each copy exchanged with probability 1/2.
-    pub(super) fn swapped(
-        unit_keys: &[u64],
-        who: &Who,
-        simulation: &Simulation,
-        replicate: usize,
-        spare: &Shelf<Vec<u8>>,
-    ) -> Self {
+    pub(super) fn swapped(&self, replicate: usize) -> Lane {
+        let Self { unit_keys, who, simulation, .. } = *self;
         let hash = KeyedHash::of_replicate(simulation.seed, replicate as u64);
-        let lane = Self::replicate(unit_keys, who, simulation, replicate, spare);
+        let lane = self.replicate(replicate);
         if who.hands_out_cookies() {
             // Which copies, their draws say.
-            return Self { swapped: Some(Box::new(Self::nobody(who, Vec::new))), ..lane };
+            return Lane { swapped: Some(Box::new(Lane::nobody(who, Vec::new))), ..lane };
         }
-        let mut swapped = Self { draws: lane.draws, ..Self::nobody(who, || zeros(unit_keys.len(), spare)) };
+        let mut swapped = Lane { draws: lane.draws, ..self.nobody() };
         each_copy(&lane.copies, 0, |copy, units| {
             let is_swapped = |unit: &&u32| is_swapped(hash, unit_keys[**unit as usize], copy);
             let units: Vec<u32> = units.iter().filter(is_swapped).copied().collect();
             swapped.put_copies(hash, &units, (unit_keys, copy), who);
         });
-        Self { swapped: Some(Box::new(swapped)), ..lane }
+        Lane { swapped: Some(Box::new(swapped)), ..lane }
     }
 
+    /// No copies of anybody, in memory that lies by if there is any.
+    fn nobody(&self) -> Lane {
+        Lane::nobody(self.who, || {
+            let mut zeros = self.spare.take().unwrap_or_default();
+            zeros.clear();
+            zeros.resize(self.unit_keys.len(), 0);
+            zeros
+        })
+    }
+}
+
+impl Lane {
     /// Copies of users, who draw their cookies on the way.
     fn of_users(hash: KeyedHash, who: &Who, simulation: &Simulation, replicate: usize) -> Self {
         let copies = |user: usize| match simulation.resample {
@@ -214,7 +223,7 @@ impl Lane {
     pub(super) fn into_counts(self) -> Vec<Vec<u8>> {
         let of_stages = [Some(self.exposed), self.counted, self.served].into_iter().flatten().flatten();
         let swapped = self.swapped.map_or_else(Vec::new, |swapped| swapped.into_counts());
-        std::iter::once(self.copies).chain(of_stages).chain(swapped).filter(|counts| counts.capacity() > 0).collect()
+        std::iter::once(self.copies).chain(of_stages).chain(swapped).collect()
     }
 
     /// Every unit once, all on the candidate, so often in each stage.
@@ -232,14 +241,6 @@ impl Lane {
             is_census: true,
         }
     }
-}
-
-/// So many zeros, in memory that lies by if there is any.
-fn zeros(count: usize, spare: &Shelf<Vec<u8>>) -> Vec<u8> {
-    let mut zeros = spare.take().unwrap_or_default();
-    zeros.clear();
-    zeros.resize(count, 0);
-    zeros
 }
 
 /// Visits the units that have more copies than `before`, then those that have one more, and so on.
@@ -449,7 +450,13 @@ mod tests {
             trials: None,
         };
         let keys: Vec<u64> = digest.units.iter().map(|unit| crate::assign::unit_key(unit)).collect();
-        let lane = Lane::replicate(&keys, &Who::new(&digest, &scenario), &scenario.simulation, 0, &Shelf::default());
+        let drawing = Drawing {
+            unit_keys: &keys,
+            who: &Who::new(&digest, &scenario),
+            simulation: &scenario.simulation,
+            spare: &Shelf::default(),
+        };
+        let lane = drawing.replicate(0);
         (lane, internal)
     }
 

@@ -34,7 +34,7 @@ use crate::digest::Digest;
 use crate::domain::quantity::{Moment, Seconds};
 use crate::domain::rollout::{Control, Sticky};
 use crate::scenario::{Scenario, Tile};
-use lanes::Lane;
+use lanes::{Drawing, Lane};
 use own::Way;
 use spare::Spare;
 use trajectory::Trajectory;
@@ -204,6 +204,7 @@ impl Simulator {
         }
         let mut effects = streams(&layout, &cells, digest, scenario);
         cells.show(&mut effects, &layout.stream_metrics);
+        cells.find_same();
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
         let who = Arc::new(Who::new(digest, scenario));
@@ -255,13 +256,22 @@ impl Simulator {
     /// A lane with the assignment and copies of one replicate.
     #[must_use]
     pub fn replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
-        Lane::replicate(&self.unit_keys, &self.who, &scenario.simulation, replicate, &self.spare.counts)
+        self.drawing(scenario).replicate(replicate)
     }
 
     /// A lane with the same units in the same arms, under the `swap` null.
     #[must_use]
     pub fn swapped_replicate(&self, scenario: &Scenario, replicate: usize) -> Lane {
-        Lane::swapped(&self.unit_keys, &self.who, &scenario.simulation, replicate, &self.spare.counts)
+        self.drawing(scenario).swapped(replicate)
+    }
+
+    fn drawing<'a>(&'a self, scenario: &'a Scenario) -> Drawing<'a> {
+        Drawing {
+            unit_keys: &self.unit_keys,
+            who: &self.who,
+            simulation: &scenario.simulation,
+            spare: &self.spare.counts,
+        }
     }
 
     /// A lane of exactly the logged units, assigned by a platform's hash.
@@ -349,7 +359,7 @@ impl Simulator {
 
     /// Takes trajectories back that nobody reads any more.
     pub fn take_back(&self, trajectories: Vec<Trajectory>) {
-        self.spare.put(trajectories);
+        self.spare.trajectories.put(trajectories);
     }
 
     /// The same of lanes.

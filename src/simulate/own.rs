@@ -219,7 +219,7 @@ impl FlatCells {
             inputs,
             stride,
             recorded: stride,
-            same: Vec::new(),
+            same: (0..stride).collect(),
             metrics: metrics.collect(),
         }
     }

@@ -332,8 +332,8 @@ impl Simulator {
 
 /// Where the sums of a stage's trajectories come from.
 struct Places {
-    /// Per slice.
-    slices: Vec<Vec<Place>>,
+    /// Per slice: of counts, and of answers.
+    slices: Vec<([usize; COUNTS], Vec<Place>)>,
 }
 
 /// One answer: where its sums are among those of the lanes, and where they belong in the slice.
@@ -369,7 +369,7 @@ impl Places {
                 // Only stages through which nobody rides have no answer.
                 index.map(|index| place(index, at, false))
             });
-            answers.chain(streams).collect()
+            (slice.plan.counts, answers.chain(streams).collect())
         };
         Self { slices: additions.slices.iter().zip(&sim.layout.plans).map(of_slice).collect() }
     }
@@ -387,8 +387,6 @@ struct LaneSums {
 
 /// Of one slice: tiles and intervals as in its additions.
 struct SliceSums {
-    /// Where counts are.
-    counts: [usize; COUNTS],
     /// Counts and stable's answers over both arms together.
     all: Sums,
     /// Counts and everybody's answers over the candidate's arm.
@@ -444,7 +442,6 @@ impl OctetWeights {
 impl LaneSums {
     fn new(slices: &[SliceAdditions]) -> Self {
         let sums = |slice: &SliceAdditions| SliceSums {
-            counts: slice.plan.counts,
             all: Sums::new(slice.plan.stable_tiles, slice.first_interval(Block::Candidate)),
             arm: Sums::new(slice.plan.tiles, slice.all_intervals()),
         };
@@ -487,16 +484,16 @@ impl LaneSums {
     /// Writes the sums of a ride's lanes, from `first_lane` on, as they are at a look.
     fn look(&self, layout: &Layout, places: &Places, first_lane: usize, look: usize, rider: &mut Rider) {
         for (slice, plan) in layout.plans.iter().enumerate() {
-            let sums = &self.slices[slice];
+            let (sums, (counts, answers)) = (&self.slices[slice], &places.slices[slice]);
             for (index, trajectory) in rider.trajectories.iter_mut().enumerate() {
                 let lane = first_lane + index;
                 let (all, arm) = trajectory.at(layout, look);
                 let (all, arm) = (&mut all[plan.all_at..], &mut arm[plan.arm_at..]);
-                for (place, &from) in sums.counts.iter().enumerate() {
+                for (place, &from) in counts.iter().enumerate() {
                     all[place] = sums.all.number(from)[lane];
                     arm[place] = sums.arm.number(from)[lane];
                 }
-                for place in &places.slices[slice] {
+                for place in answers {
                     place.write(&sums.arm, lane, arm);
                     if place.stable {
                         place.write(&sums.all, lane, all);

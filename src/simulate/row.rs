@@ -18,6 +18,9 @@ pub(super) struct RowPlan {
     /// Tiles of a row, and of its first part.
     pub(super) tiles: usize,
     pub(super) stable_tiles: usize,
+    /// Running totals that a unit needs: which versions' covered requests were seen, then one of each denominator and of each numerator, then
+    /// two of each other answer.
+    pub(super) totals: usize,
     /// Where each count is.
     pub(super) counts: [usize; COUNTS],
     /// Of answers with intervals: where a unit's totals say where its ladder is, and the number of intervals.
@@ -59,6 +62,7 @@ impl RowPlan {
     pub(super) fn new(sim: &Simulator, answers: &mut [Answer], swaps: bool) -> Self {
         let input = |input: usize| if swaps { input } else { sim.cells.same[input] };
         let mut parts = [Part::default(), Part::default()];
+        // The denominator of each answer that is read; stable's come first.
         let mut x_of = Vec::new();
         for answer in &*answers {
             let x = answer.read.map(|read| {
@@ -74,68 +78,51 @@ impl RowPlan {
         }
         // Covered requests, all requests, and those that the candidate covers.
         let counted = [1, 0, 2].map(input);
-        let shared = |x: &[usize], count: usize| x.iter().position(|&x| x == count && !swaps);
         for count in counted {
-            if shared(&parts[0].x, count).is_none() && !parts[0].alone.contains(&count) {
+            if !parts[0].x.contains(&count) && !parts[0].alone.contains(&count) {
                 parts[0].alone.push(count);
             }
         }
-        let stable_x = parts[0].x.len();
+        let mut total = 1 + x_of.iter().flatten().count() + parts.iter().map(|part| part.x.len()).sum::<usize>();
         let (mut at, mut stable_tiles) = (UNITS, 0);
+        let (mut x_at, mut ladders) = (Vec::new(), Vec::new());
         for (index, part) in parts.iter_mut().enumerate() {
             part.alone_at = at;
             part.x_at = part.alone_at + part.alone.len();
             part.y_at = part.x_at + 2 * part.x.len();
-            for (answer, x) in answers.iter().zip(&x_of).filter(|(answer, _)| part_of(answer) == index) {
-                if let (Some(read), &Some(x)) = (answer.read, x) {
-                    part.y.push(Numerator { y: read.y, y_before: read.y_before, onset: read.onset, now: read.y, x });
-                }
+            x_at.extend((part.x_at..part.y_at).step_by(2));
+            let mine = |answer: &Answer| usize::from(answer.block != Block::Stable) == index;
+            for (answer, x) in answers.iter_mut().zip(&x_of).filter(|(answer, _)| mine(answer)) {
+                let (Some(read), &Some(x)) = (answer.read, x) else { continue };
+                let (y_at, x_at) = (part.y_at + 3 * part.y.len(), x_at[x]);
+                answer.at = [y_at, x_at, y_at + 1, y_at + 2, x_at + 1];
+                part.y.push(Numerator { y: read.y, y_before: read.y_before, onset: read.onset, now: read.y, x });
             }
             at = part.y_at + 3 * part.y.len();
-            for (place, answer) in answers.iter_mut().enumerate().filter(|(_, answer)| part_of(answer) == index) {
-                if answer.read.is_none() {
-                    part.others.push(place);
-                    answer.at = std::array::from_fn(|moment| at + moment);
-                    at += answer.worked_out();
+            let is_other = |(_, answer): &(usize, &mut Answer)| mine(answer) && answer.read.is_none();
+            for (place, answer) in answers.iter_mut().enumerate().filter(is_other) {
+                part.others.push(place);
+                answer.at = std::array::from_fn(|moment| at + moment);
+                at += answer.worked_out();
+                if answer.intervals > 0 {
+                    ladders.push((total + 1, answer.intervals));
                 }
+                total += 2;
             }
             at = at.next_multiple_of(TILE);
             if index == 0 {
                 stable_tiles = at / TILE;
             }
         }
-        let x_at = |x: usize| {
-            let (part, index) = if x < stable_x { (&parts[0], x) } else { (&parts[1], x - stable_x) };
-            part.x_at + 2 * index
-        };
-        let mut read = [0, 0];
-        for (answer, x) in answers.iter_mut().zip(&x_of) {
-            let &Some(x) = x else { continue };
-            let part = part_of(answer);
-            let (y, x) = (parts[part].y_at + 3 * read[part], x_at(x));
-            read[part] += 1;
-            answer.at = [y, x, y + 1, y + 2, x + 1];
-        }
         let count_at = |count: usize| {
-            let alone = || parts[0].alone_at + parts[0].alone.iter().position(|&input| input == count).expect("kept");
-            shared(&parts[0].x, count).map_or_else(alone, x_at)
+            let find = |inputs: &[usize]| inputs.iter().position(|&input| input == count);
+            let alone = || parts[0].alone_at + find(&parts[0].alone).expect("counts are kept");
+            find(&parts[0].x).map_or_else(alone, |x| x_at[x])
         };
         let [covered, requests, covered_candidate] = counted.map(count_at);
         let counts = [0, covered, requests, 1, covered_candidate];
         let exchanged = if swaps { exchanged(answers, counts, at) } else { Vec::new() };
-        let mut plan = Self { parts, tiles: at / TILE, stable_tiles, counts, exchanged, ladders: Vec::new() };
-        let others: Vec<usize> = plan.parts.iter().flat_map(|part| &part.others).copied().collect();
-        let first = plan.totals() - 2 * others.len();
-        let with_intervals =
-            others.iter().enumerate().map(|(place, &answer)| (first + 2 * place + 1, answers[answer].intervals));
-        plan.ladders = with_intervals.filter(|&(_, intervals)| intervals > 0).collect();
-        plan
-    }
-
-    /// Running totals that a unit needs: which versions' covered requests were seen, then those of numbers that are read, then two of
-    /// each other answer.
-    pub(super) fn totals(&self) -> usize {
-        1 + self.parts.iter().map(|part| part.x.len() + part.y.len() + 2 * part.others.len()).sum::<usize>()
+        Self { parts, tiles: at / TILE, stable_tiles, totals: total, counts, ladders, exchanged }
     }
 
     /// Goes on to a slot of the window.
@@ -157,10 +144,6 @@ impl RowPlan {
             }
         }
     }
-}
-
-fn part_of(answer: &Answer) -> usize {
-    usize::from(answer.block != Block::Stable)
 }
 
 /// Counts stay, stable's answers and the candidate's, of which there are as many, change places, and effects add nothing.
