@@ -53,15 +53,15 @@ impl Clusters {
 
     /// Number of units and items among the cells that satisfy a condition.
     pub(crate) fn counts(&self, cells: &[u32], holds: impl Fn(usize) -> bool) -> (u64, Option<u64>) {
-        let count = |cluster: &[u32], size: usize| {
-            let mut seen = vec![false; size];
-            cells
-                .iter()
-                .filter(|&&cell| holds(cell as usize))
-                .for_each(|&cell| seen[cluster[cell as usize] as usize] = true);
-            seen.into_iter().filter(|&seen| seen).count() as u64
-        };
-        (count(&self.unit, self.units), self.item.as_ref().map(|item| count(&item.item, item.items)))
+        let (mut units, mut items) = (vec![false; self.units], self.item.as_ref().map(|of| vec![false; of.items]));
+        for cell in cells.iter().map(|&cell| cell as usize).filter(|&cell| holds(cell)) {
+            units[self.unit[cell] as usize] = true;
+            if let Some((seen, of)) = items.as_mut().zip(self.item.as_ref()) {
+                seen[of.item[cell] as usize] = true;
+            }
+        }
+        let count = |seen: Vec<bool>| seen.into_iter().filter(|&seen| seen).count() as u64;
+        (count(units), items.map(count))
     }
 
     /// Totals of each unit with a denominator.

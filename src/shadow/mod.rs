@@ -402,19 +402,16 @@ fn of_sums(
         return None;
     }
     let value = totals.map(|(y, x)| y / x);
-    let influence = |factor: f64| {
-        move |cell: u32| {
-            let part = |version: Version| {
-                let (y, x) = of(cell as usize, version);
-                (y - value.get(version) * x) / totals.get(version).1
-            };
-            part(Version::Candidate) - factor * part(Version::Stable)
-        }
+    let influences = |cell: u32| {
+        PerVersion::from_fn(|version| {
+            let (y, x) = of(cell as usize, version);
+            (y - value.get(version) * x) / totals.get(version).1
+        })
     };
     Some(Difference {
         design_effect: design_effect(sums, clusters, cells),
         pairs: cells.iter().map(|&cell| compared(sums, is_paired, cell as usize)).sum(),
-        ..spread(clusters, cells, value, contrast, influence)
+        ..spread(clusters, cells, value, contrast, influences)
     })
 }
 
@@ -478,17 +475,20 @@ fn compared(sums: &SumCells, is_paired: bool, cell: usize) -> f64 {
     if is_paired { sums.paired.n[cell] } else { sums.version.stable.n[cell] + sums.version.candidate.n[cell] }
 }
 
-/// A difference with its standard errors, by unit and both ways, and how far it lies beyond a margin; from influences of cells on
-/// `candidate - factor * stable`. Pairs are left to be counted.
-fn spread<I: Fn(u32) -> f64>(
+/// A difference with its standard errors, by unit and both ways, and how far it lies beyond a margin; from influences of cells on each
+/// version's value. Pairs are left to be counted.
+fn spread(
     clusters: &Clusters,
     cells: &[u32],
     value: PerVersion<f64>,
     contrast: Option<(f64, (f64, f64))>,
-    influence: impl Fn(f64) -> I,
+    influences: impl Fn(u32) -> PerVersion<f64>,
 ) -> Difference {
-    let (plain, scaled) = (influence(1.0), influence(contrast.map_or(1.0, |(_, (factor, _))| factor)));
-    let [(unit, item), (by_unit, both_ways)] = clusters.variances(cells, |cell| [plain(cell), scaled(cell)]);
+    let factor = contrast.map_or(1.0, |(_, (factor, _))| factor);
+    let [(unit, item), (by_unit, both_ways)] = clusters.variances(cells, |cell| {
+        let of = influences(cell);
+        [of.candidate - of.stable, of.candidate - factor * of.stable]
+    });
     let beyond_allow = contrast.and_then(|(sign, (factor, offset))| {
         let beyond = sign * (value.candidate - factor * value.stable) - offset;
         Some(Regression { beyond, by_unit: by_unit?, both_ways })
@@ -530,23 +530,19 @@ fn of_firsts(
     // Cells are in the order of time.
     let first = PerVersion::from_fn(|version| clusters.first(cells, |cell| events(version, cell) > 0.0));
     let value = PerVersion::from_fn(|version| first.get(version).iter().flatten().count() as f64 / units.get(version));
-    let influence = |factor: f64| {
-        let (first, value, per_unit, units) = (&first, &value, &per_unit, &units);
-        move |cell: u32| {
-            let unit = clusters.unit_of(cell);
-            let part = |version: Version| {
-                let event = f64::from(u8::from(first.get(version)[unit] == Some(cell)));
-                let own = requests(version, cell);
-                let of_requests = if own > 0.0 { own / per_unit.get(version)[unit] } else { 0.0 };
-                (event - value.get(version) * of_requests) / units.get(version)
-            };
-            part(Version::Candidate) - factor * part(Version::Stable)
-        }
+    let influences = |cell: u32| {
+        let unit = clusters.unit_of(cell);
+        PerVersion::from_fn(|version| {
+            let event = f64::from(u8::from(first.get(version)[unit] == Some(cell)));
+            let own = requests(version, cell);
+            let of_requests = if own > 0.0 { own / per_unit.get(version)[unit] } else { 0.0 };
+            (event - value.get(version) * of_requests) / units.get(version)
+        })
     };
     // A unit is one observation, whatever its requests: there is no design effect.
     let pairs =
         if is_paired { per_unit.stable.iter().sum() } else { per_unit.stable.iter().chain(&per_unit.candidate).sum() };
-    Some(Difference { pairs, ..spread(clusters, cells, value, contrast, influence) })
+    Some(Difference { pairs, ..spread(clusters, cells, value, contrast, influences) })
 }
 
 /// Variance of stable's value over units, against what independent requests would give.

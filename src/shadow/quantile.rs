@@ -1,7 +1,7 @@
 //! The difference of two quantiles over the same requests.
 
 use super::clusters::Clusters;
-use super::{Difference, Regression};
+use super::{Difference, Regression, spread};
 use crate::digest::bins::{self, BinLists};
 use crate::domain::metric::{Direction, Margin, Metric};
 use crate::domain::version::{PerVersion, Version};
@@ -29,32 +29,14 @@ pub(super) fn difference(
     }
     let arms = PerVersion::from_fn(|version| Arm::new(lists.get(version), sorted.get(version), p, clusters, cells));
     let value = arms.map(|arm| arm.value);
-    let sign = metric.better.worse_sign();
-    let influence = |factor: f64| {
-        let arms = &arms;
-        move |cell: u32| {
-            arms.candidate.influence(lists.get(Version::Candidate), cell)
-                - factor * arms.stable.influence(lists.get(Version::Stable), cell)
-        }
-    };
-    let has_density = arms.stable.per_share.is_some() && arms.candidate.per_share.is_some();
-    let contrast = allow.map(|allow| allow.contrast(metric.better));
-    let (plain, scaled) = (influence(1.0), influence(contrast.map_or(1.0, |(factor, _)| factor)));
-    let variances = || clusters.variances(cells, |cell| [plain(cell), scaled(cell)]);
-    let [(unit, item), (by_unit, both_ways)] = if has_density { variances() } else { [(None, None); 2] };
-    let beyond_allow = contrast.filter(|_| has_density).and_then(|(factor, offset)| {
-        let beyond = sign * (value.candidate - factor * value.stable) - offset;
-        Some(Regression { beyond, by_unit: by_unit?, both_ways })
-    });
     let design_effect = arms.stable.share_variance.map(|variance| variance / (p * (1.0 - p) / arms.stable.n));
-    Some(Difference {
-        value,
-        se_unit: unit.map(f64::sqrt),
-        se_item: item.map(f64::sqrt),
-        beyond_allow,
-        design_effect,
-        pairs: arms.stable.n.min(arms.candidate.n),
-    })
+    let pairs = arms.stable.n.min(arms.candidate.n);
+    if arms.stable.per_share.is_none() || arms.candidate.per_share.is_none() {
+        return Some(Difference { value, se_unit: None, se_item: None, beyond_allow: None, design_effect, pairs });
+    }
+    let contrast = allow.map(|allow| (metric.better.worse_sign(), allow.contrast(metric.better)));
+    let influences = |cell: u32| PerVersion::from_fn(|version| arms.get(version).influence(lists.get(version), cell));
+    Some(Difference { design_effect, pairs, ..spread(clusters, cells, value, contrast, influences) })
 }
 
 /// A quantile's regression, asked as its gate does.

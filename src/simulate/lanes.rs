@@ -267,6 +267,9 @@ pub(super) fn place(hash: KeyedHash, key: u64, copy: u8, stage: usize) -> f64 {
 /// Lanes whose weights are packed together.
 pub(super) const QUAD: usize = 4;
 
+/// Units whose weights are packed before they are put at their ranks: they stay in the nearest cache.
+const WOVEN: usize = 128;
+
 /// Up to four lanes: the weights of a unit in all of them are one word of memory.
 pub(super) struct Quad {
     /// Copies whose answers are their own.
@@ -329,10 +332,21 @@ impl Weights {
         let mut words = spare.take().unwrap_or_default();
         // Every word is written.
         words.resize(width * rank_of.len(), [0; QUAD]);
-        for (unit, &rank) in rank_of.iter().enumerate() {
-            let words = &mut words[rank as usize * width..(rank as usize + 1) * width];
-            for (word, [a, b, c, d]) in words.iter_mut().zip(&counts) {
-                *word = [a[unit], b[unit], c[unit], d[unit]];
+        // Lanes are woven together some units at a time, then each unit's words are put at its rank.
+        let mut woven = vec![[[0; QUAD]; WOVEN]; width];
+        for (index, ranks) in rank_of.chunks(WOVEN).enumerate() {
+            let units = index * WOVEN..index * WOVEN + ranks.len();
+            for (woven, counts) in woven.iter_mut().zip(&counts) {
+                let [a, b, c, d] = counts.map(|of_lane| &of_lane[units.clone()]);
+                for ((((word, a), b), c), d) in woven.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                    *word = [*a, *b, *c, *d];
+                }
+            }
+            for (place, &rank) in ranks.iter().enumerate() {
+                let words = &mut words[rank as usize * width..(rank as usize + 1) * width];
+                for (word, woven) in words.iter_mut().zip(&woven) {
+                    *word = woven[place];
+                }
             }
         }
         Self { words, width, partial }
