@@ -2,6 +2,7 @@
 //! no other thread sees. All sums are of integers, so that neither the order of batches nor the number of parts matters.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use polars::prelude::*;
 use rayon::prelude::*;
@@ -67,6 +68,11 @@ impl Tally {
                 shard.add(&rows, &part[index], plan, slot, buckets);
             }
         });
+        // All at once: a thread that seals alone keeps the others waiting.
+        let pending: usize = self.shards.iter().map(|shard| shard.pending.cells.len()).sum();
+        if pending >= PENDING {
+            self.shards.par_iter_mut().for_each(Shard::seal);
+        }
         Ok(())
     }
 
@@ -270,9 +276,6 @@ impl Shard {
             }
             if !plan.bins.is_empty() {
                 self.pending.add(plan, rows, &places, &cells, &self.block);
-                if self.pending.cells.len() >= PENDING / rayon::current_num_threads() {
-                    self.seal();
-                }
             }
         }
     }
@@ -439,11 +442,21 @@ impl Pages {
     }
 
     fn add(&mut self, cell: u32, summands: &[i64]) {
-        let start = (cell as usize & (PAGE - 1)) * self.width;
-        let sums = &mut self.held[(cell >> PAGE_BITS) as usize][start..start + self.width];
-        for (sum, summand) in sums.iter_mut().zip(summands) {
+        let (page, row) = self.place(cell);
+        for (sum, summand) in self.held[page][row].iter_mut().zip(summands) {
             *sum = sum.wrapping_add(*summand);
         }
+    }
+
+    fn of(&self, cell: u32) -> &[i64] {
+        let (page, row) = self.place(cell);
+        &self.held[page][row]
+    }
+
+    /// The page of a cell, and where its sums are there.
+    fn place(&self, cell: u32) -> (usize, Range<usize>) {
+        let start = (cell as usize & (PAGE - 1)) * self.width;
+        ((cell >> PAGE_BITS) as usize, start..start + self.width)
     }
 }
 
@@ -491,11 +504,20 @@ impl Order {
         let keys: Vec<Vec<Vec<u32>>> = (0..shards.len())
             .map(|shard| (0..shards[shard].paths.texts.len()).map(|path| path_key(shard, path)).collect())
             .collect();
-        let key = |&(shard, cell): &(u32, u32)| {
+        let mut ranked: Vec<&Vec<u32>> = keys.iter().flatten().collect();
+        ranked.sort_unstable();
+        ranked.dedup();
+        let rank = |key: &Vec<u32>| ranked.binary_search(&key).expect("every key is among them") as u64;
+        let ranks: Vec<Vec<u64>> = keys.iter().map(|keys| keys.iter().map(rank).collect()).collect();
+        let place = |(shard, cell): (u32, u32)| {
             let (shard, (unit, path)) = (shard as usize, shards[shard as usize].keys[cell as usize]);
-            (units.codes[shard][unit as usize], &keys[shard][path as usize])
+            u64::from(units.codes[shard][unit as usize]) << u32::BITS | ranks[shard][path as usize]
         };
-        slots.par_iter_mut().for_each(|(_, cells)| cells.sort_unstable_by(|a, b| key(a).cmp(&key(b))));
+        slots.par_iter_mut().for_each(|(_, cells)| {
+            let mut placed: Vec<(u64, (u32, u32))> = cells.iter().map(|&cell| (place(cell), cell)).collect();
+            placed.sort_unstable();
+            cells.iter_mut().zip(placed).for_each(|(cell, (_, placed))| *cell = placed);
+        });
         for (slot, cells) in slots {
             self.slot.extend(std::iter::repeat_n(slot, cells.len()));
             self.cells.extend(cells);
@@ -509,22 +531,31 @@ impl Order {
             Sum::Product { quantum, .. } => *quantum,
         };
         let quanta: Vec<f64> = std::iter::once(1.0).chain(sums.iter().map(quantum)).collect();
-        let mut numbers: Vec<Vec<f64>> = quanta.iter().map(|_| Vec::with_capacity(self.cells.len())).collect();
+        let mut numbers: Vec<Vec<f64>> = quanta.iter().map(|_| vec![0.0; self.cells.len()]).collect();
+        let mut rest: Vec<&mut [f64]> = numbers.iter_mut().map(Vec::as_mut_slice).collect();
         let mut left: Vec<Vec<usize>> = shards
             .iter()
             .map(|shard| (0..shard.sums.held.len()).map(|page| PAGE.min(shard.sums.len - page * PAGE)).collect())
             .collect();
-        for &(shard, cell) in &self.cells {
-            let (shard, page) = (shard as usize, (cell >> PAGE_BITS) as usize);
-            let sums = &mut shards[shard].sums;
-            let start = (cell as usize & (PAGE - 1)) * sums.width;
-            let row = &sums.held[page][start..start + sums.width];
-            for ((numbers, sum), quantum) in numbers.iter_mut().zip(row).zip(&quanta) {
-                numbers.push(*sum as f64 * quantum);
-            }
-            left[shard][page] -= 1;
-            if left[shard][page] == 0 {
-                sums.held[page] = Vec::new();
+        for some in self.cells.chunks(PAGE * rayon::current_num_threads()) {
+            let mut next = |cells: usize| -> Vec<&mut [f64]> {
+                rest.iter_mut().map(|rest| rest.split_off_mut(..cells).expect("columns have all cells")).collect()
+            };
+            let parts: Vec<_> = some.chunks(PAGE).map(|cells| (cells, next(cells.len()))).collect();
+            parts.into_par_iter().for_each(|(cells, mut columns)| {
+                for (at, &(shard, cell)) in cells.iter().enumerate() {
+                    let sums = shards[shard as usize].sums.of(cell);
+                    for ((column, sum), quantum) in columns.iter_mut().zip(sums).zip(&quanta) {
+                        column[at] = *sum as f64 * quantum;
+                    }
+                }
+            });
+            for &(shard, cell) in some {
+                let (shard, page) = (shard as usize, (cell >> PAGE_BITS) as usize);
+                left[shard][page] -= 1;
+                if left[shard][page] == 0 {
+                    shards[shard].sums.held[page] = Vec::new();
+                }
             }
         }
         numbers
@@ -541,12 +572,17 @@ impl Order {
             .enumerate()
             .flat_map(|(index, shard)| std::mem::take(&mut shard.sealed).into_iter().map(move |run| (index, run)))
             .collect();
-        (0..columns)
-            .map(|column| {
+        let mut of_column = |column: usize| -> Vec<BinLists> {
+            runs.iter_mut().map(|(_, run)| std::mem::take(&mut run.lists[column])).collect()
+        };
+        let lists: Vec<Vec<BinLists>> = (0..columns).map(&mut of_column).collect();
+        lists
+            .into_par_iter()
+            .map(|lists| {
                 let mut offsets = vec![0_u32; self.cells.len() + 1];
-                for (shard, run) in &runs {
+                for ((shard, run), list) in runs.iter().zip(&lists) {
                     for (at, &cell) in run.cells.iter().enumerate() {
-                        offsets[places[*shard][cell as usize] as usize + 1] += run.lists[column].of(at).len() as u32;
+                        offsets[places[*shard][cell as usize] as usize + 1] += list.of(at).len() as u32;
                     }
                 }
                 let most = polars_err!(ComputeError: "more than 4,294,967,295 measured requests");
@@ -557,9 +593,8 @@ impl Order {
                 }
                 let mut bins = vec![0; offsets[self.cells.len()] as usize];
                 let mut next = offsets.clone();
-                for (shard, run) in &mut runs {
-                    // Gone as soon as it is copied.
-                    let list = std::mem::take(&mut run.lists[column]);
+                // Each is gone as soon as it is copied.
+                for ((shard, run), list) in runs.iter().zip(lists) {
                     for (at, &cell) in run.cells.iter().enumerate() {
                         let own = list.of(at);
                         let next = &mut next[places[*shard][cell as usize] as usize];

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use polars::prelude::{DataFrame, Engine, LazyFrame, PlanCallback, PolarsResult};
+use polars::prelude::{DataFrame, Engine, LazyFrame, PlanCallback, PolarsResult, polars_err};
 
 /// What a failing call says, on one line.
 pub(crate) type Outcome<T> = std::result::Result<T, String>;
@@ -41,45 +41,59 @@ pub(crate) fn collect(frame: LazyFrame) -> Outcome<DataFrame> {
     guarded(|| Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single()))
 }
 
+/// Batches that the engine may have ready before they are taken: it goes on while one takes longer than the others.
+const AHEAD: usize = 2;
+
 /// Runs a query on the streaming engine, which never holds all its rows: `take` gets them batch by batch, one at a time
 /// and in no certain order. Meanwhile `heard` is told how many rows it has had.
-pub(crate) fn fold<S: Send + 'static>(
+pub(crate) fn fold<S: Send>(
     frame: LazyFrame,
-    state: S,
-    take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+    mut state: S,
+    take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send,
     heard: &dyn Fn(u64),
 ) -> Outcome<S> {
     const PAUSE: Duration = Duration::from_millis(200);
-    let state = Arc::new(Mutex::new(Some(state)));
-    let shared = Arc::clone(&state);
-    let rows = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&rows);
-    let callback = move |batch: DataFrame| {
-        let height = batch.height() as u64;
-        // A panic within `take` ends the query, and the state is not used again.
-        if let Some(state) = shared.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            take(state, batch)?;
-        }
-        counter.fetch_add(height, Ordering::Relaxed);
-        Ok(false)
-    };
+    let rows = AtomicU64::new(0);
+    let (send, batches) = sync_channel::<Option<DataFrame>>(AHEAD);
     let (running, is_running) = channel::<()>();
-    std::thread::scope(|scope| {
-        let query = scope.spawn(move || {
+    let counter = &rows;
+    let (read, taken) = std::thread::scope(|scope| {
+        let taking = scope.spawn(move || {
             // Dropped at the end, which is heard.
             let _running = running;
             guarded(|| {
+                while let Ok(Some(batch)) = batches.recv() {
+                    let height = batch.height() as u64;
+                    take(&mut state, batch)?;
+                    counter.fetch_add(height, Ordering::Relaxed);
+                }
+                // What nobody takes any more ends the query.
+                drop(batches);
+                Ok(state)
+            })
+        });
+        let query = scope.spawn(move || {
+            let end = send.clone();
+            let callback = move |batch: DataFrame| {
+                send.send(Some(batch)).map_err(|_| polars_err!(ComputeError: "nobody takes the rows"))?;
+                Ok(false)
+            };
+            let read = guarded(|| {
                 let sink = frame.sink_batches(PlanCallback::new(callback), false, None)?;
                 sink.collect_with_engine(Engine::Streaming)
-            })
+            });
+            // Whoever takes them has failed, or hears that these were all.
+            let _ = end.send(None);
+            read
         });
         while is_running.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
             heard(rows.load(Ordering::Relaxed));
         }
-        query.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
-    })?;
-    let state = state.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(state.expect("nobody else takes it"))
+        let read = query.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        (read, taking.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    });
+    let state = taken?;
+    read.map(|_| state)
 }
 
 /// The same for several queries in turn, as if they were one.
