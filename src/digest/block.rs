@@ -1,5 +1,6 @@
 //! What the rows of a block add to their cells: masks, numbers and sums of a plan, one after the other.
 
+use fearless_simd::{Level, dispatch};
 use polars::prelude::ChunkedArray;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -10,10 +11,13 @@ use crate::domain::version::Version;
 /// Rows that are worked on together: all that is known of them stays in the nearest cache.
 pub(super) const BLOCK: usize = 64;
 
+/// Of each row of a block all bits, or none.
+type Bits = [u64; BLOCK];
+
 /// Room for a block.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Block {
-    masks: Vec<[bool; BLOCK]>,
+    masks: Vec<Bits>,
     numbers: Vec<[f64; BLOCK]>,
     /// Row by row: 1, then a summand of each sum.
     summands: Vec<i64>,
@@ -24,7 +28,7 @@ impl Block {
     pub(super) fn new(plan: &Plan) -> Self {
         let width = 1 + plan.sums.len();
         Self {
-            masks: vec![[false; BLOCK]; plan.masks.len()],
+            masks: vec![[0; BLOCK]; plan.masks.len()],
             numbers: vec![[1.0; BLOCK]; plan.numbers.len()],
             summands: vec![1; BLOCK * width],
             width,
@@ -32,8 +36,8 @@ impl Block {
     }
 
     /// Whether each row is in a mask.
-    pub(super) fn mask(&self, mask: usize) -> &[bool; BLOCK] {
-        &self.masks[mask]
+    pub(super) fn mask(&self, mask: usize) -> impl Iterator<Item = bool> {
+        self.masks[mask].iter().map(|&bits| bits != 0)
     }
 
     /// What each of the first rows adds to its cell.
@@ -63,9 +67,15 @@ impl Block {
                 }
             }
         }
+        dispatch!(Level::new(), _simd => self.sum(plan));
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
+    fn sum(&mut self, plan: &Plan) {
         for (index, sum) in plan.sums.iter().enumerate() {
             let summands = match *sum {
-                Sum::Count(mask) => self.masks[mask].map(i64::from),
+                Sum::Count(mask) => self.masks[mask].map(|bits| (bits & 1) as i64),
                 Sum::Product { mask, factors: [a, b], quantum } => {
                     multiples(&self.masks[mask], &self.numbers[a], &self.numbers[b], 1.0 / quantum)
                 }
@@ -77,14 +87,19 @@ impl Block {
     }
 }
 
-fn fill_mask(mask: &mut [bool; BLOCK], which: Mask, made: &[[bool; BLOCK]], plan: &Plan, rows: &Rows, places: &[u32]) {
+/// All bits, or none.
+fn bits(is_in: bool) -> u64 {
+    0_u64.wrapping_sub(u64::from(is_in))
+}
+
+fn fill_mask(mask: &mut Bits, which: Mask, made: &[Bits], plan: &Plan, rows: &Rows, places: &[u32]) {
     match which {
-        Mask::All => mask.fill(true),
+        Mask::All => mask.fill(u64::MAX),
         Mask::Measured(column) => match rows.values[column].downcast_as_array().validity() {
-            None => mask.fill(true),
+            None => mask.fill(u64::MAX),
             Some(valid) => {
                 for (is_in, &row) in mask.iter_mut().zip(places) {
-                    *is_in = valid.get_bit(row as usize);
+                    *is_in = bits(valid.get_bit(row as usize));
                 }
             }
         },
@@ -92,39 +107,41 @@ fn fill_mask(mask: &mut [bool; BLOCK], which: Mask, made: &[[bool; BLOCK]], plan
             let by_candidate = rows.served.as_ref().map(ChunkedArray::downcast_as_array);
             for (is_in, &row) in mask.iter_mut().zip(places) {
                 let served = by_candidate.and_then(|served| served.get(row as usize));
-                *is_in = served == Some(version == Version::Candidate);
+                *is_in = bits(served == Some(version == Version::Candidate));
             }
         }
         Mask::FirstTurn => {
             let first = rows.first_turn.as_ref().map(ChunkedArray::downcast_as_array);
             for (is_in, &row) in mask.iter_mut().zip(places) {
-                *is_in = first.and_then(|first| first.get(row as usize)) == Some(true);
+                *is_in = bits(first.and_then(|first| first.get(row as usize)) == Some(true));
             }
         }
         Mask::Drawn(share) => {
             for (is_in, &row) in mask.iter_mut().zip(places) {
-                *is_in = draw(rows, row as usize, plan.seed) < share;
+                *is_in = bits(draw(rows, row as usize, plan.seed) < share);
             }
         }
         Mask::Both(a, b) => {
             for ((is_in, a), b) in mask.iter_mut().zip(&made[a]).zip(&made[b]) {
-                *is_in = *a && *b;
+                *is_in = a & b;
             }
         }
         Mask::Either(a, b) => {
             for ((is_in, a), b) in mask.iter_mut().zip(&made[a]).zip(&made[b]) {
-                *is_in = *a || *b;
+                *is_in = a | b;
             }
         }
     }
 }
 
 /// The products of two numbers, rounded to a whole number of quanta, halves to even; 0 outside the mask.
-fn multiples(mask: &[bool; BLOCK], a: &[f64; BLOCK], b: &[f64; BLOCK], per_quantum: f64) -> [i64; BLOCK] {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
+fn multiples(mask: &Bits, a: &[f64; BLOCK], b: &[f64; BLOCK], per_quantum: f64) -> [i64; BLOCK] {
     // Added to this, a number below 2^51 loses its fraction, and the last bits of the sum are the whole number.
     const SHIFT: f64 = 6_755_399_441_055_744.0;
     std::array::from_fn(|row| {
-        let multiple = if mask[row] { a[row] * b[row] * per_quantum } else { 0.0 };
+        let multiple = f64::from_bits((a[row] * b[row] * per_quantum).to_bits() & mask[row]);
         ((multiple + SHIFT).to_bits() as i64).wrapping_sub(SHIFT.to_bits() as i64)
     })
 }
@@ -153,9 +170,9 @@ mod tests {
     fn halves_go_to_even_numbers() {
         let numbers = [0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 0.499_999_999_999_999_94, 1e12 + 0.5, -1e12 - 1.5, 41.7];
         let mut products = [f64::NAN; BLOCK];
-        let mut mask = [false; BLOCK];
+        let mut mask = [0; BLOCK];
         products[..numbers.len()].copy_from_slice(&numbers);
-        mask[..numbers.len()].fill(true);
+        mask[..numbers.len()].fill(u64::MAX);
         // A quarter of twice a half, and so on: as exact as the numbers are.
         let found = multiples(&mask, &products, &[0.25; BLOCK], 4.0);
         for (number, found) in numbers.iter().zip(found) {

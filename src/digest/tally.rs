@@ -377,8 +377,8 @@ impl Pending {
         self.cells.extend_from_slice(cells);
         for (kept, binned) in self.bins.iter_mut().zip(&plan.bins) {
             let values = rows.values[binned.column].downcast_as_array().values();
-            let counted = block.mask(binned.mask).iter().zip(places);
-            kept.extend(counted.map(|(&counts, &row)| if counts { bins::bin(values[row as usize]) } else { NO_BIN }));
+            let counted = block.mask(binned.mask).zip(places);
+            kept.extend(counted.map(|(counts, &row)| if counts { bins::bin(values[row as usize]) } else { NO_BIN }));
         }
     }
 
