@@ -136,7 +136,6 @@ fn fill_mask(mask: &mut Bits, which: Mask, made: &[Bits], plan: &Plan, rows: &Ro
 
 /// The products of two numbers, rounded to a whole number of quanta, halves to even; 0 outside the mask.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "instructions are chosen by the caller")]
 fn multiples(mask: &Bits, a: &[f64; BLOCK], b: &[f64; BLOCK], per_quantum: f64) -> [i64; BLOCK] {
     // Added to this, a number below 2^51 loses its fraction, and the last bits of the sum are the whole number.
     const SHIFT: f64 = 6_755_399_441_055_744.0;

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel, sync_channel};
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use polars::prelude::{DataFrame, Engine, LazyFrame, PlanCallback, PolarsResult, polars_err};
@@ -97,22 +97,20 @@ pub(crate) fn fold<S: Send>(
 }
 
 /// The same for several queries in turn, as if they were one.
-pub(crate) fn fold_all<S: Send + 'static>(
+pub(crate) fn fold_all<S: Send>(
     frames: Vec<LazyFrame>,
     mut state: S,
-    take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Send + Sync + 'static,
+    take: impl Fn(&mut S, DataFrame) -> PolarsResult<()> + Sync,
     heard: &dyn Fn(u64),
 ) -> Outcome<S> {
-    let take = Arc::new(take);
     let mut before = 0;
     for frame in frames {
-        let take = Arc::clone(&take);
         let counted = Cell::new(before);
         let hear = |rows: u64| {
             counted.set(before + rows);
             heard(before + rows);
         };
-        state = fold(frame, state, move |state, batch| take(state, batch), &hear)?;
+        state = fold(frame, state, |state, batch| take(state, batch), &hear)?;
         before = counted.get();
     }
     Ok(state)
@@ -149,7 +147,32 @@ fn first_line(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use polars::prelude::{Column, IntoLazy, col};
+
     use super::*;
+
+    #[test]
+    fn whoever_fails_first_ends_a_query_that_is_taken_batch_by_batch() {
+        let numbers: Vec<i64> = (0..300_000).collect();
+        let rows = DataFrame::new(numbers.len(), vec![Column::new("n".into(), numbers)]).unwrap().lazy();
+        let quiet: &dyn Fn(u64) = &|_| {};
+        let count = |rows: LazyFrame| {
+            fold(
+                rows,
+                0,
+                |count, batch| {
+                    *count += batch.height();
+                    Ok(())
+                },
+                quiet,
+            )
+        };
+        assert_eq!(count(rows.clone()), Ok(300_000));
+        assert!(count(rows.clone().select([col("absent")])).unwrap_err().contains("absent"));
+        let refused = fold(rows.clone(), (), |(), _| Err(polars_err!(ComputeError: "no room")), quiet);
+        assert_eq!(refused, Err("no room".into()));
+        assert_eq!(fold(rows, (), |(), _| panic!("lost"), quiet), Err("lost".into()));
+    }
 
     #[test]
     fn a_panic_becomes_a_message() {
