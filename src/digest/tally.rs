@@ -551,10 +551,11 @@ impl Order {
                 }
             });
             for &(shard, cell) in some {
-                let (shard, page) = (shard as usize, (cell >> PAGE_BITS) as usize);
-                left[shard][page] -= 1;
-                if left[shard][page] == 0 {
-                    shards[shard].sums.held[page] = Vec::new();
+                let (left, sums) = (&mut left[shard as usize], &mut shards[shard as usize].sums);
+                let (page, _) = sums.place(cell);
+                left[page] -= 1;
+                if left[page] == 0 {
+                    sums.held[page] = Vec::new();
                 }
             }
         }
@@ -572,11 +573,10 @@ impl Order {
             .enumerate()
             .flat_map(|(index, shard)| std::mem::take(&mut shard.sealed).into_iter().map(move |run| (index, run)))
             .collect();
-        let mut of_column = |column: usize| -> Vec<BinLists> {
-            runs.iter_mut().map(|(_, run)| std::mem::take(&mut run.lists[column])).collect()
-        };
-        let lists: Vec<Vec<BinLists>> = (0..columns).map(&mut of_column).collect();
-        lists
+        let of_columns: Vec<Vec<BinLists>> = (0..columns)
+            .map(|column| runs.iter_mut().map(|(_, run)| std::mem::take(&mut run.lists[column])).collect())
+            .collect();
+        of_columns
             .into_par_iter()
             .map(|lists| {
                 let mut offsets = vec![0_u32; self.cells.len() + 1];

@@ -61,14 +61,13 @@ pub(crate) fn fold<S: Send>(
         let taking = scope.spawn(move || {
             // Dropped at the end, which is heard.
             let _running = running;
-            guarded(|| {
+            // However this ends, `batches` ends with it, and so does the query.
+            guarded(move || {
                 while let Ok(Some(batch)) = batches.recv() {
                     let height = batch.height() as u64;
                     take(&mut state, batch)?;
                     counter.fetch_add(height, Ordering::Relaxed);
                 }
-                // What nobody takes any more ends the query.
-                drop(batches);
                 Ok(state)
             })
         });
