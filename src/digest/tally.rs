@@ -429,6 +429,9 @@ struct Pages {
 const PAGE_BITS: u32 = 12;
 const PAGE: usize = 1 << PAGE_BITS;
 
+/// Cells whose sums go to columns together, a column at a time: columns lie so far apart that all of one cell's places share few lines of a cache.
+const TOGETHER: usize = 64;
+
 impl Pages {
     fn new(width: usize) -> Self {
         Self { width, ..Self::default() }
@@ -543,10 +546,13 @@ impl Order {
             };
             let parts: Vec<_> = some.chunks(PAGE).map(|cells| (cells, next(cells.len()))).collect();
             parts.into_par_iter().for_each(|(cells, mut columns)| {
-                for (at, &(shard, cell)) in cells.iter().enumerate() {
-                    let sums = shards[shard as usize].sums.of(cell);
-                    for ((column, sum), quantum) in columns.iter_mut().zip(sums).zip(&quanta) {
-                        column[at] = *sum as f64 * quantum;
+                for (index, cells) in cells.chunks(TOGETHER).enumerate() {
+                    let sums: Vec<&[i64]> =
+                        cells.iter().map(|&(shard, cell)| shards[shard as usize].sums.of(cell)).collect();
+                    for (place, (column, quantum)) in columns.iter_mut().zip(&quanta).enumerate() {
+                        for (number, sums) in column[index * TOGETHER..].iter_mut().zip(&sums) {
+                            *number = sums[place] as f64 * quantum;
+                        }
                     }
                 }
             });
