@@ -11,7 +11,7 @@ use crate::outcome::player::Player;
 use crate::paired::golden::Golden;
 use crate::report::labels;
 use crate::scenario::{self, Scenario};
-use crate::shadow;
+use crate::shadow::Shadow;
 use crate::simulate::Simulator;
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8> {
@@ -39,7 +39,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8> {
     }
     let simulator = Simulator::new(&digest, &scenario);
     let player = Player::new(&scenario, &simulator, starts).with_pairs(&digest, &golden);
-    for line in advice::all(&player, &digest, &shadow::report(&digest, &scenario), &golden) {
+    for line in advice::all(&player, &digest, &Shadow::new(&digest, &scenario).all().0, &golden) {
         let (place, words) = (labels::visible(&line.r#where), labels::visible(&line.text));
         let _ = writeln!(text, "\nadvice: {place}: {words} [{}]", line.code);
     }

@@ -14,7 +14,7 @@ use crate::outcome::tally::Tally;
 use crate::power::{self, Forms};
 use crate::report::{self, Report};
 use crate::scenario::Scenario;
-use crate::shadow;
+use crate::shadow::{Shadow, missingness};
 use crate::simulate::Simulator;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
@@ -34,10 +34,11 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let golden = inputs::golden(&scenario, &progress)?;
 
     progress.step("comparing shadow outputs");
-    let (simulator, (shadow, health)) = rayon::join(
-        || Simulator::new(&digest, &scenario),
-        || (shadow::report(&digest, &scenario), shadow::missingness::rows(&digest, &scenario)),
-    );
+    let shown = || {
+        let shadow = Shadow::new(&digest, &scenario);
+        rayon::join(|| shadow.all(), || missingness::rows(&shadow))
+    };
+    let (simulator, ((shadow, against), health)) = rayon::join(|| Simulator::new(&digest, &scenario), shown);
     progress.step("planning boundaries");
     let player = Player::new(&scenario, &simulator, starts).with_pairs(&digest, &golden);
     let mut tally = Tally::new(&player);
@@ -45,8 +46,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
     let stop = interrupted();
     progress.start("replaying", scenario.simulation.replicates);
     let bucketing = production(&scenario.assignment);
-    let without_replicates =
-        || rayon::join(|| Forms::new(&player, &digest), || exact::replay(&player, &digest, &*bucketing));
+    let without_replicates = || rayon::join(|| Forms::new(&player), || exact::replay(&player, &digest, &*bucketing));
     let ahead = std::thread::scope(|scope| {
         let mut ahead = None;
         player.play(&stop, |played| {
@@ -66,24 +66,28 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
 
     progress.step("planning");
     let (forms, (exact, sample_ratio)) = ahead.unwrap_or_else(without_replicates);
-    let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
-    let gates = rows::gates(&player, &tally, &forms.plans, &digest);
-    let self_check = rows::self_check(&player, &tally, &digest);
-    let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio, &digest)].concat();
-    let evidence = warnings::Evidence {
-        scenario: &scenario,
-        digest: &digest,
-        embeddings: &simulator.layout.embeddings,
-        bucketing: &*bucketing,
-        log: &log,
-        shadow: &shadow,
-        health: &health,
-        gates: &gates,
-        self_check: &self_check,
-    };
     let mut power_curves = rows::power_curves(&player, &tally);
-    let planning = power::planning(&player, &tally, &digest, &forms, &mut power_curves);
-    let mut warnings = warnings::all(&evidence);
+    let found = || {
+        let log = facts::log(args.inputs.log.as_deref().unwrap_or_default(), &digest, &scenario);
+        let gates = rows::gates(&player, &tally, &forms.plans, &digest);
+        let self_check = rows::self_check(&player, &tally, &digest);
+        let health = [health, rows::sample_ratios(&player, &tally, &sample_ratio, &digest)].concat();
+        let evidence = warnings::Evidence {
+            scenario: &scenario,
+            digest: &digest,
+            embeddings: &simulator.layout.embeddings,
+            bucketing: &*bucketing,
+            log: &log,
+            shadow: &shadow,
+            health: &health,
+            gates: &gates,
+            self_check: &self_check,
+        };
+        let warnings = warnings::all(&evidence);
+        (log, gates, self_check, health, warnings, rows::worlds(&player, &tally, &digest))
+    };
+    let (planning, (log, gates, self_check, health, mut warnings, worlds)) =
+        rayon::join(|| power::planning(&player, &tally, &digest, &forms, &against, &mut power_curves), found);
     warnings.extend(power::warnings(&planning));
     let report = Report {
         schema: report::SCHEMA.into(),
@@ -97,7 +101,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         budget: rows::budget(&player),
         sentinels: rows::sentinels(&player, &tally),
         true_exposure: rows::true_exposure(&player, &tally),
-        worlds: rows::worlds(&player, &tally, &digest),
+        worlds,
         power_curves,
         planning,
         exact,

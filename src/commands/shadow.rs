@@ -12,7 +12,7 @@ use crate::power;
 use crate::report::tables::{self, Finished, Table, Values};
 use crate::report::{self, FailureFacts, ShadowReport};
 use crate::scenario::Scenario;
-use crate::shadow;
+use crate::shadow::{Shadow, missingness};
 
 pub(super) fn run(args: &ShadowArgs) -> Result<u8> {
     let scenario = inputs::scenario(&args.inputs)?;
@@ -23,15 +23,17 @@ pub(super) fn run(args: &ShadowArgs) -> Result<u8> {
     let digest = inputs::digest(&args.inputs, &scenario, &progress)?;
     inputs::comparable(&args.inputs, &digest)?;
     progress.step("comparing shadow outputs");
+    let compared = Shadow::new(&digest, &scenario);
+    let (rows, against) = compared.all();
     let path = args.inputs.log.as_deref().unwrap_or_default();
     let mut report = ShadowReport {
         schema: "replay.shadow/1".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         log: facts::log(path, &digest, &scenario),
         metrics: facts::metrics(&scenario, &digest),
-        gates: power::shadow_worth(&digest, &scenario),
-        shadow: shadow::report(&digest, &scenario),
-        health: shadow::missingness::rows(&digest, &scenario),
+        gates: power::shadow_worth(&against, &scenario),
+        shadow: rows,
+        health: missingness::rows(&compared),
         failures: None,
     };
     if let Some((out, form)) = args.failures.as_deref().zip(form) {

@@ -22,7 +22,7 @@ use crate::outcome::tally::Tally;
 use crate::report::planning::{NeedRow, Planning, ShadowWorth, Side};
 use crate::report::{PowerCurve, Warning, labels};
 use crate::scenario::Scenario;
-use crate::shadow::{self, Against};
+use crate::shadow::Against;
 use closed_form::Plan;
 use needs::{OfStage, Planner};
 use rest::Rest;
@@ -34,9 +34,10 @@ pub fn planning(
     tally: &Tally,
     digest: &Digest,
     forms: &Forms,
+    shadow: &[Against],
     curves: &mut [PowerCurve],
 ) -> Planning {
-    let Forms { plans, rests, shadow } = forms;
+    let Forms { plans, rests } = forms;
     let planner = Planner { player, tally, digest, plans, rests };
     let stages: Vec<OfStage> =
         (0..player.scenario.stages.len()).into_par_iter().map(|stage| planner.of_stage(stage)).collect();
@@ -65,27 +66,21 @@ pub struct Forms {
     pub plans: Vec<Plan>,
     /// Of every stage: what the log would bring if it went on.
     pub rests: Vec<Option<Rest>>,
-    /// What pairs show of each gate.
-    pub shadow: Vec<Against>,
 }
 
 impl Forms {
     /// Works them out.
     #[must_use]
-    pub fn new(player: &Player<'_>, digest: &Digest) -> Self {
-        let plans = || {
-            let rests = Rest::of_stages(player);
-            (closed_form::plans(player, &rests), rests)
-        };
-        let ((plans, rests), shadow) = rayon::join(plans, || shadow::against_gates(digest, player.scenario));
-        Self { plans, rests, shadow }
+    pub fn new(player: &Player<'_>) -> Self {
+        let rests = Rest::of_stages(player);
+        Self { plans: closed_form::plans(player, &rests), rests }
     }
 }
 
 /// What shadow mode has shown about each gate, and what it would take to show more.
 #[must_use]
-pub fn shadow_worth(digest: &Digest, scenario: &Scenario) -> Vec<ShadowWorth> {
-    worth::rows(&shadow::against_gates(digest, scenario), scenario, &[])
+pub fn shadow_worth(shown: &[Against], scenario: &Scenario) -> Vec<ShadowWorth> {
+    worth::rows(shown, scenario, &[])
 }
 
 /// Gates whose closed form and replay disagree beyond Monte Carlo error: one warning per gate and side, naming the worst place.

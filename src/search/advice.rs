@@ -12,6 +12,7 @@ use crate::power;
 use crate::report::labels;
 use crate::report::plan::AdviceRow;
 use crate::scenario::Scenario;
+use crate::shadow::Shadow;
 
 /// Candidates that other gates are tried on.
 const CANDIDATES: usize = 3;
@@ -34,7 +35,7 @@ pub fn advice(bench: &Bench<'_>, limits: &[Limit], tried: &[Tried], nearest: usi
     let mut rows = other_limits(limits, tried);
     rows.extend(other_gates(bench, limits, &near)?);
     rows.extend(sizes(bench, limits, near[0])?);
-    let worth = power::shadow_worth(bench.digest, bench.scenario);
+    let worth = power::shadow_worth(&Shadow::new(bench.digest, bench.scenario).against_gates(), bench.scenario);
     rows.extend(worth.into_iter().filter(|row| row.segment.is_none()).map(|row| AdviceRow {
         kind: "shadow".into(),
         says: format!("Shadow first, {}: {}.", row.gate, row.left),

@@ -1,5 +1,8 @@
 //! Whether one version lacks more values than the other: on the same mirrored requests, or on those that each served.
 
+use rayon::prelude::*;
+
+use super::Shadow;
 use super::clusters::Clusters;
 use crate::digest::{Digest, judged};
 use crate::domain::version::{PerVersion, Version};
@@ -17,11 +20,11 @@ const ALARM: f64 = 0.001;
 /// The difference of the shares of requests without a value, paired where requests are, with the variance of [`Clusters::variances`], against Student's t
 /// with one degree of freedom less than there are units.
 #[must_use]
-pub fn rows(digest: &Digest, scenario: &Scenario) -> Vec<HealthRow> {
-    let clusters = Clusters::new(digest, scenario);
-    let cells: Vec<u32> = (0..digest.cells.len() as u32).collect();
-    let known = scenario.own_metrics().filter(|&metric| !scenario.metrics[metric].stable_only);
-    known.filter_map(|metric| row(digest, scenario, &clusters, &cells, metric)).collect()
+pub fn rows(shadow: &Shadow<'_>) -> Vec<HealthRow> {
+    let Shadow { digest, scenario, clusters, slices, .. } = shadow;
+    let all = &slices[0].cells;
+    let known: Vec<usize> = scenario.own_metrics().filter(|&metric| !scenario.metrics[metric].stable_only).collect();
+    known.into_par_iter().filter_map(|metric| row(digest, scenario, clusters, all, metric)).collect()
 }
 
 fn row(digest: &Digest, scenario: &Scenario, clusters: &Clusters, cells: &[u32], metric: usize) -> Option<HealthRow> {

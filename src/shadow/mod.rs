@@ -40,30 +40,206 @@ pub(crate) struct SliceCells {
     cells: Vec<u32>,
 }
 
-/// Paired differences of every metric: overall first, then every value of every segment column.
-#[must_use]
-pub fn report(digest: &Digest, scenario: &Scenario) -> Vec<ShadowRow> {
-    let clusters = Clusters::new(digest, scenario);
-    let slices = slices(digest);
-    // Of what users did with stable's answers the log cannot know what they would do with the candidate's.
-    let known = scenario.own_metrics().filter(|&metric| !scenario.metrics[metric].stable_only);
-    // The distance of embeddings is no difference of two values.
-    let known = known.filter(|&metric| scenario.metrics[metric].kind.feature().is_none());
-    let jobs: Vec<(usize, &SliceCells)> =
-        known.flat_map(|metric| slices.iter().map(move |slice| (metric, slice))).collect();
-    let metrics: Vec<usize> = (0..scenario.metrics.len()).collect();
-    let other_ways: Vec<Option<MetricCells>> =
-        metrics.par_iter().map(|&metric| other_way(digest, scenario, metric)).collect();
-    let values: Vec<Cow<'_, MetricCells>> =
-        metrics.par_iter().map(|&metric| of_requests(digest, scenario, metric)).collect();
-    let source = Source { digest, scenario, clusters: &clusters, values: &values, other_ways: &other_ways };
-    let mut rows: Vec<ShadowRow> = jobs.par_iter().filter_map(|(metric, slice)| row(source, *metric, slice)).collect();
-    for of_metric in rows.chunk_by_mut(|a, b| a.metric == b.metric) {
-        // What the gates ask for comes before what is only shown.
-        of_metric.sort_by_key(|row| ["overall", "named", "reported"].iter().position(|role| *role == row.role));
-        add_q_values(of_metric);
+/// What both versions answered, ready to be compared.
+pub struct Shadow<'a> {
+    digest: &'a Digest,
+    scenario: &'a Scenario,
+    clusters: Clusters,
+    /// All cells, then those of every value of every segment column.
+    slices: Vec<SliceCells>,
+    /// Per metric: its cells, in which a request has the mean of its outputs.
+    values: Vec<Cow<'a, MetricCells>>,
+}
+
+/// A question of a gate: its index, and that of a slice.
+type Asked = (usize, usize);
+
+impl<'a> Shadow<'a> {
+    /// Finds whose answers belong together.
+    #[must_use]
+    pub fn new(digest: &'a Digest, scenario: &'a Scenario) -> Self {
+        let metrics = 0..scenario.metrics.len();
+        let (clusters, (slices, values)) = rayon::join(
+            || Clusters::new(digest, scenario),
+            || (slices(digest), metrics.map(|metric| of_requests(digest, scenario, metric)).collect()),
+        );
+        Self { digest, scenario, clusters, slices, values }
     }
-    rows
+
+    /// Paired differences of every metric, overall first, then in every value of every segment column; and what they show of every gate
+    /// with `allow`, overall, then in each value of its segment columns.
+    #[must_use]
+    pub fn all(&self) -> (Vec<ShadowRow>, Vec<Against>) {
+        let Self { digest, scenario, .. } = *self;
+        // Of what users did with stable's answers the log cannot know what they would do with the candidate's.
+        let known = scenario.own_metrics().filter(|&metric| !scenario.metrics[metric].stable_only);
+        // The distance of embeddings is no difference of two values.
+        let known: Vec<usize> = known.filter(|&metric| scenario.metrics[metric].kind.feature().is_none()).collect();
+        let slices = 0..self.slices.len();
+        let jobs: Vec<(usize, usize)> =
+            known.iter().flat_map(|&metric| slices.clone().map(move |slice| (metric, slice))).collect();
+        let metrics: Vec<usize> = (0..scenario.metrics.len()).collect();
+        let other_ways: Vec<Option<MetricCells>> =
+            metrics.par_iter().map(|&metric| other_way(digest, scenario, metric)).collect();
+        let asked = self.asked();
+        let row = |&(metric, slice): &(usize, usize)| {
+            let gate = self.first_gate(metric);
+            let found = self.found(metric, slice, gate.and_then(|gate| scenario.gates[gate].allow))?;
+            let asked = gate.map(|gate| (gate, slice)).filter(|of| asked.contains(of));
+            let shown = asked.and_then(|asked| Some((asked, self.against(asked, &found)?)));
+            Some((self.row(metric, slice, found, other_ways[metric].as_ref()), shown))
+        };
+        let (mut rows, shown): (Vec<ShadowRow>, Vec<_>) = jobs.par_iter().filter_map(row).unzip();
+        for of_metric in rows.chunk_by_mut(|a, b| a.metric == b.metric) {
+            // What the gates ask for comes before what is only shown.
+            of_metric.sort_by_key(|row| ["overall", "named", "reported"].iter().position(|role| *role == row.role));
+            add_q_values(of_metric);
+        }
+        let with_row = |gate: usize| {
+            let metric = scenario.gates[gate].metric;
+            known.contains(&metric) && self.first_gate(metric) == Some(gate)
+        };
+        let others: Vec<Asked> = asked.into_iter().filter(|&(gate, _)| !with_row(gate)).collect();
+        let mut against: Vec<(Asked, Against)> = shown.into_iter().flatten().chain(self.shown_of(&others)).collect();
+        against.sort_by_key(|&(asked, _)| asked);
+        (rows, against.into_iter().map(|(_, against)| against).collect())
+    }
+
+    /// What they show of every gate alone.
+    #[must_use]
+    pub fn against_gates(&self) -> Vec<Against> {
+        self.shown_of(&self.asked()).into_iter().map(|(_, against)| against).collect()
+    }
+
+    fn shown_of(&self, asked: &[Asked]) -> Vec<(Asked, Against)> {
+        let shown = |&(gate, slice): &Asked| {
+            let rule = &self.scenario.gates[gate];
+            let found = self.found(rule.metric, slice, rule.allow)?;
+            Some(((gate, slice), self.against((gate, slice), &found)?))
+        };
+        asked.par_iter().filter_map(shown).collect()
+    }
+
+    /// Where gates with `allow` ask: overall, then in each value of their segment columns.
+    fn asked(&self) -> Vec<Asked> {
+        let gates = &self.scenario.gates;
+        let known =
+            |&gate: &usize| gates[gate].allow.is_some() && !self.scenario.metrics[gates[gate].metric].stable_only;
+        let asks =
+            |gate: usize, slice: usize| self.slices[slice].column.is_none_or(|column| gates[gate].by.contains(&column));
+        let slices = 0..self.slices.len();
+        let of_gate = |gate: usize| {
+            slices.clone().filter(move |&slice| asks(gate, slice)).map(move |slice| (gate, slice)).collect::<Vec<_>>()
+        };
+        (0..gates.len()).filter(known).flat_map(of_gate).collect()
+    }
+
+    /// The gate whose margin a metric's rows are held against.
+    fn first_gate(&self, metric: usize) -> Option<usize> {
+        self.scenario.gates.iter().position(|gate| gate.metric == metric && gate.allow.is_some())
+    }
+
+    fn found(&self, metric: usize, slice: usize, allow: Option<Margin>) -> Option<Difference> {
+        let cells = (&*self.values[metric], self.digest.cells.is_paired());
+        difference(cells, &self.scenario.metrics[metric], &self.clusters, &self.slices[slice].cells, allow)
+    }
+
+    fn against(&self, (index, slice): Asked, found: &Difference) -> Option<Against> {
+        let shown = found.beyond_allow?;
+        let allowed = match self.scenario.gates[index].allow? {
+            Margin::Relative(share) => share * found.value.stable.abs(),
+            Margin::Absolute(amount) => amount,
+        };
+        let days = (self.digest.end().0 - self.digest.first.0) as f64 / 86_400.0;
+        Some(Against {
+            gate: index,
+            segment: self.slices[slice].segment.clone(),
+            beyond: shown.beyond,
+            se: shown.se(),
+            allowed,
+            is_paired: self.digest.cells.is_paired(),
+            requests: found.pairs,
+            requests_per_day: found.pairs / days,
+        })
+    }
+
+    fn row(&self, metric: usize, slice: usize, mut found: Difference, other_way: Option<&MetricCells>) -> ShadowRow {
+        let Self { digest, scenario, clusters, .. } = self;
+        let slice = &self.slices[slice];
+        let gate = self.first_gate(metric).map(|gate| &scenario.gates[gate]);
+        let allow = gate.and_then(|gate| gate.allow);
+        let is_paired = digest.cells.is_paired();
+        let found_in = |cells: &MetricCells| {
+            difference((cells, is_paired), &scenario.metrics[metric], clusters, &slice.cells, allow)
+        };
+        if digest.trials.is_some() {
+            // Of requests as they are served, with one output each.
+            found.design_effect = found_in(&digest.cells.metrics[metric]).and_then(|drawn| drawn.design_effect);
+        }
+        let other = other_way.and_then(found_in);
+        let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
+        let of_metric = &*self.values[metric];
+        let counts = clusters.counts(&slice.cells, |cell| requests_in(of_metric, is_paired, cell) > 0.0);
+        let unpaired = (!is_paired).then(|| {
+            let of = |version: Version| {
+                let has_any = |cell: usize| judged::values(of_metric, version, cell) > 0.0;
+                let requests = values(of_metric, version, &slice.cells).round() as u64;
+                let (variance_between, variance_within) = variances(of_metric, version, clusters, &slice.cells).unzip();
+                VersionCounts {
+                    units: clusters.counts(&slice.cells, has_any).0,
+                    requests,
+                    variance_between,
+                    variance_within,
+                }
+            };
+            UnpairedCounts { stable: of(Version::Stable), candidate: of(Version::Candidate) }
+        });
+        let difference = found.difference();
+        let nulls = |version: Version| {
+            let asked: f64 = slice.cells.iter().map(|&cell| digest.asked(metric, version)[cell as usize]).sum();
+            (asked - values(digest.recorded(metric), version, &slice.cells)).round() as u64
+        };
+        let role = match slice.column {
+            None => "overall",
+            Some(column) if scenario.gates.iter().any(|gate| gate.metric == metric && gate.by.contains(&column)) => {
+                "named"
+            }
+            Some(_) => "reported",
+        };
+        let (low, high) = found.interval().unzip();
+        ShadowRow {
+            metric: scenario.metrics[metric].name.clone(),
+            segment: slice.segment.clone(),
+            role: role.into(),
+            stable: found.value.stable,
+            candidate: found.value.candidate,
+            difference,
+            se_unit: found.se_unit,
+            se_item: found.se_item,
+            low,
+            high,
+            units: counts.0,
+            items: counts.1,
+            requests: found.pairs.round() as u64,
+            nulls_stable: nulls(Version::Stable),
+            nulls_candidate: nulls(Version::Candidate),
+            design_effect: found.design_effect,
+            allow: gate.map(|gate| gate.allow_text.clone()),
+            shown: gate.zip(found.beyond_allow).map(|(gate, found)| shown(gate, (found.beyond, found.se())).into()),
+            p_value: found.p_value(),
+            q_value: None,
+            if_missing,
+            unpaired,
+            noise: noise(digest, (metric, &scenario.metrics[metric]), clusters, &slice.cells),
+            // Of several outputs there are as many pairs as one likes.
+            pairs: if digest.trials.is_some() {
+                None
+            } else {
+                pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, (allow, &found))
+            },
+            human: human::row(digest, metric, scenario.metrics[metric].better, clusters, &slice.cells, gate),
+        }
+    }
 }
 
 /// Whether the mean of a request's outputs is as good a value as one of them: not of what a unit has once, nor of a distribution.
@@ -138,51 +314,6 @@ pub struct Against {
     pub requests_per_day: f64,
 }
 
-/// Every gate with `allow`: overall, then in each value of its segment columns.
-#[must_use]
-pub fn against_gates(digest: &Digest, scenario: &Scenario) -> Vec<Against> {
-    let clusters = Clusters::new(digest, scenario);
-    let slices = slices(digest);
-    let asks = |gate: &Gate, slice: &SliceCells| match &slice.segment {
-        None => gate.allow.is_some(),
-        Some(segment) => {
-            gate.allow.is_some() && gate.by.iter().any(|&column| scenario.log.segments[column] == segment.column)
-        }
-    };
-    let known = |gate: &usize| !scenario.metrics[scenario.gates[*gate].metric].stable_only;
-    let jobs: Vec<(usize, &SliceCells)> = (0..scenario.gates.len())
-        .filter(known)
-        .flat_map(|gate| slices.iter().map(move |slice| (gate, slice)))
-        .filter(|(gate, slice)| asks(&scenario.gates[*gate], slice))
-        .collect();
-    let days = (digest.end().0 - digest.first.0) as f64 / 86_400.0;
-    let values: Vec<Cow<'_, MetricCells>> =
-        (0..scenario.metrics.len()).map(|metric| of_requests(digest, scenario, metric)).collect();
-    let against = |&(index, slice): &(usize, &SliceCells)| {
-        let gate = &scenario.gates[index];
-        let allow = gate.allow?;
-        let metric = &scenario.metrics[gate.metric];
-        let cells = (&*values[gate.metric], digest.cells.is_paired());
-        let found = difference(cells, metric, &clusters, &slice.cells, Some(allow))?;
-        let shown = found.beyond_allow?;
-        let allowed = match allow {
-            Margin::Relative(share) => share * found.value.stable.abs(),
-            Margin::Absolute(amount) => amount,
-        };
-        Some(Against {
-            gate: index,
-            segment: slice.segment.clone(),
-            beyond: shown.beyond,
-            se: shown.se(),
-            allowed,
-            is_paired: digest.cells.is_paired(),
-            requests: found.pairs,
-            requests_per_day: found.pairs / days,
-        })
-    };
-    jobs.par_iter().filter_map(against).collect()
-}
-
 fn slices(digest: &Digest) -> Vec<SliceCells> {
     let mut slices = vec![SliceCells { column: None, segment: None, cells: (0..digest.cells.len() as u32).collect() }];
     for (column, segment) in digest.segments.iter().enumerate() {
@@ -199,18 +330,6 @@ fn slices(digest: &Digest) -> Vec<SliceCells> {
     slices
 }
 
-/// What rows are made from.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    digest: &'a Digest,
-    scenario: &'a Scenario,
-    clusters: &'a Clusters,
-    /// Per metric: its cells, in which a request has the mean of its outputs.
-    values: &'a [Cow<'a, MetricCells>],
-    /// Per metric: its cells with missing values counted in the way that the scenario did not choose, where that matters.
-    other_ways: &'a [Option<MetricCells>],
-}
-
 /// A difference with both its standard errors.
 pub(crate) struct Difference {
     pub(crate) value: PerVersion<f64>,
@@ -219,81 +338,6 @@ pub(crate) struct Difference {
     pub(crate) beyond_allow: Option<Regression>,
     pub(crate) design_effect: Option<f64>,
     pub(crate) pairs: f64,
-}
-
-fn row(source: Source<'_>, metric: usize, slice: &SliceCells) -> Option<ShadowRow> {
-    let Source { digest, scenario, clusters, .. } = source;
-    let gate = scenario.gates.iter().find(|gate| gate.metric == metric && gate.allow.is_some());
-    let allow = gate.and_then(|gate| gate.allow);
-    let is_paired = digest.cells.is_paired();
-    let found_in =
-        |cells: &MetricCells| difference((cells, is_paired), &scenario.metrics[metric], clusters, &slice.cells, allow);
-    let mut found = found_in(&source.values[metric])?;
-    if digest.trials.is_some() {
-        // Of requests as they are served, with one output each.
-        found.design_effect = found_in(&digest.cells.metrics[metric]).and_then(|drawn| drawn.design_effect);
-    }
-    let other = source.other_ways[metric].as_ref().and_then(found_in);
-    let if_missing = if_missing(&scenario.metrics[metric], &found, other.as_ref());
-    let of_metric = &*source.values[metric];
-    let counts = clusters.counts(&slice.cells, |cell| requests_in(of_metric, is_paired, cell) > 0.0);
-    let unpaired = (!is_paired).then(|| {
-        let of = |version: Version| {
-            let has_any = |cell: usize| judged::values(of_metric, version, cell) > 0.0;
-            let requests = values(of_metric, version, &slice.cells).round() as u64;
-            let (variance_between, variance_within) = variances(of_metric, version, clusters, &slice.cells).unzip();
-            VersionCounts {
-                units: clusters.counts(&slice.cells, has_any).0,
-                requests,
-                variance_between,
-                variance_within,
-            }
-        };
-        UnpairedCounts { stable: of(Version::Stable), candidate: of(Version::Candidate) }
-    });
-    let difference = found.difference();
-    let nulls = |version: Version| {
-        let asked: f64 = slice.cells.iter().map(|&cell| digest.asked(metric, version)[cell as usize]).sum();
-        (asked - values(digest.recorded(metric), version, &slice.cells)).round() as u64
-    };
-    let role = match slice.column {
-        None => "overall",
-        Some(column) if scenario.gates.iter().any(|gate| gate.metric == metric && gate.by.contains(&column)) => "named",
-        Some(_) => "reported",
-    };
-    let (low, high) = found.interval().unzip();
-    Some(ShadowRow {
-        metric: scenario.metrics[metric].name.clone(),
-        segment: slice.segment.clone(),
-        role: role.into(),
-        stable: found.value.stable,
-        candidate: found.value.candidate,
-        difference,
-        se_unit: found.se_unit,
-        se_item: found.se_item,
-        low,
-        high,
-        units: counts.0,
-        items: counts.1,
-        requests: found.pairs.round() as u64,
-        nulls_stable: nulls(Version::Stable),
-        nulls_candidate: nulls(Version::Candidate),
-        design_effect: found.design_effect,
-        allow: gate.map(|gate| gate.allow_text.clone()),
-        shown: gate.zip(found.beyond_allow).map(|(gate, found)| shown(gate, (found.beyond, found.se())).into()),
-        p_value: found.p_value(),
-        q_value: None,
-        if_missing,
-        unpaired,
-        noise: noise(digest, (metric, &scenario.metrics[metric]), clusters, &slice.cells),
-        // Of several outputs there are as many pairs as one likes.
-        pairs: if digest.trials.is_some() {
-            None
-        } else {
-            pairs::count(digest, metric, &scenario.metrics[metric], clusters, &slice.cells, (allow, &found))
-        },
-        human: human::row(digest, metric, scenario.metrics[metric].better, clusters, &slice.cells, gate),
-    })
 }
 
 impl Difference {

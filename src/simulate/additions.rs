@@ -98,6 +98,7 @@ pub(super) struct SliceAdditions {
     pub(super) answers: Vec<Answer>,
     pub(super) plan: RowPlan,
     pub(super) rows: Vec<Row>,
+    /// Of rows, and of more rows than there are now.
     tiles: Vec<[f64; TILE]>,
     /// The same with answers exchanged.
     exchanged: Vec<[f64; TILE]>,
@@ -171,6 +172,7 @@ impl<'s> Additions<'s> {
             }
             slice.plan = RowPlan::new(self.sim, &mut slice.answers, self.swaps);
             slice.totals.width = slice.plan.totals;
+            slice.tiles.clear();
             let most = slice.answers.iter().map(|answer| answer.intervals).max().unwrap_or(0);
             self.fresh.resize(self.fresh.len().max(most), 0);
         }
@@ -182,7 +184,6 @@ impl<'s> Additions<'s> {
         self.met.clear();
         for slice in &mut self.slices {
             slice.rows.clear();
-            slice.tiles.clear();
             slice.entries.iter_mut().for_each(Vec::clear);
         }
     }
@@ -233,8 +234,8 @@ impl Additions<'_> {
         if !self.swaps {
             return;
         }
-        for SliceAdditions { plan, tiles, exchanged, .. } in &mut self.slices {
-            plan.exchange(tiles, exchanged);
+        for SliceAdditions { plan, rows, tiles, exchanged, .. } in &mut self.slices {
+            plan.exchange(&tiles[..plan.tiles * rows.len()], exchanged);
         }
     }
 
@@ -242,16 +243,20 @@ impl Additions<'_> {
     fn approach(&self, cells: Range<usize>) {
         let (sim, count) = (self.sim, self.slices.len());
         let units = &sim.cells.rank[cells.clone()];
-        let totals = || {
-            let of_segments = sim.layout.slice_of.iter().zip(&sim.cells.segment).filter_map(|(slices, values)| {
-                let slices = slices.as_ref()?;
+        let totals = |wanted: fn(&SliceAdditions) -> bool| {
+            let cells = cells.clone();
+            let of_segments = sim.layout.slice_of.iter().zip(&sim.cells.segment).filter_map(move |(slices, values)| {
+                let slices =
+                    slices.as_ref().filter(|slices| slices.iter().any(|&slice| wanted(&self.slices[slice])))?;
                 Some(units.iter().zip(&values[cells.clone()]).map(|(&unit, &value)| (unit, slices[value as usize])))
             });
-            let all = units.iter().map(|&unit| (unit, 0)).chain(of_segments.flatten());
+            let of_all = if wanted(&self.slices[0]) { units } else { &[] };
+            let all = of_all.iter().map(|&unit| (unit, 0)).chain(of_segments.flatten());
             all.map(|(unit, slice)| (&self.slices[slice], self.index[unit as usize * count + slice]))
         };
-        let sum: f64 = totals().map(|(slice, index)| slice.totals.read(index)).sum();
-        let words = totals().map(|(slice, index)| slice.read_ladders(index)).fold(0, u32::wrapping_add);
+        let sum: f64 = totals(|_| true).map(|(slice, index)| slice.totals.read(index)).sum();
+        let with_ladders = totals(|slice| !slice.plan.ladders.is_empty());
+        let words = with_ladders.map(|(slice, index)| slice.read_ladders(index)).fold(0, u32::wrapping_add);
         std::hint::black_box((sum, words));
     }
 }
@@ -314,11 +319,14 @@ impl SliceAdditions {
 
     fn add(&mut self, row: &NewRow<'_>, index: &mut u32, fresh: &mut [u32]) {
         let Self { answers, plan, rows, tiles, exchanged: _, entries, totals, due, x } = self;
+        let used = plan.tiles * rows.len()..plan.tiles * (rows.len() + 1);
         rows.push(Row { values: rows.len() as u32, weight: row.weight });
         let (totals, ladders) = totals.unit(row.unit, index);
-        let first = tiles.len();
-        tiles.resize(first + plan.tiles, [0.0; TILE]);
-        let values = tiles[first..].as_flattened_mut();
+        if tiles.len() < used.end {
+            tiles.resize(used.end, [0.0; TILE]);
+        }
+        // Each row of a window writes the same places, and leaves the same zeros between them.
+        let values = tiles[used].as_flattened_mut();
         let (seen, totals) = totals.split_first_mut().expect("totals are not empty");
         let known = *seen as u8;
         let newly = |covered: f64, bit: u8| u8::from(covered > 0.0 && known & bit == 0);
@@ -461,26 +469,18 @@ impl NewRow<'_> {
         fresh: &mut [u32],
         entries: &mut Vec<Entry>,
     ) -> [f64; MOMENTS] {
-        let Shape::Grid(grid) = &self.sim.layout.shapes[answer.metric] else {
-            unreachable!("bins belong to a quantile metric")
-        };
+        let as_recorded = self.sim.below[answer.metric].as_ref().expect("bins belong to a metric with a grid");
         let mut dx = 0.0;
         for cell in self.cells.clone() {
             let bins = lists.of(cell);
             dx += bins.len() as f64;
             let moved = self.effect(answer, cell).and_then(|(effect, since)| effect.thresholds(since));
+            let thresholds = moved.unwrap_or(as_recorded);
             // Bins are sorted within a cell.
             for &bin in bins.iter().rev() {
-                let below = match moved {
-                    Some(moved) => moved.partition_point(|&threshold| threshold < f64::from(bin)),
-                    None if bin <= grid.bins[0] => 0,
-                    None => grid.bins.partition_point(|&threshold| threshold < bin),
-                };
-                if below == 0 {
-                    break;
-                }
-                ladders.reach(&mut own[1], below - 1, answer.intervals);
-                fresh[below - 1] += 1;
+                let Some(interval) = thresholds.of(bin).checked_sub(1) else { break };
+                ladders.reach(&mut own[1], interval, answer.intervals);
+                fresh[interval] += 1;
             }
         }
         let (x_before, x) = (own[0], own[0] + dx);

@@ -6,6 +6,7 @@ use rand_distr::{Binomial, Distribution};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cells::{FlatCells, FlatMetric};
+use super::grid::Below;
 use super::layout::{Adjustment, Shape};
 use super::own::{NO_CELL, OwnCell};
 use crate::digest::Digest;
@@ -42,7 +43,7 @@ enum CellChange {
     /// Adds this to Y, per cell: flipped outcomes, drawn once for the log.
     Add { flips: Vec<f64>, seeds: Vec<u64> },
     /// A request is above threshold `t` when its bin is greater than the moved one: in each slot while the effect grows, then for good.
-    MovedThresholds(Vec<Vec<f64>>),
+    MovedThresholds(Vec<Below>),
 }
 
 /// How far an effect has grown so many slots after its onset, at the middle of the slot.
@@ -84,7 +85,7 @@ impl EffectCells {
             (Change::Scale(scale), FlatMetric::Firsts(_)) => CellChange::Excess { shift: 0.0, scale },
             (change, FlatMetric::Bins(_)) => {
                 let moved = |since: usize| moved_thresholds(change, grown(since, ramp), &shapes[written.metric]);
-                CellChange::MovedThresholds((0..=ramp).map(moved).collect())
+                CellChange::MovedThresholds((0..=ramp).map(|since| Below::new(&moved(since))).collect())
             }
         };
         let applies = (0..cells.len()).map(holds).collect();
@@ -123,7 +124,7 @@ impl EffectCells {
     }
 
     /// Thresholds (as bins) at which stable's requests are asked in place of the changed ones, so many slots after the onset.
-    pub(super) fn thresholds(&self, since: usize) -> Option<&[f64]> {
+    pub(super) fn thresholds(&self, since: usize) -> Option<&Below> {
         match &self.change {
             CellChange::MovedThresholds(moved) => Some(&moved[since.min(self.ramp)]),
             CellChange::Recorded | CellChange::Affine { .. } | CellChange::Excess { .. } | CellChange::Add { .. } => {
@@ -274,7 +275,9 @@ mod tests {
 
     #[test]
     fn thresholds_move_on_while_it_grows() {
-        let moved = effect(2, CellChange::MovedThresholds(vec![vec![3.0], vec![2.0], vec![1.0]]));
-        assert_eq!([0, 1, 2, 9].map(|since| moved.thresholds(since).unwrap()), [[3.0], [2.0], [1.0], [1.0]]);
+        let by_slot = [3.0, 2.0, 1.0].map(|threshold| Below::new(&[threshold]));
+        let moved = effect(2, CellChange::MovedThresholds(by_slot.to_vec()));
+        let [first, second, last] = &by_slot;
+        assert_eq!([0, 1, 2, 9].map(|since| moved.thresholds(since).unwrap()), [first, second, last, last]);
     }
 }

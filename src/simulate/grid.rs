@@ -34,6 +34,33 @@ pub struct GridPlace {
     pub part: f64,
 }
 
+/// How many of ascending thresholds lie below a bin: looked up, since it is asked for every request again and again.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Below {
+    /// The lowest bin above a threshold.
+    first: i16,
+    /// From there to the lowest bin above all of them.
+    counts: Vec<u16>,
+}
+
+impl Below {
+    /// Thresholds are on the scale of bins.
+    #[expect(clippy::cast_possible_truncation, reason = "saturates at the outermost bins; a grid has few thresholds")]
+    pub(super) fn new(thresholds: &[f64]) -> Self {
+        let after = |threshold: Option<&f64>| threshold.map_or(0, |threshold| (threshold.floor() + 1.0) as i16);
+        let (first, last) = (after(thresholds.first()), after(thresholds.last()));
+        let count = |bin: i16| thresholds.partition_point(|&threshold| threshold < f64::from(bin)) as u16;
+        Self { first, counts: (first..=last).map(count).collect() }
+    }
+
+    /// Of a bin.
+    pub(super) fn of(&self, bin: i16) -> usize {
+        let last = self.counts.len() - 1;
+        let place = usize::try_from(i32::from(bin) - i32::from(self.first));
+        place.map_or(0, |place| usize::from(self.counts[place.min(last)]))
+    }
+}
+
 impl Grid {
     /// A grid around the quantile of stable's requests that holds every threshold the gates and effects move it to.
     ///

@@ -368,11 +368,6 @@ impl Weights {
         self.words[unit * self.width + 1 + stage]
     }
 
-    /// Whether all its copies are in an arm of each stage.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.partial
-    }
-
     /// Its copies in the arms of a stage.
     pub(super) fn counted(&self, stage: usize, unit: usize) -> [u8; QUAD] {
         let place = if self.partial { self.width.div_ceil(2) + stage } else { 0 };
@@ -504,7 +499,7 @@ mod tests {
             let (units, nobody) = (lane.copies.len(), Lane { copies: vec![0; lane.copies.len()], ..lane.clone() });
             let rank_of: Vec<u32> = (0..units as u32).rev().collect();
             let weights = Quad::new(&[&lane, &nobody, &lane], &rank_of, &Shelf::default()).weights;
-            assert_eq!(weights.is_whole(), control == "rest");
+            assert_eq!(weights.partial, control == "matched");
             for unit in 0..units {
                 let (rank, copies) = (units - 1 - unit, lane.copies[unit]);
                 assert_eq!(weights.copies(rank), [copies, 0, copies, 0]);

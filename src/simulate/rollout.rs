@@ -133,31 +133,30 @@ impl Rider {
             let swapped = quad.swapped.as_ref().map_or([0; QUAD], of);
             std::array::from_fn(|lane| own[lane] + swapped[lane])
         };
+        let Some(ever) = &mut to.ever else {
+            let mut newly = [0_u32; QUAD];
+            for &unit in units {
+                let exposed: [u8; QUAD] = both(&|weights| weights.exposed(stage, unit as usize));
+                // Without a branch: there is no guessing whom the candidate serves.
+                let served = std::mem::replace(&mut to.copies[unit as usize], exposed);
+                for ((newly, served), exposed) in newly.iter_mut().zip(served).zip(exposed) {
+                    *newly += u32::from(exposed.saturating_sub(served));
+                }
+            }
+            to.units.iter_mut().zip(newly).for_each(|(units, newly)| *units += f64::from(newly));
+            return;
+        };
         for &unit in units {
             let unit = unit as usize;
-            let exposed = both(&|weights| weights.exposed(stage, unit));
-            if let Some(ever) = &mut to.ever {
-                let copies = both(&|weights| weights.copies(unit));
-                let unit = sim.cells.by_rank[unit] as usize;
-                let began = |sessions: &Sessions| sessions.stage(unit, &self.begins[..=stage]);
-                let drew = sim.sessions.as_ref().map_or(Some(stage), began);
-                let begins = sim.sessions.as_ref().is_some_and(|sessions| sessions.first[unit] == slot);
-                ever.meet(sim, Met { unit, drew, begins, copies, exposed });
-                to.units = ever.met;
-                continue;
-            }
-            // Exposure only grows: who is not on the candidate never was.
-            if exposed == [0; QUAD] && quad.weights.is_whole() {
-                continue;
-            }
-            let served = &mut to.copies[unit];
-            if *served != exposed {
-                for ((units, served), exposed) in to.units.iter_mut().zip(*served).zip(exposed) {
-                    *units += f64::from(exposed.saturating_sub(served));
-                }
-                *served = exposed;
-            }
+            let (copies, exposed) =
+                (both(&|weights| weights.copies(unit)), both(&|weights| weights.exposed(stage, unit)));
+            let unit = sim.cells.by_rank[unit] as usize;
+            let began = |sessions: &Sessions| sessions.stage(unit, &self.begins[..=stage]);
+            let drew = sim.sessions.as_ref().map_or(Some(stage), began);
+            let begins = sim.sessions.as_ref().is_some_and(|sessions| sessions.first[unit] == slot);
+            ever.meet(sim, Met { unit, drew, begins, copies, exposed });
         }
+        to.units = ever.met;
     }
 }
 

@@ -106,9 +106,9 @@ fn the_closed_form_is_what_is_replayed() {
     let mut tally = Tally::new(&player);
     player
         .play(&AtomicBool::new(false), |played| played.into_iter().for_each(|replicate| tally.add(&player, replicate)));
-    let forms = Forms::new(&player, &loaded.digest);
+    let forms = Forms::new(&player);
     let mut curves = rows::power_curves(&player, &tally);
-    let planning = power::planning(&player, &tally, &loaded.digest, &forms, &mut curves);
+    let planning = power::planning(&player, &tally, &loaded.digest, &forms, &[], &mut curves);
 
     let (mut settings, mut agree) = (0, 0);
     println!("gate, exposure, hours, side, closed form, replayed (95 %)");

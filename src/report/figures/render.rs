@@ -171,17 +171,20 @@ impl Image {
         const AREA: u16 = (BLOCK * BLOCK) as u16;
         let (width, height) = (fine_width / BLOCK, fine.len() / 3 / fine_width / BLOCK);
         let mut bytes = Vec::with_capacity(width * height * 3);
-        let mut sums = vec![0_u16; width * 3];
+        let mut sums = vec![0_u16; fine_width * 3];
         for rows in fine.chunks_exact(fine_width * 3 * BLOCK) {
+            // Down the columns first: many at a time.
             sums.fill(0);
             for row in rows.chunks_exact(fine_width * 3) {
-                for (sums, block) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * BLOCK)) {
-                    for (index, &channel) in block.iter().enumerate() {
-                        sums[index % 3] += u16::from(channel);
-                    }
-                }
+                sums.iter_mut().zip(row).for_each(|(sum, &channel)| *sum += u16::from(channel));
             }
-            bytes.extend(sums.iter().map(|sum| ((sum + AREA / 2) / AREA) as u8));
+            let average = |sums: &[u16], channel: usize| {
+                let sum: u16 = sums.iter().skip(channel).step_by(3).sum();
+                ((sum + AREA / 2) / AREA) as u8
+            };
+            bytes.extend(
+                sums.chunks_exact(3 * BLOCK).flat_map(|block| [0, 1, 2].map(|channel| average(block, channel))),
+            );
         }
         Self { width, height, bytes }
     }

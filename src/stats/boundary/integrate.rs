@@ -132,6 +132,31 @@ impl Walk {
         near + far.iter().sum::<f64>()
     }
 
+    /// Probability to reach the present look and lie above `z` there, had another drift led the same steps.
+    ///
+    /// # Formula
+    /// Of a path with score `u` and information `i`, densities under drifts `d` and `e` are in the ratio `exp((d - e) u - (d² - e²) i / 2)`,
+    /// wherever it went.
+    ///
+    /// # Source
+    /// D. Siegmund (1985), Sequential Analysis, section 2.4.
+    pub(super) fn above_under(&self, drift: f64, z: f64) -> f64 {
+        let score = z * self.information.sqrt();
+        let step = self.spread * self.spread;
+        let (tilt, less) = (drift - self.drift, 0.5 * (drift * drift - self.drift * self.drift));
+        let before = self.information - step;
+        let paths = |at: std::ops::Range<usize>| {
+            let paths = self.scores[at.clone()].iter().zip(&self.masses[at]);
+            paths.map(move |(u, mass)| (u, mass * (tilt * u - less * before).exp()))
+        };
+        let tail = |u: f64| normal::upper_tail((score - u - drift * step) / self.spread);
+        let (centre, reach) = (score - drift * step, REACH * self.spread);
+        let start = self.scores.partition_point(|&u| u < centre - reach);
+        let end = start + self.scores[start..].partition_point(|&u| u <= centre + reach);
+        let near: f64 = paths(start..end).map(|(&u, mass)| mass * tail(u)).sum();
+        near + paths(end..self.scores.len()).map(|(_, mass)| mass).sum::<f64>()
+    }
+
     /// Density of the score at the present look, of the paths without a stop.
     fn density(&self, score: f64) -> f64 {
         let band = self.in_reach(score);

@@ -255,6 +255,38 @@ pub fn crossing_with_resolution(
     summarised(information, per_look, lower_per_look)
 }
 
+/// Probabilities ever to cross an upper boundary under several drifts near each other, at little more than the cost of one of them.
+///
+/// # Formula
+/// That of [`crossing`] under the middle drift, and the ratio of densities under the others.
+///
+/// # Arguments
+/// As for [`crossing`]; `drifts` sorted. Of each the product with the square root of the last information may lie 2 from that of the middle one.
+///
+/// # Errors
+/// None: no numbers for no drifts.
+///
+/// # Accuracy
+/// That of [`crossing_with_resolution`].
+///
+/// # Source
+/// D. Siegmund (1985), Sequential Analysis, section 2.4.
+///
+/// # Example
+/// One look at 1.959964, information 1, drifts 1 and 3: 0.170075 and 0.850838 (the normal distribution).
+#[must_use]
+pub fn crossing_under(information: &[f64], upper: &[f64], drifts: &[f64], resolution: u32) -> Vec<f64> {
+    let Some(&middle) = drifts.get(drifts.len() / 2) else { return Vec::new() };
+    let mut walk = Walk::new(middle, resolution);
+    let mut totals = vec![0.0; drifts.len()];
+    for (&information, &upper) in information.iter().zip(upper) {
+        walk.advance(information);
+        totals.iter_mut().zip(drifts).for_each(|(total, &drift)| *total += walk.above_under(drift, upper));
+        walk.stop_outside(f64::NEG_INFINITY, upper);
+    }
+    totals
+}
+
 fn summarised(information: &[f64], per_look: Vec<f64>, lower_per_look: Vec<f64>) -> Crossing {
     let (total, lower_total) = (per_look.iter().sum(), lower_per_look.iter().sum());
     let stops = information.iter().zip(per_look.iter().zip(&lower_per_look));
@@ -309,6 +341,29 @@ mod tests {
                 for drift in [0.0, 3.0] {
                     let fine = crossing_with_resolution(&looks, &z, None, drift, 32);
                     assert!(largest_difference(&crossing(&looks, &z, None, drift).per_look, &fine.per_look) < 1e-8);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn drifts_near_each_other_cross_as_each_would_alone() {
+        // R 4.2.2 pnorm(1.959964 - c(1, 3), lower = FALSE).
+        let one = crossing_under(&[1.0], &[1.959_964], &[1.0, 3.0], RESOLUTION);
+        assert!(largest_difference(&one, &[0.170_075_0, 0.850_838_3]) < 1e-6, "{one:?}");
+        assert!(crossing_under(&[1.0], &[1.959_964], &[], RESOLUTION).is_empty());
+        let mut late = even(30);
+        late[0] = 1e-6;
+        for (looks, unit) in
+            [(even(30), 1.0), (late.clone(), 1.0), (late.iter().map(|look| look * 1e4).collect(), 100.0)]
+        {
+            let z = upper(&even(30), 0.05, Spending::ObrienFleming);
+            for middle in [-4.0, 0.0, 3.5, 7.0] {
+                let drifts = [middle - 2.0, middle - 0.5, middle, middle + 2.0].map(|drift| drift / unit);
+                for (resolution, error) in [(RESOLUTION, 1e-8), (6, 2e-6)] {
+                    let alone = drifts.map(|drift| crossing(&looks, &z, None, drift).total);
+                    let together = crossing_under(&looks, &z, &drifts, resolution);
+                    assert!(largest_difference(&together, &alone) < error, "{middle}: {together:?} {alone:?}");
                 }
             }
         }
