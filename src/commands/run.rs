@@ -84,9 +84,10 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
             self_check: &self_check,
         };
         let warnings = warnings::all(&evidence);
-        (log, gates, self_check, health, warnings, rows::worlds(&player, &tally, &digest))
+        let stages = rows::stages(&player, &tally, &forms.plans, &digest);
+        (log, gates, self_check, health, warnings, stages, rows::worlds(&player, &tally, &digest))
     };
-    let (planning, (log, gates, self_check, health, mut warnings, worlds)) =
+    let (planning, (log, gates, self_check, health, mut warnings, stages, worlds)) =
         rayon::join(|| power::planning(&player, &tally, &digest, &forms, &against, &mut power_curves), found);
     warnings.extend(power::warnings(&planning));
     let report = Report {
@@ -97,7 +98,7 @@ pub(super) fn reported(args: &RunArgs, summary: fn(&Report) -> String) -> Result
         replicates: tally.replicates,
         scenario: facts::scenario(&scenario, player.starts.len(), &*bucketing),
         metrics: facts::metrics(&scenario, &digest),
-        stages: rows::stages(&player, &tally, &forms.plans, &digest),
+        stages,
         budget: rows::budget(&player),
         sentinels: rows::sentinels(&player, &tally),
         true_exposure: rows::true_exposure(&player, &tally),

@@ -190,7 +190,7 @@ pub fn budget(player: &Player<'_>) -> Option<BudgetFacts> {
 #[must_use]
 pub fn worlds(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec<WorldRow> {
     let told = |&world: &usize| !matches!(player.worlds[world], World::Multiple(..));
-    (0..player.worlds.len()).filter(told).map(|index| world(player, tally, digest, index)).collect()
+    (0..player.worlds.len()).into_par_iter().filter(told).map(|index| world(player, tally, digest, index)).collect()
 }
 
 /// What the schedule does in one world, by index.

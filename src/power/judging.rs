@@ -26,6 +26,9 @@ pub(super) fn costs(
     looks: usize,
 ) -> Vec<Cost> {
     let Judge { share, errors, .. } = metric.judge;
+    if share.is_none() && errors.is_none() {
+        return Vec::new();
+    }
     let requests = if metric.kind.is_rare() {
         Err("a unit counts once, and the digest does not hold which other events of it a judge would have seen")
     } else if census.asker.gate.covariate {

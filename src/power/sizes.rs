@@ -1,5 +1,7 @@
 //! What becomes of rollouts against the size of an effect.
 
+use rayon::prelude::*;
+
 use crate::digest::Digest;
 use crate::domain::metric::Margin;
 use crate::domain::world::{CURVE_MULTIPLES, Change, World};
@@ -42,6 +44,8 @@ pub(super) fn curves(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec
             scale: scale.into(),
             points: sizes
                 .map(|multiple| (CURVE_MULTIPLES[multiple] * size, world(multiple)))
+                .collect::<Vec<_>>()
+                .into_par_iter()
                 .filter_map(point)
                 .collect(),
         });
@@ -63,7 +67,7 @@ pub(super) fn curves(player: &Player<'_>, tally: &Tally, digest: &Digest) -> Vec
             kind: "effects".into(),
             metric: player.scenario.metrics[effect.metric].name.clone(),
             scale: size_of(effect.change).0.into(),
-            points: sizes.into_iter().filter_map(point).collect(),
+            points: sizes.into_par_iter().filter_map(point).collect(),
         });
     }
     curves.retain(|curve| !curve.points.is_empty());

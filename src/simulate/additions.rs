@@ -369,8 +369,8 @@ impl SliceAdditions {
                     row.intervals(answer, lists, own, ladders, fresh, &mut entries[answer.block as usize])
                 }
             };
-            let numbers = answer.worked_out();
-            values[answer.at[0]..answer.at[0] + numbers].copy_from_slice(&moments[..numbers]);
+            let values = &mut values[answer.at[0]..answer.at[0] + answer.worked_out()];
+            values.iter_mut().zip(moments).for_each(|(value, moment)| *value = moment);
         }
     }
 }

@@ -178,13 +178,13 @@ impl Image {
             for row in rows.chunks_exact(fine_width * 3) {
                 sums.iter_mut().zip(row).for_each(|(sum, &channel)| *sum += u16::from(channel));
             }
-            let average = |sums: &[u16], channel: usize| {
-                let sum: u16 = sums.iter().skip(channel).step_by(3).sum();
-                ((sum + AREA / 2) / AREA) as u8
-            };
-            bytes.extend(
-                sums.chunks_exact(3 * BLOCK).flat_map(|block| [0, 1, 2].map(|channel| average(block, channel))),
-            );
+            for block in sums.chunks_exact(3 * BLOCK) {
+                let mut pixel = [0_u16; 3];
+                for fine in block.chunks_exact(3) {
+                    pixel.iter_mut().zip(fine).for_each(|(sum, channel)| *sum += channel);
+                }
+                bytes.extend(pixel.map(|sum| ((sum + AREA / 2) / AREA) as u8));
+            }
         }
         Self { width, height, bytes }
     }
