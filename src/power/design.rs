@@ -5,7 +5,7 @@ use crate::gate::sequence;
 use crate::outcome::player::Player;
 use crate::stats::{boundary, normal};
 
-/// Fineness of the integral: good to six digits.
+/// Fineness of the integral: good to four digits.
 const RESOLUTION: u32 = 6;
 
 /// Looks that the integral is taken over at most.

@@ -609,3 +609,60 @@ fn design_effect(sums: &SumCells, clusters: &Clusters, cells: &[u32]) -> Option<
     let by_request = cells.iter().fold(UnitSums::default(), add).ratio_variance()?;
     (by_request > 0.0).then(|| by_unit / by_request)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::testing::loaded;
+
+    const TEXT: &str = r#"
+[log]
+timestamp = "ts"
+segments = ["region"]
+[assignment]
+unit = "user_id"
+[metrics.quality]
+kind = "mean"
+column = "{version}_quality"
+better = "higher"
+[metrics.ok]
+kind = "proportion"
+column = "{version}_ok"
+better = "higher"
+[[stages]]
+name = "40%"
+exposure = "40%"
+duration = "2h"
+[[gates]]
+name = "ok"
+metric = "ok"
+allow = "1pp"
+[[gates]]
+name = "quality"
+metric = "quality"
+allow = "5%"
+by = ["region"]
+[[gates]]
+name = "quality, strictly"
+metric = "quality"
+allow = "1%"
+by = ["region"]
+"#;
+
+    #[test]
+    fn gates_are_shown_the_same_beside_rows_as_alone() {
+        let (scenario, digest) = loaded(TEXT, 2000);
+        let shadow = Shadow::new(&digest, &scenario);
+        let (rows, shown) = shadow.all();
+        assert_eq!(shown, shadow.against_gates());
+        let regions = digest.segments[0].values.len();
+        let of_gate = |gate: usize| shown.iter().filter(|against| against.gate == gate).count();
+        assert_eq!([0, 1, 2].map(of_gate), [1, 1 + regions, 1 + regions]);
+        assert!(shown.is_sorted_by_key(|against| (against.gate, against.segment.is_some())));
+        // Rows are held against the first gate of their metric.
+        assert_eq!(rows.iter().filter(|row| row.allow.as_deref() == Some("5%")).count(), 1 + regions);
+        assert!(rows.iter().all(|row| row.allow.as_deref() != Some("1%")));
+        let [loose, strict] = [1, 2].map(|gate| shown.iter().find(|against| against.gate == gate).expect("asked"));
+        assert!(strict.beyond > loose.beyond, "less is allowed");
+    }
+}

@@ -231,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn thresholds_below_a_bin_are_those_that_are_less() {
+        let (none, most) = (f64::NEG_INFINITY, f64::from(i16::MAX));
+        for thresholds in [&[3.0][..], &[-2.0, 5.0, 5.0, 41.0], &[none, 7.0], &[f64::from(bins::ZERO_BIN), 0.0, most]] {
+            let below = Below::new(thresholds);
+            for bin in i16::MIN..=i16::MAX {
+                let less = thresholds.iter().filter(|&&threshold| threshold < f64::from(bin)).count();
+                assert_eq!(below.of(bin), less, "{bin} of {thresholds:?}");
+            }
+        }
+    }
+
+    #[test]
     fn surrounds_the_quantile() {
         let grid = grid();
         let (first, last) = grid.quantile_range;
