@@ -139,7 +139,7 @@ impl Walk {
     /// wherever it went.
     ///
     /// # Source
-    /// D. Siegmund (1985), Sequential Analysis, section 2.4.
+    /// A. Wald's likelihood ratio identity, as in D. Siegmund (1985), Sequential Analysis.
     pub(super) fn above_under(&self, drift: f64, z: f64) -> f64 {
         let score = z * self.information.sqrt();
         let step = self.spread * self.spread;

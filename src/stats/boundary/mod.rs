@@ -270,7 +270,7 @@ pub fn crossing_with_resolution(
 /// That of [`crossing`] at [`RESOLUTION`]; 1e-4 at 6, a few times the error of the middle drift there.
 ///
 /// # Source
-/// D. Siegmund (1985), Sequential Analysis, section 2.4.
+/// A. Wald's likelihood ratio identity, as in D. Siegmund (1985), Sequential Analysis.
 ///
 /// # Example
 /// One look at 1.959964, information 1, drifts 1 and 3: 0.168537 and 0.850838 (the normal distribution).
