@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_quantile_lies_between_thresholds() {
         // Thresholds 2^(64/64) to 2^(256/64); shares above them fall by a third each.
-        let grid = Grid { bins: vec![64, 128, 192, 256], tail: 0.05, quantile_range: (0, 3), stable: Vec::new() };
+        let grid = Grid::of(vec![64, 128, 192, 256], 0.05, (0, 3), Vec::new());
         let at = |shares: [f64; 4]| quantile(&grid, |index| shares[index]);
         assert!((at([0.5, 0.1, 0.0, 0.0]) - 4.0 * 2.0_f64.sqrt()).abs() < 1e-9);
         assert!((at([0.5, 0.1, 0.05, 0.0]) - 8.0).abs() < 1e-9);

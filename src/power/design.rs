@@ -170,6 +170,10 @@ fn thinned(looks: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let still_short = wanted - probit_of(&lowered(by));
         let slope = (short - still_short) / step;
         (short, step) = (still_short, still_short / slope);
+        // Where chances can no longer be told apart, there is nothing to follow.
+        if !step.is_finite() {
+            break;
+        }
     }
     lowered(by)
 }

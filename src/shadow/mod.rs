@@ -58,7 +58,7 @@ impl<'a> Shadow<'a> {
     /// Finds whose answers belong together.
     #[must_use]
     pub fn new(digest: &'a Digest, scenario: &'a Scenario) -> Self {
-        let metrics = 0..scenario.metrics.len();
+        let metrics = (0..scenario.metrics.len()).into_par_iter();
         let (clusters, (slices, values)) = rayon::join(
             || Clusters::new(digest, scenario),
             || (slices(digest), metrics.map(|metric| of_requests(digest, scenario, metric)).collect()),

@@ -469,13 +469,15 @@ impl NewRow<'_> {
         fresh: &mut [u32],
         entries: &mut Vec<Entry>,
     ) -> [f64; MOMENTS] {
-        let as_recorded = self.sim.below[answer.metric].as_ref().expect("bins belong to a metric with a grid");
+        let Shape::Grid(grid) = &self.sim.layout.shapes[answer.metric] else {
+            unreachable!("bins belong to a quantile metric")
+        };
         let mut dx = 0.0;
         for cell in self.cells.clone() {
             let bins = lists.of(cell);
             dx += bins.len() as f64;
             let moved = self.effect(answer, cell).and_then(|(effect, since)| effect.thresholds(since));
-            let thresholds = moved.unwrap_or(as_recorded);
+            let thresholds = moved.unwrap_or(&grid.below);
             // Bins are sorted within a cell.
             for &bin in bins.iter().rev() {
                 let Some(interval) = thresholds.of(bin).checked_sub(1) else { break };

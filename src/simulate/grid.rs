@@ -23,6 +23,8 @@ pub struct Grid {
     pub quantile_range: (usize, usize),
     /// Of a drift metric: share of stable's requests of the whole log above each threshold, which is an edge between its bins.
     pub stable: Vec<f64>,
+    /// Of its thresholds.
+    pub(super) below: Below,
 }
 
 /// A place between two thresholds of a grid.
@@ -101,7 +103,7 @@ impl Grid {
         thresholds.dedup();
         let first = thresholds.partition_point(|&bin| bins::edge(bin) < low);
         let last = thresholds.partition_point(|&bin| bins::edge(bin) <= high).max(first + 1) - 1;
-        Self { bins: thresholds, tail: 1.0 - quantile, quantile_range: (first, last), stable: Vec::new() }
+        Self::of(thresholds, 1.0 - quantile, (first, last), Vec::new())
     }
 
     /// Edges between bins that hold about equal shares of stable's requests: fewer bins where values are equal, or nearly so.
@@ -121,7 +123,14 @@ impl Grid {
         }
         let above = |&edge: &i16| sorted.len() - sorted.partition_point(|&bin| bin <= edge);
         let shares = edges.iter().map(|edge| above(edge) as f64 / sorted.len().max(1) as f64).collect();
-        Self { tail: 0.5, quantile_range: (0, edges.len() - 1), stable: shares, bins: edges }
+        let last = edges.len() - 1;
+        Self::of(edges, 0.5, (0, last), shares)
+    }
+
+    /// A grid of these thresholds.
+    pub(crate) fn of(bins: Vec<i16>, tail: f64, quantile_range: (usize, usize), stable: Vec<f64>) -> Self {
+        let below = Below::new(&bins.iter().map(|&bin| f64::from(bin)).collect::<Vec<_>>());
+        Self { bins, tail, quantile_range, stable, below }
     }
 
     /// Of a drift metric: the share of all requests that, answered with more than any value, would be so far from stable over the log.

@@ -27,8 +27,7 @@ use rayon::prelude::*;
 
 use cells::FlatCells;
 use effects::EffectCells;
-use grid::Below;
-use layout::{Layout, Shape, Stream};
+use layout::{Layout, Stream};
 
 use crate::assign::{Bucketing, unit_key};
 use crate::digest::Digest;
@@ -184,8 +183,6 @@ pub struct Simulator {
     pub who: Arc<Who>,
     cells: FlatCells,
     effects: Vec<EffectCells>,
-    /// Per metric with a grid: thresholds below each bin.
-    below: Vec<Option<Below>>,
     unit_keys: Vec<u64>,
     sessions: Option<exposure::Sessions>,
     first: Moment,
@@ -210,10 +207,6 @@ impl Simulator {
         cells.find_same();
         let slots_of =
             |seconds: Seconds| usize::try_from(seconds.0 / digest.slot.0).expect("durations are not negative");
-        let below = |shape: &Shape| match shape {
-            Shape::Moments => None,
-            Shape::Grid(grid) => Some(Below::new(&grid.bins.iter().map(|&bin| f64::from(bin)).collect::<Vec<_>>())),
-        };
         let who = Arc::new(Who::new(digest, scenario));
         let plan = scenario.stages.iter().enumerate().map(|(index, stage)| StagePlan {
             exposure: who.exposure(index).unwrap_or(stage.exposure.get()),
@@ -235,7 +228,6 @@ impl Simulator {
             slot: digest.slot,
             period: (scenario.log.tile == Tile::Week).then(|| whole_weeks(digest)).filter(|&slots| slots > 0),
             outputs: Outputs::of(digest, &layout, scenario),
-            below: layout.shapes.iter().map(below).collect(),
             layout,
             cells,
             effects,

@@ -103,7 +103,6 @@ impl Way<'_> {
             who: Arc::clone(&sim.who),
             cells,
             effects,
-            below: sim.below.clone(),
             unit_keys: Vec::new(),
             sessions: None,
             spare: Spare::default(),

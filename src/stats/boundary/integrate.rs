@@ -122,7 +122,7 @@ impl Walk {
     fn beyond_score(&self, side: Side, score: f64) -> f64 {
         let sign = side.sign();
         let tail = |&u: &f64| normal::upper_tail(sign * (score - u - self.shift) / self.spread);
-        let sure = self.in_reach(score);
+        let sure = self.in_reach(score - self.shift);
         let near: f64 =
             self.scores[sure.clone()].iter().zip(&self.masses[sure.clone()]).map(|(u, m)| m * tail(u)).sum();
         let far = match side {
@@ -150,24 +150,21 @@ impl Walk {
             paths.map(move |(u, mass)| (u, mass * (tilt * u - less * before).exp()))
         };
         let tail = |u: f64| normal::upper_tail((score - u - drift * step) / self.spread);
-        let (centre, reach) = (score - drift * step, REACH * self.spread);
-        let start = self.scores.partition_point(|&u| u < centre - reach);
-        let end = start + self.scores[start..].partition_point(|&u| u <= centre + reach);
-        let near: f64 = paths(start..end).map(|(&u, mass)| mass * tail(u)).sum();
-        near + paths(end..self.scores.len()).map(|(_, mass)| mass).sum::<f64>()
+        let sure = self.in_reach(score - drift * step);
+        let near: f64 = paths(sure.clone()).map(|(&u, mass)| mass * tail(u)).sum();
+        near + paths(sure.end..self.scores.len()).map(|(_, mass)| mass).sum::<f64>()
     }
 
     /// Density of the score at the present look, of the paths without a stop.
     fn density(&self, score: f64) -> f64 {
-        let band = self.in_reach(score);
+        let band = self.in_reach(score - self.shift);
         let scale = 1.0 / self.spread;
         let points = Points { scores: &self.scores[band.clone()], masses: &self.masses[band] };
         sum_of_kernels(self.level, &points, score - self.shift, scale) * scale * FRAC_1_SQRT_TAU
     }
 
-    /// Points of the look before from which a step can lead to a score.
-    fn in_reach(&self, score: f64) -> std::ops::Range<usize> {
-        let centre = score - self.shift;
+    /// Points of the look before that lie within the reach of a step from `centre`.
+    fn in_reach(&self, centre: f64) -> std::ops::Range<usize> {
         let reach = REACH * self.spread;
         let start = self.scores.partition_point(|&u| u < centre - reach);
         let end = start + self.scores[start..].partition_point(|&u| u <= centre + reach);
