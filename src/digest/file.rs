@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::bins::BinLists;
 use super::layout::{self, Codes, ColumnKind, NULL_NAME, Table, Values, ValuesRef};
+use super::pages::PagesWriter;
 use super::{Digest, Facts, build};
 use crate::assign::Buckets;
 use crate::domain::metric::{Metric, MetricKind, Source};
@@ -307,12 +308,19 @@ pub fn write(digest: &Digest, scenario: &Scenario, path: &Path) -> Result<()> {
     let metadata = KeyValueMetadata::from_static(vec![(METADATA_KEY.into(), header)]);
     let write = || {
         let schema = to_frame(digest, scenario, 0..0)?.schema().clone();
-        let writer = ParquetWriter::new(temporary.as_file()).with_key_value_metadata(Some(metadata));
-        let mut writer = writer.batched(&schema)?;
-        // Never a second copy of all cells.
-        for start in (0..digest.cells.len()).step_by(CELLS_AT_ONCE) {
+        let mut writer = PagesWriter::new(temporary.as_file(), &schema, metadata)?;
+        let frame_from = |start: usize| {
             let cells = start..digest.cells.len().min(start + CELLS_AT_ONCE);
-            writer.write_batch(&to_frame(digest, scenario, cells)?)?;
+            (!cells.is_empty()).then(|| to_frame(digest, scenario, cells)).transpose()
+        };
+        // Never a second copy of all cells: some become a frame while those before them are written.
+        let mut start = 0;
+        let mut frame = frame_from(start)?;
+        while let Some(cells) = frame {
+            start += CELLS_AT_ONCE;
+            let (written, next) = rayon::join(|| writer.write(&cells), || frame_from(start));
+            written?;
+            frame = next?;
         }
         writer.finish()
     };
@@ -335,7 +343,7 @@ pub(crate) fn temporary_file(directory: &Path) -> std::io::Result<tempfile::Name
 }
 
 /// Cells that are written together, as a row group.
-const CELLS_AT_ONCE: usize = 1 << 18;
+const CELLS_AT_ONCE: usize = 1 << 17;
 
 fn to_frame(digest: &Digest, scenario: &Scenario, range: Range<usize>) -> PolarsResult<DataFrame> {
     let cells = &digest.cells;

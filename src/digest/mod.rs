@@ -7,6 +7,7 @@ pub mod judged;
 mod block;
 pub(crate) mod hash;
 mod layout;
+mod pages;
 pub(crate) mod plan;
 mod tally;
 mod units;
