@@ -71,12 +71,14 @@ pub(super) fn write_files(files: &[(PathBuf, Vec<u8>)], out: &Path, form: &'stat
 
 /// All files in memory, with their places inside the report.
 fn render(report: &Report) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let figures = figures::render(report)?;
+    let (figures, (json, tables)) =
+        rayon::join(|| figures::render(report), || (json::render(report), tables::render(report)));
+    let figures = figures?;
     let mut files = vec![
         (PathBuf::from("report.html"), html::render(report, &figures)?.into_bytes()),
-        (PathBuf::from("report.json"), json::render(report)?),
+        (PathBuf::from("report.json"), json?),
     ];
-    for (name, bytes) in tables::render(report)? {
+    for (name, bytes) in tables? {
         files.push((Path::new("tables").join(name), bytes));
     }
     files.extend(figures.into_iter().flat_map(of_figure));
