@@ -482,23 +482,21 @@ impl LaneSums {
 
     /// Writes the sums of a ride's lanes, from `first_lane` on, as they are at a look.
     fn look(&self, layout: &Layout, places: &Places, first_lane: usize, look: usize, rider: &mut Rider) {
+        let mut lanes: Vec<_> = rider.trajectories.iter_mut().map(|of| of.at(layout, look)).collect();
         for (slice, plan) in layout.plans.iter().enumerate() {
             let (sums, (counts, answers)) = (&self.slices[slice], &places.slices[slice]);
-            for (index, trajectory) in rider.trajectories.iter_mut().enumerate() {
-                let lane = first_lane + index;
-                let (all, arm) = trajectory.at(layout, look);
-                let (all, arm) = (&mut all[plan.all_at..], &mut arm[plan.arm_at..]);
-                for (place, &from) in counts.iter().enumerate() {
-                    all[place] = sums.all.number(from)[lane];
-                    arm[place] = sums.arm.number(from)[lane];
-                }
-                for place in answers {
-                    place.write(&sums.arm, lane, arm);
-                    if place.stable {
-                        place.write(&sums.all, lane, all);
-                    }
-                }
-            }
+            let mut put_all = |at: usize, numbers: &[f64]| {
+                lanes.iter_mut().zip(numbers).for_each(|((all, _), &number)| all[plan.all_at + at] = number);
+            };
+            let all = Shown { sums: &sums.all, first_lane };
+            counts.iter().enumerate().for_each(|(place, &from)| put_all(place, all.number(from)));
+            answers.iter().filter(|place| place.stable).for_each(|place| place.write(all, &mut put_all));
+            let mut put_arm = |at: usize, numbers: &[f64]| {
+                lanes.iter_mut().zip(numbers).for_each(|((_, arm), &number)| arm[plan.arm_at + at] = number);
+            };
+            let arm = Shown { sums: &sums.arm, first_lane };
+            counts.iter().enumerate().for_each(|(place, &from)| put_arm(place, arm.number(from)));
+            answers.iter().for_each(|place| place.write(arm, &mut put_arm));
         }
         let served = rider.beyond.as_ref().unwrap_or(&rider.served);
         for (lane, trajectory) in rider.trajectories.iter_mut().enumerate() {
@@ -511,21 +509,38 @@ impl LaneSums {
     }
 }
 
+/// Sums of a quad's lanes.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    sums: &'a Sums,
+    first_lane: usize,
+}
+
+impl<'a> Shown<'a> {
+    fn lanes(self, octet: &'a Octet) -> &'a [f64] {
+        &octet[self.first_lane..self.first_lane + QUAD]
+    }
+
+    /// By the number of a row.
+    fn number(self, at: usize) -> &'a [f64] {
+        self.lanes(self.sums.number(at))
+    }
+}
+
 impl Place {
-    fn write(&self, sums: &Sums, lane: usize, to: &mut [f64]) {
-        let to_places = &mut to[self.at..];
+    /// Puts each number of all lanes at its place.
+    fn write(&self, shown: Shown<'_>, mut put: impl FnMut(usize, &[f64])) {
         if self.intervals.is_empty() {
-            to_places.iter_mut().zip(&self.from).for_each(|(to, &from)| *to = sums.number(from)[lane]);
+            self.from.iter().enumerate().for_each(|(moment, &from)| put(self.at + moment, shown.number(from)));
             return;
         }
         // X and XX; then Y, YY and YX of each threshold, which are those of all intervals from there on.
-        to_places.iter_mut().zip(&self.from).take(2).for_each(|(to, &from)| *to = sums.number(from)[lane]);
-        let thresholds = to[self.at + 2..].chunks_exact_mut(3).take(self.intervals.len());
-        let mut above = [0.0; 3];
-        for (to, sums) in thresholds.zip(&sums.intervals[self.intervals.clone()]).rev() {
-            for ((above, to), sums) in above.iter_mut().zip(to).zip(sums) {
-                *above += sums[lane];
-                *to = *above;
+        self.from.iter().take(2).enumerate().for_each(|(moment, &from)| put(self.at + moment, shown.number(from)));
+        let mut above = [[0.0; QUAD]; 3];
+        for (threshold, sums) in shown.sums.intervals[self.intervals.clone()].iter().enumerate().rev() {
+            for (moment, (above, sums)) in above.iter_mut().zip(sums).enumerate() {
+                above.iter_mut().zip(shown.lanes(sums)).for_each(|(above, more)| *above += more);
+                put(self.at + 2 + 3 * threshold + moment, above);
             }
         }
     }
