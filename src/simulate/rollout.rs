@@ -489,14 +489,22 @@ impl LaneSums {
                 lanes.iter_mut().zip(numbers).for_each(|((all, _), &number)| all[plan.all_at + at] = number);
             };
             let all = Shown { sums: &sums.all, first_lane };
-            counts.iter().enumerate().for_each(|(place, &from)| put_all(place, all.number(from)));
-            answers.iter().filter(|place| place.stable).for_each(|place| place.write(all, &mut put_all));
+            for (place, &from) in counts.iter().enumerate() {
+                put_all(place, all.number(from));
+            }
+            for place in answers.iter().filter(|place| place.stable) {
+                place.write(all, &mut put_all);
+            }
             let mut put_arm = |at: usize, numbers: &[f64]| {
                 lanes.iter_mut().zip(numbers).for_each(|((_, arm), &number)| arm[plan.arm_at + at] = number);
             };
             let arm = Shown { sums: &sums.arm, first_lane };
-            counts.iter().enumerate().for_each(|(place, &from)| put_arm(place, arm.number(from)));
-            answers.iter().for_each(|place| place.write(arm, &mut put_arm));
+            for (place, &from) in counts.iter().enumerate() {
+                put_arm(place, arm.number(from));
+            }
+            for place in answers {
+                place.write(arm, &mut put_arm);
+            }
         }
         let served = rider.beyond.as_ref().unwrap_or(&rider.served);
         for (lane, trajectory) in rider.trajectories.iter_mut().enumerate() {
@@ -530,12 +538,11 @@ impl<'a> Shown<'a> {
 impl Place {
     /// Puts each number of all lanes at its place.
     fn write(&self, shown: Shown<'_>, mut put: impl FnMut(usize, &[f64])) {
-        if self.intervals.is_empty() {
-            self.from.iter().enumerate().for_each(|(moment, &from)| put(self.at + moment, shown.number(from)));
-            return;
+        // X and XX, with intervals; then Y, YY and YX of each threshold, which are those of all intervals from there on.
+        let moments = if self.intervals.is_empty() { MOMENTS } else { 2 };
+        for (moment, &from) in self.from.iter().take(moments).enumerate() {
+            put(self.at + moment, shown.number(from));
         }
-        // X and XX; then Y, YY and YX of each threshold, which are those of all intervals from there on.
-        self.from.iter().take(2).enumerate().for_each(|(moment, &from)| put(self.at + moment, shown.number(from)));
         let mut above = [[0.0; QUAD]; 3];
         for (threshold, sums) in shown.sums.intervals[self.intervals.clone()].iter().enumerate().rev() {
             for (moment, (above, sums)) in above.iter_mut().zip(sums).enumerate() {
