@@ -22,13 +22,7 @@ pub(super) struct PagesWriter<W: Write> {
 
 impl<W: Write> PagesWriter<W> {
     pub(super) fn new(to: W, schema: &Schema, metadata: KeyValueMetadata) -> PolarsResult<Self> {
-        let options = options();
-        let mut writer = ParquetWriter::new(to)
-            .with_statistics(options.statistics)
-            .with_compression(ParquetCompression::default())
-            .with_data_page_size(options.data_page_size)
-            .with_key_value_metadata(Some(metadata))
-            .batched(schema)?;
+        let mut writer = ParquetWriter::new(to).with_key_value_metadata(Some(metadata)).batched(schema)?;
         let types = writer.parquet_schema().fields().to_vec();
         let encodings = get_encodings(&schema.to_arrow(CompatLevel::newest())).to_vec();
         Ok(Self { writer, types, encodings })
@@ -63,9 +57,9 @@ fn pages(column: &Column, of_type: &ParquetType, encodings: &[Encoding]) -> Pola
     let options = options();
     let array = column.as_materialized_series().rechunk().to_arrow(0, CompatLevel::newest());
     let leaves = array_to_columns(array, of_type.clone(), options, encodings)?;
-    let compressed = |pages: polars_parquet::write::DynIter<'static, PolarsResult<_>>| {
+    let of_leaf = leaves.into_iter().map(|pages| {
         let pages = pages.map(|page| page.map_err(|error| ParquetError::FeatureNotSupported(error.to_string())));
         Ok(Compressor::new_from_vec(pages, options.compression, Vec::new()).collect::<Result<Vec<_>, _>>()?)
-    };
-    leaves.into_iter().map(compressed).collect()
+    });
+    of_leaf.collect()
 }

@@ -485,26 +485,13 @@ impl LaneSums {
         let mut lanes: Vec<_> = rider.trajectories.iter_mut().map(|of| of.at(layout, look)).collect();
         for (slice, plan) in layout.plans.iter().enumerate() {
             let (sums, (counts, answers)) = (&self.slices[slice], &places.slices[slice]);
-            let mut put_all = |at: usize, numbers: &[f64]| {
+            let stable = answers.iter().filter(|place| place.stable);
+            Shown { sums: &sums.all, first_lane }.write(counts, stable, |at, numbers| {
                 lanes.iter_mut().zip(numbers).for_each(|((all, _), &number)| all[plan.all_at + at] = number);
-            };
-            let all = Shown { sums: &sums.all, first_lane };
-            for (place, &from) in counts.iter().enumerate() {
-                put_all(place, all.number(from));
-            }
-            for place in answers.iter().filter(|place| place.stable) {
-                place.write(all, &mut put_all);
-            }
-            let mut put_arm = |at: usize, numbers: &[f64]| {
+            });
+            Shown { sums: &sums.arm, first_lane }.write(counts, answers, |at, numbers| {
                 lanes.iter_mut().zip(numbers).for_each(|((_, arm), &number)| arm[plan.arm_at + at] = number);
-            };
-            let arm = Shown { sums: &sums.arm, first_lane };
-            for (place, &from) in counts.iter().enumerate() {
-                put_arm(place, arm.number(from));
-            }
-            for place in answers {
-                place.write(arm, &mut put_arm);
-            }
+            });
         }
         let served = rider.beyond.as_ref().unwrap_or(&rider.served);
         for (lane, trajectory) in rider.trajectories.iter_mut().enumerate() {
@@ -532,6 +519,21 @@ impl<'a> Shown<'a> {
     /// By the number of a row.
     fn number(self, at: usize) -> &'a [f64] {
         self.lanes(self.sums.number(at))
+    }
+
+    /// Puts counts, and the sums of these answers, at their places in a slice.
+    fn write<'p>(
+        self,
+        counts: &[usize; COUNTS],
+        answers: impl IntoIterator<Item = &'p Place>,
+        mut put: impl FnMut(usize, &[f64]),
+    ) {
+        for (place, &from) in counts.iter().enumerate() {
+            put(place, self.number(from));
+        }
+        for place in answers {
+            place.write(self, &mut put);
+        }
     }
 }
 
